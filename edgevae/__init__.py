@@ -1,0 +1,67 @@
+"""Variational autoencoders on any device: numpy, onnxruntime and a C kernel.
+
+    import edgevae
+    x = edgevae.generate(16, seed=7)
+
+Each name is imported when it is first used, so that `import edgevae` costs next to nothing.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgevae._core import kernels
+    from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
+    from edgevae.sampling import fresh_seed
+    from edgevae.vae import VAE, Posterior, generate, load
+
+    __version__: str
+
+_HOMES = {
+    "generate": "edgevae.vae",
+    "load": "edgevae.vae",
+    "VAE": "edgevae.vae",
+    "Posterior": "edgevae.vae",
+    "kernels": "edgevae._core",
+    "fresh_seed": "edgevae.sampling",
+    "EdgeVAEError": "edgevae.errors",
+    "BundleError": "edgevae.errors",
+    "InputError": "edgevae.errors",
+    "ProviderError": "edgevae.errors",
+    "CheckError": "edgevae.errors",
+}
+
+__all__ = [
+    "VAE",
+    "BundleError",
+    "CheckError",
+    "EdgeVAEError",
+    "InputError",
+    "Posterior",
+    "ProviderError",
+    "__version__",
+    "fresh_seed",
+    "generate",
+    "kernels",
+    "load",
+]
+
+
+def __getattr__(name: str) -> object:
+    value: object
+    if name == "__version__":
+        # importlib.metadata takes a third of numpy's import time: only who asks pays.
+        from importlib.metadata import version
+
+        value = version("edgevae")
+    elif name in _HOMES:
+        from importlib import import_module
+
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'edgevae' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,529 @@
+"""A bundle: the folder that a device needs to run one VAE. Its only reader and writer.
+
+    manifest.json    what the files are, and the sha256 of each
+    encoder.onnx     x -> mu, logvar
+    decoder.onnx     z -> x_hat
+    prior.npz        weights (K,), means (K, D), logvars (K, D); absent: the standard normal
+    selfcheck.npz    x, mu, logvar, z, x_hat: inputs, and what PyTorch made of them
+
+Reading writes nothing and fetches nothing. A field that this version does not know is ignored; a
+change that an older reader must not ignore takes a new schema number.
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae.errors import BundleError
+
+SCHEMA = 1
+STREAM = 1
+KINDS = ("image", "vector")
+LIKELIHOODS = ("gaussian", "bernoulli")
+SELFCHECK = ("x", "mu", "logvar", "z", "x_hat")
+
+_MANIFEST = "manifest.json"
+_ZOO = Path(__file__).parent / "zoo"
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+Floats = npt.NDArray[np.float32]
+
+
+class Mixture(Protocol):
+    """K diagonal Gaussians over D latent dimensions."""
+
+    @property
+    def weights(self) -> Floats: ...
+    @property
+    def means(self) -> Floats: ...
+    @property
+    def logvars(self) -> Floats: ...
+
+
+class MixtureArrays(NamedTuple):
+    """A `Mixture` as a bundle stores it: float32 (K,), (K, D) and (K, D)."""
+
+    weights: Floats
+    means: Floats
+    logvars: Floats
+
+
+class File(NamedTuple):
+    """What the manifest says of one file."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read and whose files are those that were written.
+
+    Shapes are without the batch axis. `x_range` is None for vectors without bounds, `noise` the
+    largest noise sigma the encoder was trained under (0: it does not denoise), `components` the
+    size of the mixture prior (0: the prior is the standard normal), `tolerance` the largest
+    difference from PyTorch's outputs that a provider may show.
+    """
+
+    path: Path
+    name: str
+    kind: str
+    x_shape: tuple[int, ...]
+    x_range: tuple[float, float] | None
+    latent_shape: tuple[int, ...]
+    stream: int
+    opset: int
+    likelihood: Mapping[str, str | float]
+    noise: float
+    components: int
+    variants: Mapping[str, Mapping[str, str]]
+    tolerance: float
+    licence: str
+    provenance: Mapping[str, str | float]
+    files: Mapping[str, File]
+
+    @property
+    def dims(self) -> int:
+        """Numbers in one latent."""
+        return math.prod(self.latent_shape)
+
+    def graph(self, role: str, variant: str = "fp32") -> Path:
+        """The ONNX file of a role, "encoder" or "decoder"."""
+        if variant not in self.variants:
+            has = ", ".join(sorted(self.variants))
+            raise BundleError(f"{self.path}: no variant {variant!r}; the bundle has {has}")
+        return self.path / self.variants[variant][role]
+
+    def mixture(self) -> MixtureArrays | None:
+        """The mixture prior; None where the prior is the standard normal."""
+        if not self.components:
+            return None
+        arrays = _load_arrays(self.path / "prior.npz", MixtureArrays._fields)
+        shape = (self.components, self.dims)
+        for key, expected in (("weights", shape[:1]), ("means", shape), ("logvars", shape)):
+            _check_shape(self.path / "prior.npz", key, arrays[key], expected)
+        weights = arrays["weights"]
+        if weights.min() < 0 or not math.isclose(weights.sum(), 1.0, abs_tol=1e-3):
+            raise BundleError(
+                f"{self.path / 'prior.npz'}: weights must be at least 0 and sum to 1, got a "
+                f"least of {weights.min():g} and a sum of {weights.sum():g}; export it again"
+            )
+        return MixtureArrays(**arrays)
+
+    def selfcheck(self) -> dict[str, Floats]:
+        """Inputs and PyTorch's outputs: x, mu, logvar of one count; z, x_hat of another."""
+        arrays = _load_arrays(self.path / "selfcheck.npz", SELFCHECK)
+        shapes = {"x": self.x_shape, "x_hat": self.x_shape}
+        for key, array in arrays.items():
+            rows = len(arrays["x" if key in ("x", "mu", "logvar") else "z"])
+            expected = (rows, *shapes.get(key, self.latent_shape))
+            _check_shape(self.path / "selfcheck.npz", key, array, expected)
+        return arrays
+
+
+def names() -> list[str]:
+    """The bundles shipped with edgevae, by name."""
+    return sorted(found.parent.name for found in _ZOO.glob(f"*/{_MANIFEST}"))
+
+
+def find(name_or_path: str | os.PathLike[str]) -> Path:
+    """The folder of a bundle, by the name of a shipped one or by its path.
+
+    A `str` that names a shipped bundle is that bundle; write "./fashion", or give a `Path`, for a
+    folder of the same name. Raises `BundleError` where there is no such folder.
+    """
+    if isinstance(name_or_path, str) and name_or_path in names():
+        return _ZOO / name_or_path
+    path = Path(name_or_path)
+    if not path.is_dir():
+        raise BundleError(
+            f"expected the path of a bundle or the name of a shipped one "
+            f"({', '.join(names()) or 'none is installed'}), got {os.fspath(name_or_path)!r}, "
+            f"which is no folder; check the spelling"
+        )
+    return path
+
+
+def read(path: str | os.PathLike[str]) -> Bundle:
+    """Reads a manifest and checks the size and sha256 of every file it names.
+
+    Raises `BundleError` where anything is missing, truncated, altered or not understood.
+    """
+    folder = Path(path).absolute()
+    manifest = _Fields(_parse(folder / _MANIFEST), str(folder / _MANIFEST))
+    _refuse_other_versions(manifest)
+    bundle = _interpret(folder, manifest)
+    for name, file in bundle.files.items():
+        _check_file(folder / name, file)
+    return bundle
+
+
+def write(
+    path: str | os.PathLike[str],
+    *,
+    name: str,
+    kind: str,
+    x_shape: tuple[int, ...],
+    x_range: tuple[float, float] | None,
+    latent_shape: tuple[int, ...],
+    opset: int,
+    encoder: bytes,
+    decoder: bytes,
+    prior: Mixture | None,
+    selfcheck: Mapping[str, npt.ArrayLike],
+    likelihood: Mapping[str, str | float],
+    noise: float,
+    licence: str,
+    provenance: Mapping[str, str | float],
+    tolerance: float = 1e-4,
+) -> Bundle:
+    """Writes a bundle, whole or not at all, and returns it as read back.
+
+    `path` may be a new folder, an empty one, or a bundle, which is replaced. Arguments are as in
+    `Bundle`; `encoder` and `decoder` are ONNX files, `selfcheck` has the arrays that
+    `Bundle.selfcheck` returns. Raises `BundleError` where the reader would refuse the result, or
+    where `path` holds anything that is not part of a bundle; nothing is changed then.
+    """
+    files = {
+        "encoder.onnx": encoder,
+        "decoder.onnx": decoder,
+        "selfcheck.npz": _dump_arrays(
+            {key: selfcheck[key] for key in SELFCHECK if key in selfcheck}
+        ),
+    }
+    if prior is not None:
+        files["prior.npz"] = _dump_arrays(
+            {key: getattr(prior, key) for key in MixtureArrays._fields}
+        )
+    manifest = {
+        "schema": SCHEMA,
+        "name": name,
+        "kind": kind,
+        "x": {"shape": list(x_shape), "range": None if x_range is None else list(x_range)},
+        "latent_shape": list(latent_shape),
+        "stream": STREAM,
+        "opset": opset,
+        "likelihood": dict(likelihood),
+        "noise": noise,
+        "prior": {"kind": "normal"}
+        if prior is None
+        else {"kind": "mixture", "components": len(prior.weights)},
+        "variants": {"fp32": {"encoder": "encoder.onnx", "decoder": "decoder.onnx"}},
+        "tolerance": tolerance,
+        "licence": licence,
+        "provenance": dict(provenance),
+        "files": {
+            key: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+            for key, data in files.items()
+        },
+    }
+    try:
+        text = json.dumps(manifest, indent=2, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"the manifest takes strings and finite numbers only: {error}") from error
+
+    target = Path(path).resolve()
+    _check_replaceable(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, since a rename is atomic within one file system only.
+    draft = target.parent / f".{target.name}.{os.urandom(4).hex()}.draft"
+    draft.mkdir()
+    try:
+        for key, data in {**files, _MANIFEST: text.encode()}.items():
+            _write_through(draft / key, data)
+        _sync(draft)
+        written = read(draft)
+        written.mixture()
+        written.selfcheck()
+        _replace(target, draft)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return read(target)
+
+
+# --- the manifest, field by field ------------------------------------------------------------
+
+
+class _Fields:
+    """A JSON object whose fields are taken one by one, each with its type; `where` names it."""
+
+    def __init__(self, value: object, where: str) -> None:
+        if not isinstance(value, dict):
+            raise BundleError(f"{where}: expected an object, got {_show(value)}; export it again")
+        self._value: dict[str, object] = value
+        self._where = where
+
+    def bad(self, key: str, expected: str) -> BundleError:
+        return BundleError(
+            f"{self._where}: {key} must be {expected}, got {_show(self._value.get(key))}; "
+            f"export the bundle again"
+        )
+
+    def take(self, key: str) -> object:
+        if key not in self._value:
+            raise BundleError(f"{self._where}: {key} is missing; export the bundle again")
+        return self._value[key]
+
+    def text(self, key: str, among: tuple[str, ...] = ()) -> str:
+        value = self.take(key)
+        if not isinstance(value, str) or not value or (among and value not in among):
+            raise self.bad(key, " or ".join(map(repr, among)) or "a string that is not empty")
+        return value
+
+    def integer(self, key: str) -> int:
+        value = self.take(key)
+        if not _is_integer(value) or value < 0:
+            raise self.bad(key, "a whole number of at least 0")
+        return value
+
+    def number(self, key: str) -> float:
+        value = self.take(key)
+        if not _is_number(value) or value < 0:
+            raise self.bad(key, "a finite number of at least 0")
+        return float(value)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        value = self.take(key)
+        if not isinstance(value, list) or not value or not all(map(_is_integer, value)):
+            raise self.bad(key, "a list of whole numbers")
+        if min(value) < 1:
+            raise self.bad(key, "a list of whole numbers of at least 1")
+        return tuple(value)
+
+    def span(self, key: str) -> tuple[float, float] | None:
+        value = self.take(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or len(value) != 2 or not all(map(_is_number, value)):
+            raise self.bad(key, "null or [low, high]")
+        if value[0] >= value[1]:
+            raise self.bad(key, "[low, high] with low < high")
+        return float(value[0]), float(value[1])
+
+    def scalars(self, key: str) -> dict[str, str | float]:
+        """An object of strings and numbers."""
+        fields = self.fields(key)
+        scalars: dict[str, str | float] = {}
+        for entry, value in fields._value.items():
+            if not isinstance(value, str) and not _is_number(value):
+                raise fields.bad(entry, "a string or a finite number")
+            scalars[entry] = value
+        return scalars
+
+    def fields(self, key: str) -> "_Fields":
+        return _Fields(self.take(key), f"{self._where}: {key}")
+
+    def each(self) -> "Iterator[tuple[str, _Fields]]":
+        for key in self._value:
+            yield key, self.fields(key)
+
+
+def _is_integer(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _parse(path: Path) -> object:
+    try:
+        return json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(
+            f"{path.parent}: not a bundle, as it has no {path.name}; "
+            f"make one with `python -m train export`"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: expected JSON, got {error}; copy the bundle again") from error
+
+
+def _refuse_other_versions(manifest: _Fields) -> None:
+    """First of all, since the other fields may mean something else."""
+    for key, known in (("schema", SCHEMA), ("stream", STREAM)):
+        if (got := manifest.integer(key)) != known:
+            fix = "upgrade edgevae" if got > known else "export the bundle again"
+            raise manifest.bad(key, f"{known}, the one this version reads; {fix}")
+
+
+def _interpret(folder: Path, manifest: _Fields) -> Bundle:
+    files = {}
+    for name, entry in manifest.fields("files").each():
+        if not _FILE_NAME.fullmatch(name) or name == _MANIFEST:
+            raise manifest.bad("files", f"named by plain file names, not {name!r}")
+        sha256 = entry.text("sha256")
+        if not _SHA256.fullmatch(sha256):
+            raise entry.bad("sha256", "64 hexadecimal digits")
+        files[name] = File(sha256, entry.integer("bytes"))
+
+    def listed(name: str, needed_by: str) -> str:
+        if name not in files:
+            raise manifest.bad("files", f"an object that lists {name!r}, which {needed_by} needs")
+        return name
+
+    prior = manifest.fields("prior")
+    components = 0
+    if prior.text("kind", ("mixture", "normal")) == "mixture":
+        listed("prior.npz", "a mixture prior")
+        if (components := prior.integer("components")) < 1:
+            raise prior.bad("components", "at least 1")
+
+    variants = {
+        key: {role: listed(entry.text(role), f"variant {key}") for role in ("encoder", "decoder")}
+        for key, entry in manifest.fields("variants").each()
+    }
+    if "fp32" not in variants:
+        raise manifest.bad("variants", "an object that holds 'fp32'")
+    listed("selfcheck.npz", "`edgevae verify`")
+    manifest.fields("likelihood").text("name", LIKELIHOODS)
+
+    x = manifest.fields("x")
+    bundle = Bundle(
+        path=folder,
+        name=manifest.text("name"),
+        kind=manifest.text("kind", KINDS),
+        x_shape=x.shape("shape"),
+        x_range=x.span("range"),
+        latent_shape=manifest.shape("latent_shape"),
+        stream=manifest.integer("stream"),
+        opset=manifest.integer("opset"),
+        likelihood=manifest.scalars("likelihood"),
+        noise=manifest.number("noise"),
+        components=components,
+        variants=variants,
+        tolerance=manifest.number("tolerance"),
+        licence=manifest.text("licence"),
+        provenance=manifest.scalars("provenance"),
+        files=files,
+    )
+    if bundle.kind == "image" and (len(bundle.x_shape) != 3 or bundle.x_shape[0] not in (1, 3)):
+        raise x.bad("shape", "[1 or 3, height, width] for images")
+    if bundle.kind == "image" and bundle.x_range is None:
+        raise x.bad("range", "[low, high] for images")
+    return bundle
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def _check_file(path: Path, expected: File) -> None:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != expected.bytes:
+                raise BundleError(
+                    f"{path}: expected {expected.bytes} bytes, got {size}; copy the bundle again"
+                )
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}; copy the bundle again") from error
+    if sha256 != expected.sha256:
+        raise BundleError(
+            f"{path}: expected sha256 {expected.sha256[:12]}..., got {sha256[:12]}...: the file "
+            f"was altered after it was written; copy the bundle again"
+        )
+
+
+def _dump_arrays(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
+    file = io.BytesIO()
+    dense: dict[str, Any] = {key: np.asarray(value, np.float32) for key, value in arrays.items()}
+    np.savez(file, **dense)
+    return file.getvalue()
+
+
+def _load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, Floats]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in keys}
+    except (OSError, ValueError, EOFError, KeyError, _bad_zip()) as error:
+        raise BundleError(
+            f"{path}: expected arrays {', '.join(keys)}, got {error}; export the bundle again"
+        ) from error
+    for key, array in arrays.items():
+        if array.dtype != np.float32 or not np.isfinite(array).all():
+            raise BundleError(
+                f"{path}: {key} must be finite float32, got {array.dtype}; export the bundle again"
+            )
+    return arrays
+
+
+def _bad_zip() -> type[Exception]:
+    from zipfile import BadZipFile
+
+    return BadZipFile
+
+
+def _check_shape(path: Path, key: str, array: Floats, expected: tuple[int, ...]) -> None:
+    if array.shape != expected:
+        raise BundleError(
+            f"{path}: {key} must have shape {expected}, got {array.shape}; export the bundle again"
+        )
+
+
+def _check_replaceable(target: Path) -> None:
+    """Whatever is replaced is deleted, so it must be a bundle and nothing else."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise BundleError(f"{target}: expected a folder or nothing, got a file; name another path")
+    strangers = {entry.name for entry in target.iterdir()}
+    if not strangers:
+        return
+    files = _Fields(_parse(target / _MANIFEST), str(target / _MANIFEST)).fields("files")
+    strangers -= {_MANIFEST} | {name for name, _ in files.each()}
+    if strangers:
+        raise BundleError(
+            f"{target}: refused to replace a folder that holds more than a bundle "
+            f"({', '.join(sorted(strangers)[:3])}); name another path"
+        )
+
+
+def _replace(target: Path, draft: Path) -> None:
+    """Puts draft in target's place. A reader sees the old bundle, for a moment none, or the new."""
+    if target.exists():
+        old = draft.with_suffix(".old")
+        target.rename(old)
+        try:
+            draft.rename(target)
+        except BaseException:
+            old.rename(target)
+            raise
+        shutil.rmtree(old)
+    else:
+        draft.rename(target)
+    _sync(target.parent)
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Makes a folder's entries durable; Windows cannot and need not."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
