@@ -1,0 +1,78 @@
+/* The reference: the stream and the arithmetic, one number at a time. */
+#include "kernels.h"
+#include "normal.h"
+#include "philox.h"
+#include "scale.h"
+
+static int runs_here(void)
+{
+    return 1;
+}
+
+/* The words of the span's i-th block. */
+static struct philox_words block_words(const struct span *span, size_t i)
+{
+    uint64_t index = span->index + i / span->per_row;
+    uint32_t block = span->first + (uint32_t)(i % span->per_row);
+    struct philox_words counter = {
+        {block, (uint32_t)index, (uint32_t)(index >> 32), span->stream}};
+    return philox(counter, span->seed);
+}
+
+static void block_normals(float eps[4], const struct span *span, size_t i)
+{
+    struct philox_words words = block_words(span, i);
+    normal_pair(words.w[0], words.w[2], &eps[0], &eps[2]);
+    normal_pair(words.w[1], words.w[3], &eps[1], &eps[3]);
+}
+
+static void words(uint32_t *out, const struct span *span, size_t blocks)
+{
+    for (size_t i = 0; i < blocks; i++) {
+        struct philox_words words = block_words(span, i);
+        memcpy(out + 4 * i, words.w, sizeof words.w);
+    }
+}
+
+static void normal(float *out, const struct span *span, size_t blocks)
+{
+    for (size_t i = 0; i < blocks; i++)
+        block_normals(out + 4 * i, span, i);
+}
+
+static void reparameterize(float *out, const float *mu, const float *logvar,
+                           const struct span *span, size_t blocks)
+{
+    for (size_t i = 0; i < blocks; i++) {
+        float eps[4];
+        block_normals(eps, span, i);
+        for (size_t j = 4 * i; j < 4 * i + 4; j++)
+            out[j] = mu[j] + scale_of(logvar[j]) * eps[j & 3];
+    }
+}
+
+static void scale(float *out, const float *logvar, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = scale_of(logvar[i]);
+}
+
+static void affine(float *out, const float *mean, const float *scale, const float *eps,
+                   float temperature, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = mean[i] + scale[i] * (temperature * eps[i]);
+}
+
+static void pack(uint8_t *out, const float *x, size_t plane, size_t channels, size_t width)
+{
+    for (size_t i = 0; i < width; i++)
+        for (size_t c = 0; c < channels; c++) {
+            float level = x[c * plane + i] * 255.0f + 0.5f;
+            level = level > 0.0f ? level : 0.0f; /* NaN too */
+            out[i * channels + c] = (uint8_t)(level < 255.0f ? level : 255.0f);
+        }
+}
+
+const struct kernels ev_kernels_scalar = {"scalar",       runs_here, words,  normal,
+                                          reparameterize, scale,     affine, pack};
