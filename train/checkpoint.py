@@ -1,0 +1,40 @@
+"""A checkpoint: everything a run needs to go on, in one file that is whole or absent."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .models import VAE, Autoencoder
+
+
+def build(architecture: dict[str, Any]) -> VAE:
+    """The model that a checkpoint's `architecture` describes."""
+    arguments = dict(architecture)
+    return (VAE if arguments.pop("variational") else Autoencoder)(**arguments)
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` beside `path`, then rename: a reader never sees half a file."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, on the CPU; no code in it is run."""
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a checkpoint, found no file {path}")
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return content
+
+
+def averaged(content: dict[str, Any]) -> VAE:
+    """The model with the averaged weights, those that are exported and judged."""
+    model = build(content["architecture"])
+    model.load_state_dict(content["ema"])
+    return model.eval()

@@ -1,0 +1,190 @@
+"""Data sets as arrays in memory: Fashion-MNIST, a folder of images, an .npy or .npz array."""
+
+import gzip
+import hashlib
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
+FASHION_ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+# MD5 of each compressed file as its authors publish it, and SHA-256 of what it decompresses to
+# (Debian compresses the same bytes anew).
+FASHION_FILES = {
+    "train-images-idx3-ubyte": (
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    ),
+    "train-labels-idx1-ubyte": (
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    ),
+    "t10k-images-idx3-ubyte": (
+        "bef4ecab320f06d8554ea6380940ec79",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    ),
+    "t10k-labels-idx1-ubyte": (
+        "bb300cfdad3c16e7a12a480ee83cd310",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
+}
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class Data:
+    """Train and test items of one shape.
+
+    kind "image": uint8 (N, C, H, W), in [0, 1] once divided by 255; kind "vector": float32 (N, D).
+    """
+
+    name: str
+    kind: str
+    train: Tensor
+    test: Tensor
+    licence: str
+    train_labels: Tensor | None = None
+    test_labels: Tensor | None = None
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        return tuple(self.train.shape[1:])
+
+
+def as_float(x: Tensor) -> Tensor:
+    """Items as the model takes them: float32, images in [0, 1]."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
+
+
+def load(source: str, folder: Path | None, size: int | None = None, seed: int = 0) -> Data:
+    """`source` "fashion" (its IDX files in `folder` where given), or "folder" for one's own data.
+
+    One's own data: a folder of images (resized to size x size where `size` is given), or an .npy
+    or .npz file (uint8 images (N, H, W) or (N, H, W, C); vectors (N, D)). A tenth, chosen by
+    `seed`, is held out as the test set.
+    """
+    if source == "fashion":
+        return fashion(folder)
+    if folder is None:
+        raise ValueError("expected a folder or file of data, got none: give --data")
+    if folder.is_dir():
+        return hold_out(folder.name, read_images(folder, size), seed)
+    if folder.suffix in {".npy", ".npz"}:
+        return hold_out(folder.stem, read_array(folder), seed)
+    raise ValueError(f"expected a folder of images, an .npy or an .npz file, got {folder}")
+
+
+def fashion(folder: Path | None = None) -> Data:
+    """Fashion-MNIST (Xiao et al. 2017): 60,000 + 10,000 images (1, 28, 28) of ten classes."""
+    arrays = [torch.from_numpy(read_idx(fashion_bytes(name, folder))) for name in FASHION_FILES]
+    train, train_labels, test, test_labels = arrays
+    return Data("fashion", "image", train[:, None], test[:, None], "MIT", train_labels, test_labels)
+
+
+def fashion_bytes(name: str, folder: Path | None) -> bytes:
+    """One decompressed IDX file: from `folder`, Debian's package or the data set's own address."""
+    published_md5, content_sha256 = FASHION_FILES[name]
+    if folder is None and DEBIAN_FASHION.is_dir():
+        folder = DEBIAN_FASHION
+    if folder is None:
+        import pooch
+
+        path = Path(
+            pooch.retrieve(
+                f"{FASHION_ADDRESS}{name}.gz",
+                known_hash=f"md5:{published_md5}",
+                fname=f"{name}.gz",
+                path=pooch.os_cache("edgevae"),
+                progressbar=True,
+            )
+        )
+    else:
+        path = next(
+            (p for p in (folder / f"{name}.gz", folder / name) if p.is_file()), folder / name
+        )
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"expected {name} or {name}.gz in {folder}, found neither: give --data the folder "
+                "of Fashion-MNIST's four IDX files, or install Debian's dataset-fashion-mnist"
+            )
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != content_sha256:
+        raise ValueError(
+            f"expected SHA-256 {content_sha256} for the content of {path}, got {digest}: "
+            "the file is damaged or of another data set; fetch it anew"
+        )
+    return content
+
+
+def read_idx(content: bytes) -> NDArray[np.uint8]:
+    """An IDX file of unsigned bytes: magic 00 00 08 ndim, big-endian sizes, the values."""
+    zeros, kind, ndim = struct.unpack(">HBB", content[:4])
+    if zeros != 0 or kind != 8:
+        raise ValueError(f"expected an IDX file of unsigned bytes, got magic {content[:4].hex()}")
+    shape = struct.unpack(f">{ndim}I", content[4 : 4 + 4 * ndim])
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * ndim).reshape(shape).copy()
+
+
+def read_images(folder: Path, size: int | None) -> NDArray[np.uint8]:
+    """Every image below `folder`, in the order of their paths: (N, H, W, C) uint8.
+
+    Grey only where every image is grey, else RGB.
+    """
+    from PIL import Image
+
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise ValueError(f"expected images in {folder}, found none ({sorted(IMAGE_SUFFIXES)})")
+    images = []
+    for path in paths:
+        with Image.open(path) as opened:
+            image = opened if opened.mode == "L" else opened.convert("RGB")
+            images.append(
+                image.resize((size, size), Image.Resampling.LANCZOS) if size else image.copy()
+            )
+    sizes = {image.size for image in images}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"expected images of one size in {folder}, got {len(sizes)} sizes such as "
+            f"{sorted(sizes)[:3]}: give --size to resize them"
+        )
+    grey = all(image.mode == "L" for image in images)
+    arrays = [np.asarray(image if grey else image.convert("RGB")) for image in images]
+    stacked = np.stack(arrays)
+    return stacked[..., None] if grey else stacked
+
+
+def read_array(path: Path) -> NDArray[np.generic]:
+    """The array of an .npy file, or the first array of an .npz file."""
+    loaded = np.load(path, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    with loaded:
+        return np.asarray(loaded[loaded.files[0]])
+
+
+def hold_out(name: str, array: NDArray[np.generic], seed: int) -> Data:
+    """Items as Data, a tenth of them (chosen by `seed`) held out as the test set."""
+    if array.dtype == np.uint8 and array.ndim in (3, 4):
+        images = array[..., None] if array.ndim == 3 else array
+        kind, items = "image", torch.from_numpy(np.moveaxis(images, -1, 1).copy())
+    elif array.ndim == 2 and np.issubdtype(array.dtype, np.floating):
+        kind, items = "vector", torch.from_numpy(array.astype(np.float32))
+    else:
+        raise ValueError(
+            "expected uint8 images (N, H, W) or (N, H, W, C), or floating-point vectors (N, D), "
+            f"got {array.dtype} of shape {array.shape}"
+        )
+    if not torch.isfinite(as_float(items)).all():
+        raise ValueError(f"expected finite values in {name}, got NaN or infinity: clean them first")
+    if len(items) < 10:
+        raise ValueError(f"expected at least 10 items in {name}, got {len(items)}")
+    order = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed))
+    held_out = len(items) // 10
+    return Data(name, kind, items[order[held_out:]], items[order[:held_out]], "unknown")

@@ -1,0 +1,41 @@
+"""The objective: elbo = -(recon + kl), in nats per item.
+
+recon = -log p(x|z) under the model's likelihood; kl = KL(N(mu, exp(logvar)) || N(0, I)) >= 0,
+in closed form (Kingma and Welling 2014, appendix B).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .models import VAE
+
+
+def kl(mu: Tensor, logvar: Tensor) -> Tensor:
+    """(N, D), (N, D) -> (N,) nats."""
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).flatten(1).sum(1)
+
+
+def recon(model: VAE, x: Tensor, x_hat: Tensor) -> Tensor:
+    """-log p(x|z) for items x (N, *x_shape) and the decoder's x_hat: (N,) nats."""
+    if model.likelihood == "bernoulli":
+        return F.binary_cross_entropy(x_hat, x, reduction="none").flatten(1).sum(1)
+    z_score = (x - x_hat) / (model.scale * model.log_sigma.exp())
+    constant = model.log_sigma + model.scale.log() + 0.5 * math.log(2 * math.pi)
+    return (0.5 * z_score.square() + constant).flatten(1).sum(1)
+
+
+def loss(model: VAE, x: Tensor, target: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+    """(recon + beta * kl, recon, kl), each the batch's mean in nats per item.
+
+    `x` is what the encoder sees and `target` what the decoder owes: they differ where noise was
+    added to x, which is how one encoder learns to denoise.
+    """
+    x_hat, mu, logvar = model(x)
+    nats = recon(model, target, x_hat.float()).mean()
+    if not model.variational:
+        return nats, nats, torch.zeros_like(nats)
+    divergence = kl(mu.float(), logvar.float()).mean()
+    return nats + beta * divergence, nats, divergence

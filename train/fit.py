@@ -1,0 +1,189 @@
+"""The first stage: maximise the elbo.
+
+Every random number of a step is a function of (seed, step, process), and the order of the items
+one of (seed, epoch). So a resumed run needs no generator's state to reach the same weights as a
+run that was never stopped.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from . import checkpoint, elbo
+from .data import Data, as_float
+from .models import VAE
+
+LOG_EVERY = 50  # steps
+
+
+def fabric(out: Path, log: str, precision: str | None = None) -> Fabric:
+    """The engine: one process or many (`fabric run`), bf16 where the hardware multiplies it."""
+    logger = {"csv": CSVLogger, "tensorboard": TensorBoardLogger}[log](out, name="log")
+    return Fabric(precision=precision or fastest_precision(), loggers=logger)
+
+
+def fastest_precision() -> str:
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    capabilities = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
+    return "bf16-mixed" if any(has() for has in capabilities) else "32-true"
+
+
+def seed_step(seed: int, step: int, process: int = 0) -> None:
+    """Make every draw of this step a function of (seed, step, process)."""
+    torch.manual_seed((seed << 44) ^ (process << 36) ^ step)
+
+
+def batch_rows(items: int, batch: int, step: int, seed: int) -> Tensor:
+    """The rows of step `step`: each epoch a new order; what does not fill a batch is left out."""
+    epoch, place = divmod(step, items // batch)
+    order = torch.randperm(items, generator=torch.Generator().manual_seed((seed << 32) ^ epoch))
+    return order[place * batch : (place + 1) * batch]
+
+
+def corrupt(x: Tensor, noise: float, share: float = 0.3) -> Tensor:
+    """Add Gaussian noise to a `share` of the items, its sigma uniform in [0, noise] for each."""
+    ones = (1,) * (x.ndim - 1)
+    sigma = noise * torch.rand(len(x), *ones, device=x.device)
+    chosen = torch.rand(len(x), *ones, device=x.device) < share
+    return x + chosen * sigma * torch.randn_like(x)
+
+
+def cosine(step: int, steps: int, warmup: int) -> float:
+    """The learning rate's factor: a linear start, then half a cosine to zero."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def ema_decay(steps: int) -> float:
+    """An average over the last tenth of the run, over 2,000 steps at most."""
+    return 1 - 1 / max(1, min(2000, steps // 10))
+
+
+def fit(
+    engine: Fabric,
+    model: VAE,
+    data: Data,
+    out: Path,
+    *,
+    description: dict[str, Any],
+    epochs: int,
+    batch: int = 128,
+    learning_rate: float = 2e-3,
+    beta: float = 1.0,
+    noise: float = 0.5,
+    clip: float = 500.0,
+    seed: int = 0,
+    resume: dict[str, Any] | None = None,
+    stop_after: int | None = None,
+    compile_model: bool = False,
+) -> dict[str, Any]:
+    """Train `model`; return the last checkpoint, also written to out/last.pt every epoch.
+
+    `description` (the architecture, the data) goes into the checkpoint as it is. `beta` rises
+    from zero over the first steps, lest the posteriors collapse before the decoder has learned
+    to listen. `noise` is the largest sigma of the noise the encoder learns to see through.
+    `stop_after` ends the run after so many epochs of the schedule.
+    """
+    batch = min(batch, len(data.train))
+    epoch_steps = len(data.train) // batch
+    steps = epochs * epoch_steps
+    warmup = max(1, min(1000, steps // 10))
+    train = data.train.to(engine.device)
+
+    if not model.images:
+        standardise(model, data.train)
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad],
+        lr=learning_rate,
+        betas=(0.9, 0.99),
+        weight_decay=0.01,
+    )
+    model = model.to(engine.device, memory_format=torch.channels_last)
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay(steps)))
+    step = 0
+    if resume is not None:
+        step = resume["step"]
+        model.load_state_dict(resume["model"])
+        average.module.load_state_dict(resume["ema"])
+        average.n_averaged.fill_(step)
+        optimizer.load_state_dict(resume["optimizer"])
+    bare = model
+    model, optimizer = engine.setup(torch.compile(model) if compile_model else model, optimizer)
+
+    def content() -> dict[str, Any]:
+        return description | {
+            "step": step,
+            "model": bare.state_dict(),
+            "ema": average.module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        }
+
+    share = batch // engine.world_size
+    mine = slice(engine.global_rank * share, (engine.global_rank + 1) * share)
+    last = steps if stop_after is None else min(steps, stop_after * epoch_steps)
+    bar = tqdm(
+        total=last * batch,
+        initial=step * batch,
+        unit="img",
+        unit_scale=True,
+        smoothing=0.05,
+        disable=None if engine.is_global_zero else True,
+    )
+    while step < last:
+        seed_step(seed, step, engine.global_rank)
+        x = as_float(train[batch_rows(len(train), batch, step, seed)[mine]])
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * cosine(step, steps, warmup)
+        loss, recon, kl = elbo.loss(
+            model, corrupt(x, noise), x, beta=beta * min(1.0, step / warmup)
+        )
+        optimizer.zero_grad(set_to_none=True)
+        engine.backward(loss)
+        engine.clip_gradients(model, optimizer, max_norm=clip, error_if_nonfinite=False)
+        optimizer.step()
+        average.update_parameters(bare)
+        step += 1
+        bar.update(batch)
+        if step % LOG_EVERY == 0 or step == last:
+            nats = {"recon": recon.item(), "kl": kl.item(), "elbo": -(recon + kl).item()}
+            if not math.isfinite(nats["elbo"]):
+                raise FloatingPointError(
+                    f"expected a finite elbo, got {nats} at step {step}: lower --learning-rate"
+                )
+            bar.set_postfix({name: f"{value:.1f}" for name, value in nats.items()})
+            engine.log_dict(nats, step=step)
+        if step % epoch_steps == 0 and engine.is_global_zero:
+            engine.log_dict(held_out(average.module, data.test[:2000]), step=step)
+            checkpoint.save(out / "last.pt", content())
+    bar.close()
+    for logger in engine.loggers:
+        logger.finalize("success")
+    return content()
+
+
+def standardise(model: VAE, train: Tensor) -> None:
+    """Give the model each feature's mean and standard deviation; a constant feature keeps 1."""
+    scale = train.std(0)
+    model.shift.copy_(train.mean(0))
+    model.scale.copy_(torch.where(scale > 0, scale, 1.0))
+
+
+@torch.inference_mode()
+def held_out(model: VAE, items: Tensor) -> dict[str, float]:
+    """recon, kl and elbo of held-out items under the averaged weights, one z each."""
+    parts = []
+    for chunk in items.split(500):
+        x = as_float(chunk.to(next(model.parameters()).device))
+        x_hat, mu, logvar = model(x)
+        parts.append(torch.stack([elbo.recon(model, x, x_hat), elbo.kl(mu, logvar)], dim=1))
+    recon, kl = torch.cat(parts).mean(0).tolist()
+    return {"test_recon": recon, "test_kl": kl, "test_elbo": -(recon + kl)}

@@ -1,0 +1,148 @@
+"""The architectures, each on one screen: a residual convolutional VAE, an MLP VAE, an autoencoder.
+
+Kingma and Welling, "Auto-Encoding Variational Bayes" (2014): an encoder gives mu and logvar,
+z = mu + exp(logvar / 2) * eps, a decoder gives x_hat.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0  # the device's kernel clamps to the same range
+
+
+class Residual(nn.Module):
+    """relu(x + conv(relu(conv(x)))); the second convolution starts at zero, so the block does too.
+
+    That start stands in for normalisation, and relu after the sum is what runtimes fuse.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.conv2(torch.relu(self.conv1(x))))
+
+
+def residual_conv(
+    x_shape: Sequence[int], latent_dim: int, widths: Sequence[int]
+) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder of images (C, H, W): one width a resolution, each half the last.
+
+    H and W must be divisible by 2 ** (len(widths) - 1).
+    """
+    channels, height, width = x_shape
+    halvings = len(widths) - 1
+    if height % 2**halvings or width % 2**halvings:
+        raise ValueError(
+            f"expected a height and width divisible by {2**halvings} for widths {tuple(widths)}, "
+            f"got {height} x {width}: give fewer widths or resize the images"
+        )
+    small = (widths[-1], height >> halvings, width >> halvings)
+    pixels = small[1] * small[2]
+    pairs = list(itertools.pairwise(widths))
+    squeezed = 16  # channels that reach the encoder's linear layer, which else holds most weights
+
+    encoder: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, padding=1), nn.ReLU()]
+    for wide, narrow in pairs:
+        encoder += [nn.Conv2d(wide, narrow, 4, 2, 1), nn.ReLU(), Residual(narrow)]
+    encoder += [nn.Conv2d(widths[-1], squeezed, 1), nn.ReLU(), nn.Flatten()]
+    encoder += [nn.Linear(squeezed * pixels, 2 * latent_dim)]
+
+    decoder: list[nn.Module] = [nn.Linear(latent_dim, widths[-1] * pixels), nn.ReLU()]
+    decoder += [nn.Unflatten(1, small), Residual(widths[-1])]
+    for wide, narrow in reversed(pairs):
+        decoder += [nn.ConvTranspose2d(narrow, wide, 4, 2, 1), nn.ReLU(), Residual(wide)]
+    decoder += [nn.Conv2d(widths[0], channels, 3, padding=1)]
+    return nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+
+def mlp(
+    x_shape: Sequence[int], latent_dim: int, widths: Sequence[int]
+) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder of anything: the flattened item through layers of the given widths."""
+    size = int(torch.Size(x_shape).numel())
+    sizes = [size, *widths]
+    encoder: list[nn.Module] = [nn.Flatten()]
+    for wide, narrow in zip(sizes, widths, strict=False):
+        encoder += [nn.Linear(wide, narrow), nn.ReLU()]
+    encoder += [nn.Linear(sizes[-1], 2 * latent_dim)]
+
+    decoder: list[nn.Module] = []
+    for narrow, wide in zip([latent_dim, *reversed(widths)], reversed(widths), strict=False):
+        decoder += [nn.Linear(narrow, wide), nn.ReLU()]
+    decoder += [nn.Linear(sizes[min(1, len(widths))] if widths else latent_dim, size)]
+    decoder += [nn.Unflatten(1, tuple(x_shape))]
+    return nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+
+ARCHITECTURES = {"residual": residual_conv, "mlp": mlp}
+
+
+class VAE(nn.Module):
+    """A variational autoencoder of items of `x_shape`.
+
+    encode(x) -> mu, logvar (N, latent_dim); decode(z) -> x_hat (N, *x_shape). `images` says that
+    x lies in [0, 1], so that the decoder ends in a sigmoid; other data are standardised by
+    `shift` and `scale` (of x_shape) inside the model, so that it speaks its user's units.
+    `likelihood` is "gaussian", with one learned sigma (Rybkin et al. 2021, "Simple and effective
+    VAE training with calibrated decoders"), or "bernoulli" (x in [0, 1]).
+    """
+
+    variational = True
+
+    def __init__(
+        self,
+        x_shape: Sequence[int],
+        latent_dim: int = 40,
+        *,
+        architecture: str = "residual",
+        widths: Sequence[int] = (16, 48, 80),
+        likelihood: str = "gaussian",
+        images: bool = True,
+    ) -> None:
+        super().__init__()
+        if likelihood == "bernoulli" and not images:
+            raise ValueError("expected data in [0, 1] for likelihood bernoulli: use gaussian")
+        self.x_shape, self.latent_dim = tuple(x_shape), latent_dim
+        self.likelihood, self.images = likelihood, images
+        self.encoder, self.decoder = ARCHITECTURES[architecture](x_shape, latent_dim, widths)
+        self.log_sigma = nn.Parameter(torch.zeros(()), requires_grad=likelihood == "gaussian")
+        self.register_buffer("shift", torch.zeros(self.x_shape))
+        self.register_buffer("scale", torch.ones(self.x_shape))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.images:
+            x = (x - self.shift) / self.scale
+        mu, logvar = self.encoder(x).chunk(2, dim=1)
+        return mu, logvar.clamp(LOGVAR_MIN, LOGVAR_MAX)
+
+    def decode(self, z: Tensor) -> Tensor:
+        y = self.decoder(z)
+        return torch.sigmoid(y) if self.images else y * self.scale + self.shift
+
+    def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        return mu + torch.exp(logvar / 2) * torch.randn_like(mu)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x -> (x_hat, mu, logvar), at one sampled z."""
+        mu, logvar = self.encode(x)
+        return self.decode(self.reparameterize(mu, logvar)), mu, logvar
+
+
+class Autoencoder(VAE):
+    """The baseline: the same networks, z = mu and no prior.
+
+    Nothing asks its codes to fill the space between them, so a random z decodes to nothing;
+    see the evaluation's rows for N(0, I).
+    """
+
+    variational = False
+
+    def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        return mu
