@@ -144,7 +144,8 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
     A `str` that names a shipped bundle is that bundle; write "./fashion", or give a `Path`, for a
     folder of the same name. Raises `BundleError` where there is no such folder.
     """
-    if isinstance(name_or_path, str) and name_or_path in names():
+    shipped = isinstance(name_or_path, str) and _FILE_NAME.fullmatch(name_or_path)
+    if shipped and (_ZOO / name_or_path / _MANIFEST).is_file():
         return _ZOO / name_or_path
     path = Path(name_or_path)
     if not path.is_dir():

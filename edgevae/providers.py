@@ -1,0 +1,274 @@
+"""Choose, open and verify an execution provider of onnxruntime; count the threads it may use.
+
+A provider that is asked for by name is used or refused. "auto" takes an accelerator where this
+onnxruntime has one that works, else the CPU; what it took can be asked.
+"""
+
+import functools
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae.errors import BundleError, InputError, ProviderError
+
+Floats = npt.NDArray[np.float32]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Provider(NamedTuple):
+    """How onnxruntime calls a provider, and what makes it available."""
+
+    ort_name: str
+    install: str
+
+
+_GPU = "pip uninstall onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]'"
+
+PROVIDERS = {
+    "cpu": Provider("CPUExecutionProvider", "pip install onnxruntime"),
+    "cuda": Provider("CUDAExecutionProvider", _GPU),
+    "tensorrt": Provider("TensorrtExecutionProvider", f"{_GPU} tensorrt"),
+    "migraphx": Provider(
+        "MIGraphXExecutionProvider",
+        "pip uninstall onnxruntime && pip install onnxruntime-migraphx",
+    ),
+    "openvino": Provider(
+        "OpenVINOExecutionProvider",
+        "pip uninstall onnxruntime && pip install onnxruntime-openvino",
+    ),
+    "directml": Provider(
+        "DmlExecutionProvider",
+        "on Windows, pip uninstall onnxruntime && pip install onnxruntime-directml",
+    ),
+    "coreml": Provider("CoreMLExecutionProvider", "on macOS, pip install onnxruntime"),
+    "webgpu": Provider("WebGpuExecutionProvider", "a build of onnxruntime with --use_webgpu"),
+    "qnn": Provider(
+        "QNNExecutionProvider", "pip uninstall onnxruntime && pip install onnxruntime-qnn"
+    ),
+    "xnnpack": Provider("XnnpackExecutionProvider", "a build of onnxruntime with --use_xnnpack"),
+}
+
+# What "auto" tries before the CPU: only what is faster for any graph. The others compile for
+# minutes, or move part of the graph, and are for those who ask for them.
+_AUTO = ("cuda",)
+
+
+def available() -> list[str]:
+    """The providers that this onnxruntime was built with, by short name where they have one.
+
+    A provider may still be refused when a graph is opened: its libraries may be missing.
+    """
+    return [_short(name) for name in _onnxruntime().get_available_providers()]
+
+
+def candidates(provider: str) -> tuple[str, ...]:
+    """The providers to try, first choice first, for a short name, a full one or "auto".
+
+    Raises `ProviderError` where this onnxruntime does not have the one that is named.
+    """
+    if not isinstance(provider, str):
+        raise InputError(f"provider: expected a name such as 'cpu', got {provider!r}")
+    has = available()
+    if provider == "auto":
+        return (*(name for name in _AUTO if name in has), "cpu")
+    name = _short(provider)
+    if name in has:
+        return (name,)
+    version = f"onnxruntime {_onnxruntime().__version__}"
+    if name not in PROVIDERS:
+        known = ", ".join(dict.fromkeys(("auto", *has, *PROVIDERS)))
+        raise ProviderError(
+            f"provider: expected one of {known}, got {provider!r}, which {version} does not know"
+        )
+    raise ProviderError(
+        f"provider {provider!r} was asked for, but this {version} has only {', '.join(has)}; "
+        f"install it ({PROVIDERS[name].install}) or ask for another provider"
+    )
+
+
+class Graph:
+    """One ONNX file, opened when it is first run, on the first of `providers` that works.
+
+    `inputs` and `outputs` give the names that the graph must have and their shapes without the
+    batch axis; all are float32. Threads may share a graph. A forked process opens its own
+    sessions, since the parent's have lost their threads there.
+    """
+
+    def __init__(
+        self, path: Path, providers: tuple[str, ...], *, inputs: Shapes, outputs: Shapes
+    ) -> None:
+        self._path = path
+        self._providers = providers
+        self._inputs = inputs
+        self._outputs = outputs
+        # By process and number of threads. Without a lock: who opens a session twice wastes
+        # one, which costs less than a lock that a fork may copy while it is held.
+        self._sessions: dict[tuple[int, int], tuple[Any, str]] = {}
+
+    @property
+    def provider(self) -> str | None:
+        """The provider that a session of this process runs on; None where none is open."""
+        mine = (
+            name for (process, _), (_, name) in self._sessions.items() if process == os.getpid()
+        )
+        return next(mine, None)
+
+    def open(self, threads: int) -> str:
+        """Opens a session whose operators use so many threads; returns its provider's name."""
+        return self._session(threads)[1]
+
+    def run(
+        self, inputs: Mapping[str, Floats], outputs: Mapping[str, Floats], *, threads: int
+    ) -> None:
+        """Fills `outputs` in place; every array is C-contiguous, of at least one row."""
+        session, _ = self._session(threads)
+        binding = session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_cpu_input(name, array)
+        for name, array in outputs.items():
+            binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+        session.run_with_iobinding(binding)
+
+    def _session(self, threads: int) -> tuple[Any, str]:
+        key = os.getpid(), threads
+        if key not in self._sessions:
+            self._sessions.setdefault(key, self._open_first(threads))
+        return self._sessions[key]
+
+    def _open_first(self, threads: int) -> tuple[Any, str]:
+        *preferred, last = self._providers
+        for provider in preferred:
+            try:
+                return self._open(provider, threads), provider
+            except ProviderError:
+                continue
+        return self._open(last, threads), last
+
+    def _open(self, provider: str, threads: int) -> Any:
+        session = _open_session(self._path, provider, threads)
+        _check_ports(self._path, "input", session.get_inputs(), self._inputs)
+        _check_ports(self._path, "output", session.get_outputs(), self._outputs)
+        return session
+
+
+def _open_session(path: Path, provider: str, threads: int) -> Any:
+    ort = _onnxruntime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors; its warnings speak to authors of graphs
+    ort_name = PROVIDERS[provider].ort_name if provider in PROVIDERS else provider
+    try:
+        # onnxruntime's own fallback would retry on the CPU and print that it did.
+        session = ort.InferenceSession(path, options, [ort_name], enable_fallback=0)
+    except Exception as error:  # its exceptions have no other base
+        if provider == "cpu":
+            raise BundleError(
+                f"{path}: onnxruntime {ort.__version__} cannot open this graph: {error}; "
+                f"upgrade onnxruntime or export the bundle for an older opset"
+            ) from error
+        raise _refusal(provider, str(error)) from error
+    if ort_name not in (got := session.get_providers()):
+        raise _refusal(provider, f"onnxruntime put {', '.join(map(_short, got))} in its place")
+    return session
+
+
+def _refusal(provider: str, reason: str) -> ProviderError:
+    install = PROVIDERS[provider].install if provider in PROVIDERS else "see its documentation"
+    return ProviderError(
+        f"provider {provider!r} was asked for and cannot be had: {reason}; most often one of its "
+        f"libraries is missing ({install})"
+    )
+
+
+def _check_ports(path: Path, side: str, ports: Iterable[Any], expected: Shapes) -> None:
+    """A wrong shape would otherwise be found by the first run, after work was lost."""
+    got = {port.name: port for port in ports}
+    if (side == "input" and set(got) != set(expected)) or not set(got) >= set(expected):
+        raise BundleError(
+            f"{path}: expected {side} {', '.join(expected)}, got {', '.join(got)}; "
+            f"export the bundle again"
+        )
+    for name, shape in expected.items():
+        batch, *dims = got[name].shape or [None]
+        fits = len(dims) == len(shape) and all(
+            not isinstance(dim, int) or dim == size for dim, size in zip(dims, shape, strict=True)
+        )
+        if got[name].type != "tensor(float)" or isinstance(batch, int) or not fits:
+            raise BundleError(
+                f"{path}: expected {side} {name} to be float32 of shape (any, "
+                f"{', '.join(map(str, shape))}), got {got[name].type} of shape "
+                f"{got[name].shape}; export the bundle again"
+            )
+
+
+def _short(ort_name: str) -> str:
+    """The short name of a provider; the full one where it has none."""
+    return next((key for key, known in PROVIDERS.items() if known.ort_name == ort_name), ort_name)
+
+
+@functools.cache
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ProviderError(
+            f"onnxruntime cannot be imported: {error}; pip install onnxruntime"
+        ) from error
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
+# --- threads ---------------------------------------------------------------------------------
+
+
+def usable_threads() -> int:
+    """Threads that this process can keep busy: by its affinity and its cgroup's CPU quota.
+
+    A quota of 2.5 cores gives 2: a thread more would be throttled while the others spin.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quotas = _quotas(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    return max(1, int(min([cores or 1, *quotas])))
+
+
+def _quotas(membership: Path, root: Path) -> Iterator[float]:
+    """The CPU quotas, in cores, of this process's cgroups and of all that hold them.
+
+    Version 2 states one as "quota period" in cpu.max, version 1 in two files. Inside a container
+    the path of a group may be that of the host, which is not mounted: what is missing is passed
+    over, up to the root of the mount.
+    """
+    for line in (_content(membership) or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            mounts = [root, root / "unified"]
+        elif "cpu" in controllers.split(","):
+            mounts = [root / "cpu", root / controllers]
+        else:
+            continue
+        group = Path(path.lstrip("/"))
+        for folder in (mount / up for mount in mounts for up in (group, *group.parents)):
+            quota, period = _limit(folder)
+            if quota.isdecimal() and period.isdecimal() and int(period):
+                yield int(quota) / int(period)
+
+
+def _limit(folder: Path) -> tuple[str, str]:
+    """Quota and period as written; the quota is "max" or "-1" where there is none."""
+    quota, _, period = (_content(folder / "cpu.max") or "").partition(" ")
+    return (
+        quota or _content(folder / "cpu.cfs_quota_us") or "",
+        period or _content(folder / "cpu.cfs_period_us") or "",
+    )
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None

@@ -1,0 +1,397 @@
+"""A VAE, run from its bundle: generate, stream, encode, decode, reconstruct, denoise, interpolate.
+
+Rows are numbered: the latent of row i is a function of (seed, i) alone, so n rows are the same
+rows whether they are made in one call or in many, on one thread or on all.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from operator import index
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae import batching, bundle, images, providers, sampling
+from edgevae.errors import InputError
+
+Floats = npt.NDArray[np.float32]
+
+# Up to so many rows a thread, one call with onnxruntime's own threads beats our workers.
+_FEW = 2
+# Chunks of the CPU in one chunk of an accelerator.
+_ACCELERATED = 16
+# Chunks for each worker in a batch of `stream`, so that workers seldom wait for the caller.
+_CHUNKS = 4
+# The last of the 2^64 seeds and rows.
+_LAST = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q(z|x) of N items: diagonal Gaussians of mean `mu` and log-variance `logvar`.
+
+    Both are float32 (N, *latent_shape).
+    """
+
+    mu: Floats
+    logvar: Floats
+
+    def sample(self, draws: int = 1, *, seed: int | None = None, start: int = 0) -> Floats:
+        """z = mu + exp(logvar/2) * eps, as (N, *latent_shape), or (draws, N, ...) if draws > 1.
+
+        Item i takes the noise of row start + i of the stream `seed`; None takes a fresh one.
+        """
+        n = len(self.mu)
+        z = sampling.reparameterize(
+            np.ascontiguousarray(self.mu.reshape(n, -1)),
+            np.ascontiguousarray(self.logvar.reshape(n, -1)),
+            seed=_seed(seed),
+            start=_whole(start, "start", most=_LAST),
+            draws=_whole(draws, "draws", least=1),
+        )
+        return z.reshape(*z.shape[:-1], *self.mu.shape[1:])
+
+    def kl(self) -> Floats:
+        """KL(q(z|x) || N(0, I)) of each item: float32 (N,), in nats, at least 0.
+
+        sum (exp(logvar) + mu^2 - 1 - logvar) / 2 (Kingma and Welling 2014, appendix B).
+        """
+        mu = self.mu.reshape(len(self.mu), -1).astype(np.float64)
+        logvar = self.logvar.reshape(mu.shape).astype(np.float64)
+        # expm1, since exp(logvar) - 1 loses every digit of a small logvar.
+        nats = 0.5 * (np.expm1(logvar) - logvar + mu * mu).sum(axis=1)
+        return nats.astype(np.float32)
+
+
+class VAE:
+    """A bundle, opened on an execution provider; `edgevae.load` makes one.
+
+    It can be shared between threads, pickled (by the bundle's path) and used after a fork.
+    """
+
+    def __init__(
+        self, bundle: bundle.Bundle, provider: str = "auto", threads: int | None = None
+    ) -> None:
+        self.bundle = bundle
+        self.threads = _threads(threads)
+        self._asked = provider, threads
+        candidates = providers.candidates(provider)
+        x, z = bundle.x_shape, bundle.latent_shape
+        self._encoder = providers.Graph(
+            bundle.graph("encoder"),
+            candidates,
+            inputs={"x": x},
+            outputs={"mu": z, "logvar": z},
+        )
+        self._decoder = providers.Graph(
+            bundle.graph("decoder"), candidates, inputs={"z": z}, outputs={"x_hat": x}
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load, (self.bundle.path, *self._asked)
+
+    def __repr__(self) -> str:
+        return f"<edgevae.VAE {self.bundle.name!r} on {self.provider}, {self.threads} threads>"
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use; opens the decoder, which proves it, if it is not open."""
+        return self._decoder.provider or self._decoder.open(self.threads)
+
+    # --- prior -> data -----------------------------------------------------------------------
+
+    def sample(
+        self, n: int, *, seed: int | None = None, start: int = 0, temperature: float = 1.0
+    ) -> Floats:
+        """Latents of rows start .. start + n - 1 drawn from the prior: float32 (n, *latent_shape).
+
+        Bit for bit the same on every machine, however the rows are divided among calls.
+        """
+        z = np.empty((_whole(n, "n"), *self.bundle.latent_shape), np.float32)
+        self._draw(z, _seed(seed), _whole(start, "start", most=_LAST), _temperature(temperature))
+        return z
+
+    def generate(
+        self,
+        n: int = 1,
+        *,
+        seed: int | None = None,
+        start: int = 0,
+        temperature: float = 1.0,
+        out: npt.NDArray[Any] | None = None,
+        dtype: npt.DTypeLike = "float32",
+    ) -> npt.NDArray[Any]:
+        """Rows start .. start + n - 1 of the stream `seed`, decoded.
+
+        Float32 (n, *x_shape) as trained, or for images with dtype "uint8" (n, H, W, C).
+        `seed` is an int in [0, 2^64), None takes a fresh one. `temperature` >= 0 scales the
+        noise within a component of the prior, not the choice of component. `out` is filled and
+        returned: C-contiguous, of the result's shape and dtype. Raises `InputError`.
+        """
+        n, seed, start = _whole(n, "n"), _seed(seed), _whole(start, "start", most=_LAST)
+        temperature = _temperature(temperature)
+        x_hat = self._result(n, dtype, out)
+
+        def latents(first: int, last: int) -> Floats:
+            z = np.empty((last - first, *self.bundle.latent_shape), np.float32)
+            self._draw(z, seed, start + first, temperature)
+            return z
+
+        self._decode(n, latents, x_hat)
+        return x_hat
+
+    def stream(
+        self,
+        n: int,
+        *,
+        seed: int | None = None,
+        start: int = 0,
+        temperature: float = 1.0,
+        dtype: npt.DTypeLike = "float32",
+        batch: int | None = None,
+    ) -> Iterator[npt.NDArray[Any]]:
+        """The rows of `generate(n, ...)` in batches, of which it holds one at a time.
+
+        `batch` rows each, the last maybe fewer; None: a few chunks for each worker.
+        """
+        n, seed, start = _whole(n, "n"), _seed(seed), _whole(start, "start", most=_LAST)
+        temperature = _temperature(temperature)
+        if batch is None:
+            chunk = batching.chunk_rows(self.bundle.kind, self.bundle.x_shape)
+            batch = chunk * self.threads * _CHUNKS
+        batch = _whole(batch, "batch", least=1)
+        self._result(0, dtype, None)
+        return (
+            self.generate(
+                min(batch, n - first),
+                seed=seed,
+                start=(start + first) & _LAST,
+                temperature=temperature,
+                dtype=dtype,
+            )
+            for first in range(0, n, batch)
+        )
+
+    # --- data -> latents -> data -------------------------------------------------------------
+
+    def encode(self, x: Any) -> Posterior:
+        """q(z|x) of each item of x, which may be all that `reconstruct` takes.
+
+        A single item is a batch of one. Raises `InputError` for a wrong type, shape or dtype,
+        for NaN and infinity, and for values far outside of the range the model was trained on.
+        """
+        return self._encode(self._given(x).rows)
+
+    def decode(self, z: npt.ArrayLike) -> Floats:
+        """x_hat of latents (N, *latent_shape) or (*latent_shape): float32 (N, *x_shape) or
+        (*x_shape)."""
+        rows = np.ascontiguousarray(z, np.float32)
+        shape = self.bundle.latent_shape
+        if rows.shape != shape and rows.shape[1:] != shape:
+            dims = ", ".join(map(str, shape))
+            raise InputError(f"z: expected shape (N, {dims}) or ({dims}), got {rows.shape}")
+        if not np.isfinite(rows).all():
+            raise InputError("z: expected finite numbers, got NaN or infinity; remove such rows")
+        if rows.shape == shape:
+            return self._decode_rows(rows[None])[0]
+        return self._decode_rows(rows)
+
+    def reconstruct(self, x: Any) -> Any:
+        """x_hat at z = mu, in the type of x.
+
+        x is float (N, *x_shape) within the bundle's range, or, for images, uint8 (N, H, W, C);
+        both also without N. Or a PIL image or the path of one, for a PIL image, of the bundle's
+        size. Or a list of any of these, for a list.
+        """
+        given = self._given(x)
+        return given.back(self._decode_rows(self._encode(given.rows).mu))
+
+    def denoise(self, x: Any) -> Any:
+        """`reconstruct`, by a bundle whose encoder was trained to see through noise."""
+        if not self.bundle.noise:
+            raise InputError(
+                f"bundle {self.bundle.name!r} was not trained to denoise (noise is 0 in its "
+                f"manifest): use reconstruct, or train with noise augmentation"
+            )
+        return self.reconstruct(x)
+
+    def interpolate(self, a: Any, b: Any, steps: int) -> Any:
+        """`steps` >= 2 items on the line from a's mu to b's, both ends included.
+
+        a and b are single items as `reconstruct` takes them; the result is a batch, or a list of
+        PIL images, after the type of a.
+        """
+        steps = _whole(steps, "steps", least=2)
+        ends = [self._given(a), self._given(b)]
+        for name, end in zip("ab", ends, strict=True):
+            if len(end.rows) != 1:
+                raise InputError(f"{name}: expected a single item, got {len(end.rows)}")
+        first, last = self._encode(np.concatenate([end.rows for end in ends])).mu
+        t = np.linspace(0, 1, steps, dtype=np.float32).reshape(-1, *[1] * first.ndim)
+        return ends[0].restore(self._decode_rows((1 - t) * first + t * last))
+
+    # --- the work ----------------------------------------------------------------------------
+
+    def _given(self, x: Any) -> images.Given:
+        return images.given(x, self.bundle.kind, self.bundle.x_shape, self.bundle.x_range)
+
+    def _result(
+        self, n: int, dtype: npt.DTypeLike, out: npt.NDArray[Any] | None
+    ) -> npt.NDArray[Any]:
+        """The array to fill: `out`, where it is what the result will be, or a new one."""
+        if dtype not in ("float32", "uint8", np.float32, np.uint8):
+            raise InputError(f"dtype: expected 'float32' or 'uint8', got {dtype!r}")
+        dtype, shape = np.dtype(dtype), (n, *self.bundle.x_shape)
+        if dtype == np.uint8:
+            if self.bundle.kind != "image":
+                raise InputError(
+                    f"dtype: expected 'float32', since bundle {self.bundle.name!r} makes "
+                    f"{self.bundle.kind}s, got 'uint8', which is for images"
+                )
+            channels, height, width = self.bundle.x_shape
+            shape = (n, height, width, channels)
+        if out is None:
+            return np.empty(shape, dtype)
+        fits = isinstance(out, np.ndarray) and out.dtype == dtype and out.shape == shape
+        if not fits or not out.flags.c_contiguous or not out.flags.writeable:
+            got = (
+                f"{out.dtype} {out.shape}, contiguous: {out.flags.c_contiguous}, "
+                f"writable: {out.flags.writeable}"
+                if isinstance(out, np.ndarray)
+                else f"a {type(out).__name__}"
+            )
+            raise InputError(
+                f"out: expected a writable C-contiguous {dtype} array of shape {shape}, got "
+                f"{got}; numpy.empty({shape}, {dtype.name!r}) makes one"
+            )
+        return out
+
+    @functools.cached_property
+    def _table(self) -> sampling.MixtureTable | None:
+        prior = self.bundle.mixture()
+        return None if prior is None else sampling.MixtureTable(*prior)
+
+    def _draw(self, z: Floats, seed: int, start: int, temperature: float) -> None:
+        """Fills z with the prior's rows from `start` on."""
+        rows = z.reshape(len(z), self.bundle.dims)
+        start &= _LAST
+        if self._table is not None:
+            sampling.mixture(
+                len(z), self._table, seed=seed, start=start, temperature=temperature, out=rows
+            )
+            return
+        sampling.normal(*rows.shape, seed=seed, start=start, out=rows)
+        if temperature != 1.0:
+            rows *= np.float32(temperature)
+
+    def _encode(self, x: Floats) -> Posterior:
+        mu = np.empty((len(x), *self.bundle.latent_shape), np.float32)
+        posterior = Posterior(mu, np.empty_like(mu))
+
+        def work(first: int, last: int, threads: int) -> None:
+            rows = slice(first, last)
+            outputs = {"mu": mu[rows], "logvar": posterior.logvar[rows]}
+            self._encoder.run({"x": x[rows]}, outputs, threads=threads)
+
+        self._spread(self._encoder, len(x), work)
+        return posterior
+
+    def _decode_rows(self, z: Floats) -> Floats:
+        x_hat = np.empty((len(z), *self.bundle.x_shape), np.float32)
+        self._decode(len(z), lambda first, last: z[first:last], x_hat)
+        return x_hat
+
+    def _decode(self, n: int, latents: Callable[[int, int], Floats], out: npt.NDArray[Any]) -> None:
+        """Fills out, float32 or uint8, from the latents of each stretch of rows."""
+
+        def work(first: int, last: int, threads: int) -> None:
+            z, rows = latents(first, last), out[first:last]
+            if out.dtype == np.float32:
+                self._decoder.run({"z": z}, {"x_hat": rows}, threads=threads)
+                return
+            x_hat = np.empty((last - first, *self.bundle.x_shape), np.float32)
+            self._decoder.run({"z": z}, {"x_hat": x_hat}, threads=threads)
+            assert self.bundle.x_range is not None  # no image is without one
+            images.to_uint8(x_hat, self.bundle.x_range, rows)
+
+        self._spread(self._decoder, n, work)
+
+    def _spread(
+        self, graph: providers.Graph, n: int, work: Callable[[int, int, int], None]
+    ) -> None:
+        """Calls work(first, last, threads of each operator) for stretches of range(n)."""
+        if not n:
+            return
+        chunk = batching.chunk_rows(self.bundle.kind, self.bundle.x_shape)
+        few = n <= min(chunk, _FEW * self.threads)
+        workers, threads = (1, self.threads) if few else (self.threads, 1)
+        if graph.open(threads) != "cpu":
+            # An accelerator has its own parallelism: one worker feeds it, in larger chunks.
+            workers, chunk = 1, chunk * _ACCELERATED
+        batching.spread(n, chunk, workers, lambda first, last: work(first, last, threads))
+
+
+def load(
+    name_or_path: str | os.PathLike[str] = "fashion",
+    provider: str = "auto",
+    threads: int | None = None,
+) -> VAE:
+    """Opens a bundle: a shipped one by its name, any other by its path.
+
+    `provider` is "auto" (an accelerator where onnxruntime has one that works, else the CPU) or
+    the name of one, which is used or refused. `threads` is how many to use; None takes the cores
+    that affinity and cgroup quota leave to this process. Raises `BundleError`, `ProviderError`.
+    """
+    return VAE(bundle.read(bundle.find(name_or_path)), provider, threads)
+
+
+def generate(
+    n: int = 1,
+    *,
+    model: str | os.PathLike[str] = "fashion",
+    seed: int | None = None,
+    start: int = 0,
+    temperature: float = 1.0,
+    out: npt.NDArray[Any] | None = None,
+    dtype: npt.DTypeLike = "float32",
+) -> npt.NDArray[Any]:
+    """`VAE.generate` of a bundle that is loaded once a process."""
+    vae = _loaded(bundle.find(model).absolute())
+    return vae.generate(n, seed=seed, start=start, temperature=temperature, out=out, dtype=dtype)
+
+
+@functools.lru_cache(maxsize=8)
+def _loaded(path: Path) -> VAE:
+    return load(path)
+
+
+def _whole(value: int, name: str, *, least: int = 0, most: int | None = None) -> int:
+    try:
+        number = index(value)
+    except TypeError:
+        number = -1
+    if isinstance(value, bool) or number < least or (most is not None and number > most):
+        bound = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise InputError(f"{name}: expected a whole number {bound}, got {value!r:.60}")
+    return number
+
+
+def _seed(seed: int | None) -> int:
+    return sampling.fresh_seed() if seed is None else _whole(seed, "seed", most=_LAST)
+
+
+def _temperature(value: float) -> float:
+    if not isinstance(value, (int, float, np.number)) or not 0 <= value < float("inf"):
+        raise InputError(
+            f"temperature: expected a finite number of at least 0 (1 is the prior itself), got "
+            f"{value!r:.60}"
+        )
+    return float(value)
+
+
+def _threads(threads: int | None) -> int:
+    return providers.usable_threads() if threads is None else _whole(threads, "threads", least=1)
