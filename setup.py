@@ -1,0 +1,33 @@
+"""Builds edgevae._core: one Cython file and the C kernels, under Python's limited API.
+
+Everything else about the package is in pyproject.toml.
+"""
+
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# Each float operation is rounded by itself: contraction into fused multiply-adds would change the
+# stream. No -march: the kernels carry their own target attributes, and the CPU is asked at run time.
+FLAGS = (
+    ["/O2", "/std:c11", "/fp:precise"]
+    if sys.platform == "win32"
+    else ["-O3", "-std=c11", "-ffp-contract=off", "-fvisibility=hidden"]
+)
+
+core = Extension(
+    "edgevae._core",
+    sources=["edgevae/_core.pyx", *sorted(str(path) for path in Path("csrc").glob("*.c"))],
+    depends=sorted(str(path) for path in Path("csrc").glob("*.h")),
+    include_dirs=["csrc"],
+    define_macros=[("Py_LIMITED_API", "0x030B0000")],
+    py_limited_api=True,
+    extra_compile_args=FLAGS,
+)
+
+setup(
+    ext_modules=cythonize([core]),
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)
