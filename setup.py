@@ -10,7 +10,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 # Each float operation is rounded by itself: contraction into fused multiply-adds would change the
-# stream. No -march: the kernels carry their own target attributes, and the CPU is asked at run time.
+# stream. No -march: each kernel carries its own target attribute, and the CPU is asked at run time.
 FLAGS = (
     ["/O2", "/std:c11", "/fp:precise"]
     if sys.platform == "win32"

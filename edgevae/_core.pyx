@@ -454,8 +454,10 @@ cdef object reparameterize_(PyObject *self, PyObject **args, Py_ssize_t count,
         shaped(logvar, "logvar", &logvar_view, mu_view.shape, "that of mu")
         shape = [<Py_ssize_t>draws, mu_view.shape[0], mu_view.shape[1]]
         countable(shape[1], shape[2], draws)
-        if out is None:
-            out = fresh((shape[1], shape[2]) if axes == 2 else (draws, shape[1], shape[2]), float32)
+        if out is None and axes == 2:
+            out = fresh((shape[1], shape[2]), float32)
+        elif out is None:
+            out = fresh((draws, shape[1], shape[2]), float32)
         borrow(out, "out", c"f", axes, &out_view)
         dense(out, "out", &out_view)
         writable(out, "out", &out_view)

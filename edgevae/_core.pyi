@@ -1,0 +1,54 @@
+"""The C kernels as Python sees them; edgevae/_core.pyx says what each function does."""
+
+from collections.abc import Sequence
+from typing import Any, SupportsIndex, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+_F32 = NDArray[np.float32]
+_U8 = NDArray[np.uint8]
+_U32 = NDArray[np.uint32]
+
+class Kernels(TypedDict):
+    available: list[str]
+    active: str
+
+def normal(
+    rows: SupportsIndex,
+    dims: SupportsIndex,
+    *,
+    seed: SupportsIndex,
+    start: SupportsIndex = 0,
+    first_dim: SupportsIndex = 0,
+    purpose: SupportsIndex = 0,
+    draw: SupportsIndex = 0,
+    out: _F32 | None = None,
+) -> _F32: ...
+def mixture(
+    rows: SupportsIndex,
+    means: _F32,
+    scales: _F32,
+    thresholds: _U32,
+    aliases: _U32,
+    *,
+    seed: SupportsIndex,
+    start: SupportsIndex,
+    temperature: float,
+    out: _F32 | None,
+) -> _F32: ...
+def scale(logvar: _F32) -> _F32: ...
+def reparameterize(
+    mu: _F32,
+    logvar: _F32,
+    *,
+    seed: SupportsIndex,
+    start: SupportsIndex = 0,
+    draws: SupportsIndex = 1,
+    out: _F32 | None = None,
+) -> _F32: ...
+def pack(x: _F32, out: _U8 | None = None) -> _U8: ...
+def gather(parts: Sequence[NDArray[Any]], out: NDArray[Any]) -> NDArray[Any]: ...
+def scatter(x: NDArray[Any], outs: Sequence[NDArray[Any]]) -> None: ...
+def kernels() -> Kernels: ...
+def use_kernel(name: str | None) -> None: ...
