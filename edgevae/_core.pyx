@@ -134,7 +134,7 @@ cdef int borrow(object array, str name, char code, int ndim, Py_buffer *view) ex
     if PyObject_GetBuffer(array, view, PyBUF_RECORDS_RO) != 0:
         PyErr_Clear()
         view.obj = NULL
-    elif view.format != NULL and is_code(view, code) and view.ndim == ndim:
+    elif is_code(view, code) and view.ndim == ndim:
         if <uintptr_t>view.buf % <size_t>view.itemsize == 0:
             return 0
         raise InputError(f"{name}: expected memory aligned to {view.itemsize} bytes, got address "
@@ -146,10 +146,14 @@ cdef int borrow(object array, str name, char code, int ndim, Py_buffer *view) ex
 
 
 cdef inline bint is_code(Py_buffer *view, char code) noexcept:
-    if view.format[0] == code:
-        return view.format[1] == 0
+    cdef const char *format = view.format
+    if format == NULL:
+        return False
+    if format[0] == c"=":  # native byte order, standard sizes: what NumPy says of unaligned memory
+        format += 1
     # uint32 is an `unsigned long` where a long has four bytes.
-    return code == c"I" and view.format[0] == c"L" and view.format[1] == 0 and view.itemsize == 4
+    return (format[0] == code or (code == c"I" and format[0] == c"L" and view.itemsize == 4)) \
+        and format[1] == 0
 
 
 cdef int dense(object array, str name, Py_buffer *view) except -1:
@@ -648,7 +652,7 @@ cdef int borrow_rows(object array, str name, Py_buffer *view) except -1:
 
 cdef int same_rows(object array, str name, Py_buffer *view,
                    object batch, str batch_name, Py_buffer *full) except -1:
-    cdef bint same = is_code(view, full.format[0]) and view.ndim == full.ndim
+    cdef bint same = view.itemsize == full.itemsize and view.ndim == full.ndim
     cdef int i
     for i in range(1, view.ndim if same else 0):
         same = same and view.shape[i] == full.shape[i]

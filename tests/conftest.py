@@ -1,5 +1,6 @@
-"""Tiny bundles whose answers numpy knows: one linear layer each way."""
+"""Tiny bundles whose answers numpy knows, one linear layer each way; each kernel in turn."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevae import bundle
+from edgevae import _core, bundle
 
 
 @dataclass(frozen=True)
@@ -167,3 +168,12 @@ def tiny_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A bundle of each tiny VAE: "grey", "colour" (in [-1, 1], z of two axes) and "vector"."""
     folder = tmp_path_factory.mktemp("bundles")
     return {name: tiny.write(folder / name).path for name, tiny in TINIES.items()}
+
+
+@pytest.fixture(params=_core.kernels()["available"])
+def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each kernel that runs on this CPU in turn; the one in use before comes back after."""
+    before = _core.kernels()["active"]
+    _core.use_kernel(request.param)
+    yield request.param
+    _core.use_kernel(before)

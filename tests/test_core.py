@@ -1,0 +1,368 @@
+"""What the binding refuses and how it says so; the GIL; which kernel runs."""
+
+import array
+import inspect
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from edgevae import _core
+from edgevae.errors import InputError
+
+F32 = np.float32
+
+
+def floats(*shape):
+    return np.zeros(shape, F32)
+
+
+def bytes8(*shape):
+    return np.zeros(shape, np.uint8)
+
+
+def readonly(value):
+    value.flags.writeable = False
+    return value
+
+
+def unaligned(*shape):
+    size = 4 * int(np.prod(shape))
+    return np.zeros(size + 1, np.uint8)[1:].view(F32).reshape(shape)
+
+
+SHARED = floats(5, 8)
+IMAGES = floats(2, 3, 4, 5)
+
+# name: (call, what the message must hold)
+REFUSED = {
+    "rows negative": (lambda: _core.normal(-1, 2, seed=1), "rows: expected an int from 0 to"),
+    "rows float": (lambda: _core.normal(2.0, 2, seed=1), "rows: .*got 2.0 .float."),
+    "rows array": (lambda: _core.normal(np.arange(2), 2, seed=1), "rows: .*got ndarray of int64"),
+    "dims None": (lambda: _core.normal(1, None, seed=1), "dims: .*got None"),
+    "seed negative": (
+        lambda: _core.normal(1, 2, seed=-1),
+        "seed: .*to 18446744073709551615, got -1",
+    ),
+    "seed too large": (lambda: _core.normal(1, 2, seed=2**64), "seed: .*got 18446744073709551616"),
+    "seed bool": (lambda: _core.normal(1, 2, seed=True), "seed: .*got True .bool."),
+    "seed str": (lambda: _core.normal(1, 2, seed="7"), "seed: .*got '7' .str."),
+    "seed None": (lambda: _core.normal(1, 2, seed=None), "seed: .*got None"),
+    "start too large": (lambda: _core.normal(1, 2, seed=1, start=2**64), "start: "),
+    "purpose": (lambda: _core.normal(1, 2, seed=1, purpose=256), "purpose: .*from 0 to 255"),
+    "draw": (lambda: _core.normal(1, 2, seed=1, draw=2**24), "draw: .*from 0 to 16777215"),
+    "first_dim": (lambda: _core.normal(1, 2, seed=1, first_dim=2**34 - 1), "first_dim [+] dims"),
+    "size": (lambda: _core.normal(2**40, 2**30, seed=1), "rows: expected at most .* numbers"),
+    "out list": (lambda: _core.normal(1, 2, seed=1, out=[0, 0]), "out: expected a float32 .*list"),
+    "out float64": (
+        lambda: _core.normal(1, 2, seed=1, out=np.zeros((1, 2))),
+        r"out: expected a float32 array with 2 axes .* got ndarray of float64, shape \(1, 2\); "
+        "numpy.asarray",
+    ),
+    "out byte order": (
+        lambda: _core.normal(1, 2, seed=1, out=np.zeros((1, 2), ">f4")),
+        "out: .* native byte order, got ndarray of >f4",
+    ),
+    "out axes": (lambda: _core.normal(1, 2, seed=1, out=floats(2)), r"2 axes .*shape \(2,\)"),
+    "out shape": (
+        lambda: _core.normal(1, 2, seed=1, out=floats(2, 1)),
+        r"out: expected shape \(1, 2\), \(rows, dims\), got ndarray of float32, shape \(2, 1\)",
+    ),
+    "out order": (
+        lambda: _core.normal(2, 3, seed=1, out=np.zeros((2, 3), F32, order="F")),
+        r"out: expected a C-contiguous array, .*strides \(4, 8\); pass numpy.ascontiguousarray",
+    ),
+    "out read-only": (
+        lambda: _core.normal(1, 2, seed=1, out=readonly(floats(1, 2))),
+        "out: expected a writeable array, got a read-only ndarray",
+    ),
+    "out unaligned": (
+        lambda: _core.normal(1, 2, seed=1, out=unaligned(1, 2)),
+        "out: expected memory aligned to 4 bytes",
+    ),
+    "mu float64": (
+        lambda: _core.reparameterize(np.zeros((1, 2)), floats(1, 2), seed=1),
+        "mu: expected a float32 array",
+    ),
+    "logvar shape": (
+        lambda: _core.reparameterize(floats(1, 2), floats(2, 1), seed=1),
+        r"logvar: expected shape \(1, 2\), that of mu",
+    ),
+    "logvar strided": (
+        lambda: _core.reparameterize(floats(2, 2), floats(2, 4)[:, ::2], seed=1),
+        "logvar: expected a C-contiguous array",
+    ),
+    "draws zero": (
+        lambda: _core.reparameterize(floats(1, 2), floats(1, 2), seed=1, draws=0),
+        "draws: expected an int from 1 to 16777215, got 0",
+    ),
+    "draws size": (
+        lambda: _core.reparameterize(
+            np.broadcast_to(F32(0), (1, 2**40)), np.broadcast_to(F32(0), (1, 2**40)), seed=1
+        ),
+        "mu: expected a C-contiguous array",
+    ),
+    "draws axes": (
+        lambda: _core.reparameterize(floats(1, 2), floats(1, 2), seed=1, draws=3, out=floats(3, 2)),
+        "out: expected a float32 array with 3 axes",
+    ),
+    "draws shape": (
+        lambda: _core.reparameterize(
+            floats(1, 2), floats(1, 2), seed=1, draws=3, out=floats(2, 1, 2)
+        ),
+        r"out: expected shape \(3, 1, 2\), \(draws, rows, dims\)",
+    ),
+    "out is mu": (
+        lambda: _core.reparameterize(SHARED, floats(5, 8), seed=1, out=SHARED),
+        "out: expected memory apart from mu",
+    ),
+    "out meets logvar": (
+        lambda: _core.reparameterize(floats(4, 8), SHARED[1:], seed=1, out=SHARED[:4]),
+        "out: expected memory apart from logvar",
+    ),
+    "x axes": (lambda: _core.pack(floats(3, 4, 5)), "x: expected a float32 array with 4 axes"),
+    "x strided": (lambda: _core.pack(IMAGES[:, :, ::2]), "x: expected a C-contiguous array"),
+    "packed dtype": (
+        lambda: _core.pack(IMAGES, out=floats(2, 4, 5, 3)),
+        "out: expected a uint8 array with 4 axes",
+    ),
+    "packed shape": (
+        lambda: _core.pack(IMAGES, out=bytes8(2, 3, 4, 5)),
+        r"out: expected shape \(2, 4, 5, 3\), that of x with its channels last",
+    ),
+    "packed read-only": (
+        lambda: _core.pack(IMAGES, out=readonly(bytes8(2, 4, 5, 3))),
+        "out: expected a writeable array",
+    ),
+    "packed pixels apart": (
+        lambda: _core.pack(IMAGES, out=bytes8(2, 4, 10, 3)[:, :, ::2]),
+        "out: expected adjacent pixels .*strides 3 and 1",
+    ),
+    "packed lines one on another": (
+        lambda: _core.pack(
+            IMAGES, out=np.lib.stride_tricks.as_strided(bytes8(99), (2, 4, 5, 3), (60, 14, 3, 1))
+        ),
+        "in lines apart from each other",
+    ),
+    "packed images one on another": (
+        lambda: _core.pack(
+            IMAGES, out=np.lib.stride_tricks.as_strided(bytes8(99), (2, 4, 5, 3), (30, 15, 3, 1))
+        ),
+        "in lines apart from each other",
+    ),
+    "packed into x": (
+        lambda: _core.pack(IMAGES, out=IMAGES.view(np.uint8).reshape(-1)[:120].reshape(2, 4, 5, 3)),
+        "out: expected memory apart from x",
+    ),
+    "gather dtype": (
+        lambda: _core.gather([floats(1, 2), bytes8(1, 2)], floats(2, 2)),
+        r"parts\[1\]: expected the dtype and the row shape of out",
+    ),
+    "gather row shape": (
+        lambda: _core.gather([floats(1, 3)], floats(1, 2)),
+        r"parts\[0\]: expected the dtype and the row shape of out, .*got .*shape \(1, 3\)",
+    ),
+    "gather rows": (
+        lambda: _core.gather([floats(1, 2), floats(2, 2)], floats(4, 2)),
+        "out: expected 3 rows, as many as parts hold",
+    ),
+    "gather overlap": (
+        lambda: _core.gather([SHARED[:2], SHARED[2:]], SHARED),
+        r"out: expected memory apart from parts\[0\]",
+    ),
+    "gather objects": (
+        lambda: _core.gather([np.array([None])], np.array([None])),
+        "out: expected a float32 or uint8 array of rows",
+    ),
+    "gather scalar": (
+        lambda: _core.gather([], np.array(F32(1))),
+        "out: expected a float32 or uint8 array of rows",
+    ),
+    "gather read-only": (
+        lambda: _core.gather([floats(1, 2)], readonly(floats(1, 2))),
+        "out: expected a writeable array",
+    ),
+    "scatter rows": (
+        lambda: _core.scatter(floats(3, 2), [floats(1, 2)]),
+        "x: expected 1 rows, as many as outs hold",
+    ),
+    "scatter read-only": (
+        lambda: _core.scatter(floats(1, 2), [readonly(floats(1, 2))]),
+        r"outs\[0\]: expected a writeable array",
+    ),
+    "scatter twice": (
+        lambda: _core.scatter(floats(4, 8), [SHARED[1:3], SHARED[2:4]]),
+        r"outs: expected arrays apart from each other, got outs\[0\] and outs\[1\]",
+    ),
+    "scatter strided": (
+        lambda: _core.scatter(floats(2, 2), [floats(2, 4)[:, ::2]]),
+        r"outs\[0\]: expected a C-contiguous array",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusal_says_what_was_expected_and_what_came(case):
+    call, message = REFUSED[case]
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def test_a_refusal_writes_nothing():
+    out = np.full((3, 8), 5, F32)
+    with pytest.raises(InputError):
+        _core.reparameterize(floats(3, 8), floats(3, 9), seed=1, out=out)
+    with pytest.raises(InputError):
+        _core.gather([floats(1, 8), floats(1, 8)], out)
+    assert (out == 5).all()
+
+
+@pytest.mark.parametrize("function", [_core.normal, _core.reparameterize])
+@pytest.mark.parametrize(
+    ("arguments", "keywords", "message"),
+    [
+        ((1, 2, 3), {}, "takes 2 positional arguments but 3 were given"),
+        ((1, 2), {}, "missing required argument 'seed'"),
+        ((1,), {"seed": 1}, "missing required argument '(dims|logvar)'"),
+        ((1, 2), {"seed": 1, "sed": 2}, "unexpected keyword argument 'sed'"),
+    ],
+)
+def test_a_call_that_does_not_fit_the_signature(function, arguments, keywords, message):
+    with pytest.raises(TypeError, match=message):
+        function(*arguments, **keywords)
+
+
+def test_an_argument_given_twice():
+    with pytest.raises(TypeError, match="multiple values for argument 'rows'"):
+        _core.normal(1, 2, seed=1, rows=1)
+
+
+def test_every_argument_can_be_named_in_any_order_and_by_any_string():
+    names = {"".join(["out", ""]): None, "".join(list("seed")): 7, "dims": 5, "rows": 2}
+    assert _core.normal(**names).tobytes() == _core.normal(2, 5, seed=7).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("function", "signature"),
+    [
+        (
+            _core.normal,
+            "(rows, dims, *, seed, start=0, first_dim=0, purpose=0, draw=0, out=None)",
+        ),
+        (_core.reparameterize, "(mu, logvar, *, seed, start=0, draws=1, out=None)"),
+        (_core.pack, "(x, out=None)"),
+        (_core.gather, "(parts, out)"),
+        (_core.scatter, "(x, outs)"),
+    ],
+)
+def test_signature_and_docstring_are_where_help_looks(function, signature):
+    assert str(inspect.signature(function)) == signature
+    assert "InputError" in function.__doc__
+    assert "--" not in function.__doc__  # the signature is stripped from the text
+
+
+def test_numpy_integers_and_every_buffer_of_float32_are_taken():
+    expected = _core.normal(3, 4, seed=7, start=5)
+    got = _core.normal(np.int64(3), np.uint8(4), seed=np.uint64(7), start=np.int32(5))
+    assert got.tobytes() == expected.tobytes()
+    out = memoryview(array.array("f", bytes(48))).cast("B").cast("f", (3, 4))
+    assert _core.normal(3, 4, seed=7, start=5, out=out) is out
+    assert bytes(out) == expected.tobytes()
+
+
+def test_references_are_neither_lost_nor_kept():
+    mu, logvar, out, seed = floats(2, 3), floats(2, 3), floats(2, 3), 10**12
+    before = [sys.getrefcount(value) for value in (mu, logvar, out, seed, None)]
+    for _ in range(1000):
+        _core.reparameterize(mu, logvar, seed=seed, out=out)
+        _core.gather([mu], out)
+        with pytest.raises(InputError):
+            _core.reparameterize(mu, logvar, seed=seed, out=mu)
+    after = [sys.getrefcount(value) for value in (mu, logvar, out, seed, None)]
+    assert after[:4] == before[:4]
+    assert abs(after[4] - before[4]) < 500
+    mu.resize((4, 3))  # refused while anything still borrows its memory
+
+
+def test_a_large_call_lets_another_thread_run():
+    out = floats(1, 1 << 23)
+    stop = threading.Event()
+    halfway = []
+
+    def watch():
+        while not stop.wait(0.0001):
+            if out[0, 0] != 0 and out[0, -1] == 0:
+                halfway.append(True)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        for _ in range(100):  # a busy machine may not run the watcher during the first call
+            out[:] = 0
+            _core.normal(1, 1 << 23, seed=1, out=out)
+            if halfway:
+                break
+    finally:
+        stop.set()
+        thread.join()
+    assert halfway, "no thread saw a call that had begun and not ended"
+
+
+def test_gather_and_scatter_are_inverse():
+    rng = np.random.default_rng(1)
+    for dtype in (F32, np.uint8):
+        parts = [(rng.random((n, 3, 2)) * 255).astype(dtype) for n in (1, 0, 4, 2)]
+        batch = np.zeros((7, 3, 2), dtype)
+        assert _core.gather(parts, batch) is batch
+        assert batch.tobytes() == np.concatenate(parts).tobytes()
+        outs = [np.zeros_like(part) for part in parts]
+        _core.scatter(batch, outs)
+        assert all(out.tobytes() == part.tobytes() for out, part in zip(outs, parts, strict=True))
+
+
+def test_gather_of_nothing():
+    assert _core.gather([], floats(0, 3)).shape == (0, 3)
+
+
+def test_kernels_tells_which_exist_and_which_runs(kernel):
+    info = _core.kernels()
+    assert info["available"][0] == "scalar"
+    assert info["active"] == kernel
+
+
+def test_an_unknown_kernel_is_refused_by_name():
+    active = _core.kernels()["active"]
+    with pytest.raises(InputError, match=r"name: expected one of .*scalar.*, got 'mmx'"):
+        _core.use_kernel("mmx")
+    assert _core.kernels()["active"] == active
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", _core.kernels()["available"])
+def test_the_environment_forces_a_kernel(name):
+    done = run("import edgevae; print(edgevae.kernels()['active'])", EDGEVAE_KERNEL=name)
+    assert done.stdout.split() == [name], done.stderr
+
+
+def test_an_empty_choice_is_the_best_kernel():
+    done = run("import edgevae; print(edgevae.kernels()['active'])", EDGEVAE_KERNEL="")
+    assert done.stdout.split() == _core.kernels()["available"][-1:], done.stderr
+
+
+def test_the_environment_cannot_force_a_kernel_that_does_not_exist():
+    done = run("import edgevae; edgevae.kernels()", EDGEVAE_KERNEL="mmx")
+    assert done.returncode != 0
+    assert "InputError: EDGEVAE_KERNEL: expected one of" in done.stderr
+    assert "scalar" in done.stderr
