@@ -6,6 +6,7 @@ onnxruntime has one that works, else the CPU; what it took can be asked.
 
 import functools
 import os
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,7 +96,7 @@ class Graph:
 
     `inputs` and `outputs` give the names that the graph must have and their shapes without the
     batch axis; all are float32. Threads may share a graph. A forked process opens its own
-    sessions, since the parent's have lost their threads there.
+    sessions.
     """
 
     def __init__(
@@ -105,17 +106,15 @@ class Graph:
         self._providers = providers
         self._inputs = inputs
         self._outputs = outputs
-        # By process and number of threads. Without a lock: who opens a session twice wastes
-        # one, which costs less than a lock that a fork may copy while it is held.
-        self._sessions: dict[tuple[int, int], tuple[Any, str]] = {}
+        # By number of threads. Without a lock: two threads that open the same session waste one,
+        # which costs less than a lock that a fork may copy while it is held.
+        self._sessions: dict[int, tuple[Any, str]] = {}
+        _graphs.add(self)
 
     @property
     def provider(self) -> str | None:
-        """The provider that a session of this process runs on; None where none is open."""
-        mine = (
-            name for (process, _), (_, name) in self._sessions.items() if process == os.getpid()
-        )
-        return next(mine, None)
+        """The provider that an open session runs on; None where none is open."""
+        return next((name for _, name in list(self._sessions.values())), None)
 
     def open(self, threads: int) -> str:
         """Opens a session whose operators use so many threads; returns its provider's name."""
@@ -134,10 +133,9 @@ class Graph:
         session.run_with_iobinding(binding)
 
     def _session(self, threads: int) -> tuple[Any, str]:
-        key = os.getpid(), threads
-        if key not in self._sessions:
-            self._sessions.setdefault(key, self._open_first(threads))
-        return self._sessions[key]
+        if threads not in self._sessions:
+            self._sessions.setdefault(threads, self._open_first(threads))
+        return self._sessions[threads]
 
     def _open_first(self, threads: int) -> tuple[Any, str]:
         *preferred, last = self._providers
@@ -153,6 +151,27 @@ class Graph:
         _check_ports(self._path, "input", session.get_inputs(), self._inputs)
         _check_ports(self._path, "output", session.get_outputs(), self._outputs)
         return session
+
+
+_graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
+
+
+def _abandon_sessions() -> None:
+    """In a forked child: lets go of the parent's sessions, whose threads do not exist here.
+
+    Not only running one would wait for them for ever: its destructor joins them, and did hang
+    children at their exit. So they are never destroyed.
+    """
+    import ctypes
+
+    for graph in _graphs:
+        for session, _ in graph._sessions.values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+        graph._sessions.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_sessions)
 
 
 def _open_session(path: Path, provider: str, threads: int) -> Any:
@@ -213,6 +232,9 @@ def _short(ort_name: str) -> str:
 
 @functools.cache
 def _onnxruntime() -> Any:
+    # Read once, when it is imported: from 1.32 on, onnxruntime for Linux too keeps an identifier
+    # of the device, uploads events, and with that thread hangs forked children at their exit.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime  # type: ignore[import-untyped]
     except ImportError as error:

@@ -5,6 +5,7 @@ rows whether they are made in one call or in many, on one thread or on all.
 """
 
 import functools
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from edgevae.errors import InputError
 Floats = npt.NDArray[np.float32]
 
 # Up to so many rows a thread, one call with onnxruntime's own threads beats our workers.
-_FEW = 2
+_FEW = 4
 # Chunks of the CPU in one chunk of an accelerator.
 _ACCELERATED = 16
 # Chunks for each worker in a batch of `stream`, so that workers seldom wait for the caller.
@@ -45,10 +46,10 @@ class Posterior:
 
         Item i takes the noise of row start + i of the stream `seed`; None takes a fresh one.
         """
-        n = len(self.mu)
+        flat = len(self.mu), math.prod(self.mu.shape[1:])
         z = sampling.reparameterize(
-            np.ascontiguousarray(self.mu.reshape(n, -1)),
-            np.ascontiguousarray(self.logvar.reshape(n, -1)),
+            np.ascontiguousarray(self.mu.reshape(flat)),
+            np.ascontiguousarray(self.logvar.reshape(flat)),
             seed=_seed(seed),
             start=_whole(start, "start", most=_LAST),
             draws=_whole(draws, "draws", least=1),
@@ -60,11 +61,10 @@ class Posterior:
 
         sum (exp(logvar) + mu^2 - 1 - logvar) / 2 (Kingma and Welling 2014, appendix B).
         """
-        mu = self.mu.reshape(len(self.mu), -1).astype(np.float64)
-        logvar = self.logvar.reshape(mu.shape).astype(np.float64)
+        mu, logvar = self.mu.astype(np.float64), self.logvar.astype(np.float64)
         # expm1, since exp(logvar) - 1 loses every digit of a small logvar.
-        nats = 0.5 * (np.expm1(logvar) - logvar + mu * mu).sum(axis=1)
-        return nats.astype(np.float32)
+        nats = (np.expm1(logvar) - logvar + mu * mu) / 2
+        return np.asarray(nats.sum(axis=tuple(range(1, mu.ndim))), np.float32)
 
 
 class VAE:
@@ -196,9 +196,10 @@ class VAE:
             raise InputError(f"z: expected shape (N, {dims}) or ({dims}), got {rows.shape}")
         if not np.isfinite(rows).all():
             raise InputError("z: expected finite numbers, got NaN or infinity; remove such rows")
-        if rows.shape == shape:
-            return self._decode_rows(rows[None])[0]
-        return self._decode_rows(rows)
+        if rows.shape != shape:
+            return self._decode_rows(rows)
+        x_hat: Floats = self._decode_rows(rows[None])[0]
+        return x_hat
 
     def reconstruct(self, x: Any) -> Any:
         """x_hat at z = mu, in the type of x.
