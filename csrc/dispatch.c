@@ -11,13 +11,11 @@
 
 static const struct kernels *const built[] = {
     &ev_kernels_scalar,
-#if EV_SSE2
+#if defined EV_X86
     &ev_kernels_sse2,
-#endif
-#if EV_AVX
-    &ev_kernels_avx2, &ev_kernels_avx512,
-#endif
-#if EV_NEON
+    &ev_kernels_avx2,
+    &ev_kernels_avx512,
+#elif defined EV_NEON
     &ev_kernels_neon,
 #endif
 };

@@ -46,20 +46,18 @@ struct kernels {
     void (*pack)(uint8_t *out, const float *x, size_t plane, size_t channels, size_t width);
 };
 
+/* The vector kernels are written in the vector extension of GCC and clang, for little-endian lanes;
+ * other compilers and CPUs get the scalar one. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define EV_X86 1
+#elif defined(__GNUC__) && defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define EV_NEON 1
+#endif
+
 extern const struct kernels ev_kernels_scalar;
 extern const struct kernels ev_kernels_sse2;
 extern const struct kernels ev_kernels_avx2;
 extern const struct kernels ev_kernels_avx512;
 extern const struct kernels ev_kernels_neon;
-
-/* Which of them this compiler and target can build. */
-#if defined(__x86_64__) || defined(_M_X64)
-#define EV_SSE2 0
-#if defined(__GNUC__) /* MSVC has neither target attributes nor __builtin_cpu_supports */
-#define EV_AVX 0
-#endif
-#elif defined(__aarch64__)
-#define EV_NEON 0
-#endif
 
 #endif

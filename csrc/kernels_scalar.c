@@ -1,6 +1,7 @@
 /* The reference: the stream and the arithmetic, one number at a time. */
 #include "kernels.h"
 #include "normal.h"
+#include "pack.h"
 #include "philox.h"
 #include "scale.h"
 
@@ -66,12 +67,7 @@ static void affine(float *out, const float *mean, const float *scale, const floa
 
 static void pack(uint8_t *out, const float *x, size_t plane, size_t channels, size_t width)
 {
-    for (size_t i = 0; i < width; i++)
-        for (size_t c = 0; c < channels; c++) {
-            float level = x[c * plane + i] * 255.0f + 0.5f;
-            level = level > 0.0f ? level : 0.0f; /* NaN too */
-            out[i * channels + c] = (uint8_t)(level < 255.0f ? level : 255.0f);
-        }
+    pack_pixels(out, x, plane, channels, 0, width);
 }
 
 const struct kernels ev_kernels_scalar = {"scalar",       runs_here, words,  normal,
