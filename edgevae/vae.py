@@ -95,7 +95,8 @@ class VAE:
         return load, (self.bundle.path, *self._asked)
 
     def __repr__(self) -> str:
-        return f"<edgevae.VAE {self.bundle.name!r} on {self.provider}, {self.threads} threads>"
+        provider = self._decoder.provider or self._asked[0]
+        return f"<edgevae.VAE {self.bundle.name!r} provider={provider} threads={self.threads}>"
 
     @property
     def provider(self) -> str:
@@ -189,13 +190,10 @@ class VAE:
     def decode(self, z: npt.ArrayLike) -> Floats:
         """x_hat of latents (N, *latent_shape) or (*latent_shape): float32 (N, *x_shape) or
         (*x_shape)."""
-        rows = np.ascontiguousarray(z, np.float32)
-        shape = self.bundle.latent_shape
-        if rows.shape != shape and rows.shape[1:] != shape:
+        rows, shape = _numbers(z), self.bundle.latent_shape
+        if rows.shape != shape and (rows.shape[1:] != shape or rows.ndim != len(shape) + 1):
             dims = ", ".join(map(str, shape))
             raise InputError(f"z: expected shape (N, {dims}) or ({dims}), got {rows.shape}")
-        if not np.isfinite(rows).all():
-            raise InputError("z: expected finite numbers, got NaN or infinity; remove such rows")
         if rows.shape != shape:
             return self._decode_rows(rows)
         x_hat: Floats = self._decode_rows(rows[None])[0]
@@ -379,6 +377,20 @@ def _whole(value: int, name: str, *, least: int = 0, most: int | None = None) ->
         bound = f"at least {least}" if most is None else f"from {least} to {most}"
         raise InputError(f"{name}: expected a whole number {bound}, got {value!r:.60}")
     return number
+
+
+def _numbers(z: npt.ArrayLike) -> Floats:
+    """z as dense float32."""
+    try:
+        rows = np.asarray(z)
+    except ValueError:  # lists of different lengths
+        rows = np.asarray(None)
+    if rows.dtype.kind not in "fiu":
+        raise InputError(f"z: expected an array of float32, got {z!r:.60}")
+    rows = np.ascontiguousarray(rows, np.float32)
+    if not np.isfinite(rows).all():
+        raise InputError("z: expected finite numbers, got NaN or infinity; remove such rows")
+    return rows
 
 
 def _seed(seed: int | None) -> int:

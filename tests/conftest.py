@@ -51,12 +51,15 @@ class Tiny:
         return Prior(weights / weights.sum(), 3 * means, logvars - 2)
 
     def encode(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        flat = x.reshape(len(x), -1).astype(np.float64)
+        flat = x.reshape(len(x), int(np.prod(self.x_shape))).astype(np.float64)
         mu, logvar = flat @ self.weights["mu"], np.tanh(flat @ self.weights["logvar"])
         return mu.reshape(-1, *self.latent_shape), logvar.reshape(-1, *self.latent_shape)
 
     def decode(self, z: np.ndarray) -> np.ndarray:
-        y = z.reshape(len(z), -1).astype(np.float64) @ self.weights["x_hat"]
+        y = (
+            z.reshape(len(z), int(np.prod(self.latent_shape))).astype(np.float64)
+            @ self.weights["x_hat"]
+        )
         if self.x_range is not None:
             low, high = self.x_range
             y = low + (high - low) / (1 + np.exp(-y))

@@ -1,0 +1,82 @@
+"""Chunks: every row once, evenly, on all workers; what goes wrong in one is raised."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgevae import batching
+
+
+@given(rows=st.integers(0, 500), chunk=st.integers(1, 70), workers=st.integers(1, 5))
+def test_every_row_is_done_once(rows, chunk, workers):
+    done, sizes = np.zeros(rows, int), []
+
+    def work(first, last):
+        done[first:last] += 1
+        sizes.append(last - first)
+
+    batching.spread(rows, chunk, workers, work)
+    assert (done == 1).all()
+    if rows:
+        assert max(sizes) <= chunk
+        assert max(sizes) - min(sizes) <= 1
+        assert len(sizes) % workers == 0 or len(sizes) == rows
+
+
+def test_workers_work_at_once_and_the_caller_is_one():
+    # Each of the three waits for the others: two threads could not pass.
+    barrier, seen = threading.Barrier(3, timeout=30), set()
+
+    def work(first, last):
+        barrier.wait()
+        seen.add(threading.current_thread())
+
+    batching.spread(3, 1, 3, work)
+    assert len(seen) == 3
+    assert threading.current_thread() in seen
+
+
+@pytest.mark.parametrize("failure", [ZeroDivisionError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("in_caller", [True, False])
+def test_a_failure_stops_the_rest_and_is_raised(failure, in_caller):
+    done, caller, before = [], threading.current_thread(), threading.active_count()
+
+    def work(first, last):
+        if (threading.current_thread() is caller) == in_caller:
+            raise failure
+        time.sleep(0.02)
+        done.append(first)
+
+    with pytest.raises(failure):
+        batching.spread(1000, 1, 2, work)
+    assert len(done) < 100
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "x_shape", "rows"),
+    [
+        ("image", (1, 28, 28), 64),
+        ("image", (3, 64, 64), 16),
+        ("image", (3, 128, 128), 4),
+        ("image", (3, 2048, 2048), 1),
+        ("vector", (5,), 256),
+        ("vector", (1 << 22,), 1),
+    ],
+)
+def test_chunks_shrink_as_items_grow(kind, x_shape, rows):
+    assert batching.chunk_rows(kind, x_shape) == rows
+
+
+def test_gather_and_scatter_are_inverse():
+    parts = [np.full((n, 3), n, np.float32) for n in (1, 4, 2)]
+    merged = batching.gather(parts, np.empty((7, 3), np.float32))
+    np.testing.assert_array_equal(merged, np.concatenate(parts))
+    outs = [np.empty_like(part) for part in parts]
+    batching.scatter(merged, outs)
+    for part, out in zip(parts, outs, strict=True):
+        np.testing.assert_array_equal(out, part)
