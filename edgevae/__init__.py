@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgevae.sampling import fresh_seed
     from edgevae.vae import VAE, Posterior, generate, load
 
-    __version__: str
+__version__ = "0.1.0"
 
 _HOMES = {
     "generate": "edgevae.vae",
@@ -47,18 +47,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    value: object
-    if name == "__version__":
-        # importlib.metadata takes a third of numpy's import time: only who asks pays.
-        from importlib.metadata import version
-
-        value = version("edgevae")
-    elif name in _HOMES:
-        from importlib import import_module
-
-        value = getattr(import_module(_HOMES[name]), name)
-    else:
+    if name not in _HOMES:
         raise AttributeError(f"module 'edgevae' has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
