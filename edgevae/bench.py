@@ -1,0 +1,264 @@
+"""Measure one bundle on one provider, beside a plain onnxruntime script on the same graph.
+
+Each measurement runs in a fresh process: this file, run as a script, is that process. It imports
+nothing but the standard library before its clock starts, measures one `Case`, prints one JSON line
+and ends. The parent runs the cases in turns, several rounds of them, so that a machine that warms
+up or is shared slows them all alike; compare ratios of one run, never figures of two.
+
+Bias, admitted: `sess.run` is the user who draws normals with numpy and calls the decoder with
+onnxruntime's defaults. It draws from N(0, I) even where the bundle has a mixture prior, checks no
+sha256 and makes no promise about the seed: it does less.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+BATCHES = (1, 8, 64)
+RUNNERS = ("edgevae", "sess.run")
+PHASES = ("import_ms", "session_ms", "first_ms")
+
+Report = dict[str, Any]
+Call = Callable[[int], object]
+
+
+class Case(NamedTuple):
+    """One thing to measure: a runner ("edgevae" or "sess.run") with a provider."""
+
+    runner: str
+    provider: str
+
+
+def refusal(model: str, provider: str) -> str | None:
+    """Why this provider cannot run this model, found out in a fresh process; None where it can."""
+    from edgevae.errors import ProviderError
+
+    try:
+        _spawn(Case("edgevae", provider), model, (1,), 0.0, 0)
+    except ProviderError as error:
+        return str(error)
+    return None
+
+
+def measure(
+    model: str,
+    providers: Sequence[str],
+    *,
+    batches: Sequence[int] = BATCHES,
+    rounds: int = 3,
+    seconds: float = 0.5,
+    threads: int = 0,
+) -> Iterator[Report]:
+    """Runs every provider with both runners; yields one report for each of the fresh processes.
+
+    model: a bundle's name or path. providers: short names, as "cpu". seconds: how long each batch
+    size is repeated in each process. threads: 0 leaves them to the runner. `summarise` makes rows
+    of the reports. Raises ProviderError where a provider cannot be had, CheckError where a process
+    fails otherwise.
+    """
+    for _ in range(rounds):
+        for provider in providers:
+            for runner in RUNNERS:
+                yield _spawn(Case(runner, provider), model, batches, seconds, threads)
+
+
+def summarise(reports: Sequence[Report]) -> list[Report]:
+    """One row for each case: cold start and RSS as medians of processes, latencies pooled.
+
+    Times are in milliseconds, memory in MiB, throughput in images a second. `ratios` of edgevae's
+    rows are against the sess.run row of the same provider; above 1, edgevae is the better one.
+    """
+    rows = []
+    for case in dict.fromkeys(Case(r["runner"], r["provider"]) for r in reports):
+        mine = [r for r in reports if Case(r["runner"], r["provider"]) == case]
+        cold = {phase: median([r["cold"][phase] for r in mine]) for phase in PHASES}
+        memory = [r["peak_rss_mib"] for r in mine if r["peak_rss_mib"] is not None]
+        row: Report = {**case._asdict(), "processes": len(mine)}
+        row["cold"] = {**cold, "total_ms": median([sum(r["cold"].values()) for r in mine])}
+        row["peak_rss_mib"] = median(memory) if memory else None
+        row["batches"] = {
+            batch: _latency(int(batch), [ms for r in mine for ms in r["latencies_ms"][batch]])
+            for batch in mine[0]["latencies_ms"]
+        }
+        rows.append(row)
+    for row in rows:
+        naive = Case("sess.run", row["provider"])
+        plain = next((r for r in rows if Case(r["runner"], r["provider"]) == naive), None)
+        if plain and row is not plain:
+            row["ratios"] = _ratios(row, plain)
+    return rows
+
+
+def table(rows: Sequence[Report]) -> str:
+    """The rows of `summarise` as text, one line for each provider, runner and batch."""
+    head = (
+        f"{'provider':<10} {'runner':<9} {'batch':>5} {'p50 ms':>8} {'p90 ms':>8} {'p99 ms':>8} "
+        f"{'img/s':>8} {'ratio':>6}   {'import':>6} {'session':>7} {'first':>6} {'cold ms':>8} "
+        f"{'RSS MiB':>8}"
+    )
+    lines = [head, "-" * len(head)]
+    for row in rows:
+        for batch, b in row["batches"].items():
+            ratio = row.get("ratios", {}).get("batches", {}).get(batch)
+            line = (
+                f"{row['provider']:<10} {row['runner']:<9} {batch:>5} {b['p50_ms']:>8.3f} "
+                f"{b['p90_ms']:>8.3f} {b['p99_ms']:>8.3f} {b['images_per_s']:>8.0f} "
+                f"{f'{ratio:.2f}x' if ratio else '':>6}"
+            )
+            if batch == next(iter(row["batches"])):
+                cold, rss = row["cold"], row["peak_rss_mib"]
+                line += (
+                    f"   {cold['import_ms']:>6.0f} {cold['session_ms']:>7.0f} "
+                    f"{cold['first_ms']:>6.1f} {cold['total_ms']:>8.0f} "
+                    f"{'-' if rss is None else f'{rss:.0f}':>8}"
+                )
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def median(values: Sequence[float]) -> float:
+    return percentile(values, 50)
+
+
+def percentile(values: Sequence[float], q: float) -> float:
+    """The nearest-rank percentile, q in (0, 100]: a value that was measured, not one between."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(q / 100 * len(ordered)) - 1)]
+
+
+def _latency(batch: int, times: Sequence[float]) -> Report:
+    tails = {f"p{q}_ms": percentile(times, q) for q in (50, 90, 99)}
+    return {**tails, "images_per_s": 1e3 * batch * len(times) / sum(times), "calls": len(times)}
+
+
+def _ratios(row: Report, plain: Report) -> Report:
+    """sess.run / edgevae, of the median latency at each batch, of the cold start and of memory."""
+    rss = row["peak_rss_mib"], plain["peak_rss_mib"]
+    return {
+        "batches": {
+            batch: plain["batches"][batch]["p50_ms"] / row["batches"][batch]["p50_ms"]
+            for batch in row["batches"]
+        },
+        "cold": plain["cold"]["total_ms"] / row["cold"]["total_ms"],
+        "memory": rss[1] / rss[0] if rss[0] and rss[1] else None,
+    }
+
+
+def _spawn(
+    case: Case, model: str, batches: Sequence[int], seconds: float, threads: int
+) -> Report:
+    from edgevae import bundle, providers
+    from edgevae.errors import CheckError, ProviderError
+
+    found = bundle.find(model)
+    if case.runner == "edgevae":
+        what = [case.runner, case.provider, str(found)]
+    else:
+        full = providers.PROVIDERS[case.provider].ort_name
+        what = [case.runner, full, str(bundle.read(found).graph("decoder"))]
+    source = Path(__file__).absolute()
+    paths = [str(source.parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    # -P: the script's folder is the package, whose modules must not be found as top-level names.
+    command = [sys.executable, "-P", str(source), *what, json.dumps([*batches]), str(seconds)]
+    done = subprocess.run(
+        [*command, str(threads)], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        kind = ProviderError if "ProviderError: " in last else CheckError
+        reason = last.removeprefix("edgevae.errors.ProviderError: ")
+        raise kind(f"{case.runner} on {case.provider} ended with {done.returncode}: {reason}")
+    report: Report = json.loads(done.stdout.splitlines()[-1])
+    return {**report, **case._asdict()}
+
+
+# --- the fresh process -----------------------------------------------------------------------
+
+
+def _run_edgevae(provider: str, model: str, threads: int) -> Iterator[Call | None]:
+    """Stops after the import, then after the session, when it yields what makes a batch."""
+    import onnxruntime  # noqa: F401 (load imports it; here, so that the phases compare)
+
+    import edgevae
+
+    yield None
+    vae = edgevae.load(model, provider=provider, threads=threads or None)
+    yield lambda batch: vae.generate(batch, seed=7)
+
+
+def _run_plain(provider: str, decoder: str, threads: int) -> Iterator[Call | None]:
+    """What a user writes who has the decoder's graph and onnxruntime."""
+    import numpy as np
+    import onnxruntime as ort
+
+    yield None
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(decoder, options, providers=[provider])
+    shape = [int(size) for size in session.get_inputs()[0].shape[1:]]
+    rng = np.random.default_rng(7)
+
+    def call(batch: int) -> object:
+        z = rng.standard_normal((batch, *shape), dtype=np.float32)
+        return session.run(None, {"z": z})[0]
+
+    yield call
+
+
+def _child(started: float, arguments: Sequence[str]) -> Report:
+    runner, provider, model, batches, seconds, threads = arguments
+    stages = {"edgevae": _run_edgevae, "sess.run": _run_plain}[runner](
+        provider, model, int(threads)
+    )
+    marks = [started]
+    next(stages)
+    marks.append(time.perf_counter())
+    call = next(stages)
+    marks.append(time.perf_counter())
+    assert call is not None
+    call(1)
+    marks.append(time.perf_counter())
+    cold = {name: 1e3 * (b - a) for name, a, b in zip(PHASES, marks, marks[1:], strict=False)}
+    latencies = {str(batch): _repeat(call, batch, float(seconds)) for batch in json.loads(batches)}
+    return {"cold": cold, "latencies_ms": latencies, "peak_rss_mib": peak_rss()}
+
+
+def _repeat(call: Call, batch: int, seconds: float) -> list[float]:
+    """Milliseconds of each call, for `seconds` but at least ten calls, after a warm-up."""
+    for _ in range(3):
+        call(batch)
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < 10 or time.perf_counter() < end:
+        before = time.perf_counter()
+        call(batch)
+        times.append(1e3 * (time.perf_counter() - before))
+    return times
+
+
+def peak_rss() -> float | None:
+    """The most memory that this process has held, in MiB; None where the system does not say.
+
+    Linux: VmHWM, as ru_maxrss there starts from the parent's figure, not from zero.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(s for s in status.read_text().splitlines() if s.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    if sys.platform == "darwin":
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return None
+
+
+if __name__ == "__main__":
+    _started = time.perf_counter()
+    print(json.dumps(_child(_started, sys.argv[1:])))

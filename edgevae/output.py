@@ -1,0 +1,191 @@
+"""Where results go: a PNG sheet, a folder of PNGs, .npy, .npz, an animated .gif, standard output.
+
+Every writer takes an iterator of batches and opens its destination before it pulls the first one:
+a place that cannot be written costs no work. A file appears under its name when it is whole, never
+half-written. Arrays and folders hold one batch at a time in memory, sheets and gifs hold uint8.
+"""
+
+import io
+import os
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil, sqrt
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from edgevae.errors import InputError
+from edgevae.images import to_pil, to_uint8
+
+LARGEST_SIDE = 16_384  # of a sheet, in pixels: viewers refuse more, and memory would be unbounded
+FRAME_MS = 60
+
+Array = NDArray[Any]
+Range = tuple[float, float]
+
+
+@contextmanager
+def staged(out: str) -> Iterator[IO[bytes]]:
+    """A binary file that becomes `out` when the block ends well and vanishes when it does not.
+
+    "-" is standard output; a pipe or a device is written as it stands, never replaced. Raises
+    InputError where `out` cannot be made.
+    """
+    if out == "-":
+        if sys.stdout.isatty():
+            raise InputError("refused to write binary data to a terminal: redirect it, > FILE")
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    path = Path(os.path.realpath(out))  # through a link, not in place of it
+    regular = path.is_file() or not path.exists()
+    part = path.with_name(f".{path.name}.{os.getpid()}.part") if regular else path
+    try:
+        file = open(part, "wb")  # noqa: SIM115 (closed below, before the rename)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    try:
+        with file:
+            yield file
+        if regular:
+            os.replace(part, path)
+    except BaseException:
+        if regular:
+            part.unlink(missing_ok=True)
+        raise
+
+
+def write_npy(out: str, batches: Iterable[Array], shape: Sequence[int], dtype: DTypeLike) -> None:
+    """One array of `shape` and `dtype`, from batches of its rows. Works on a pipe too."""
+    with staged(out) as file:
+        _stream(file, batches, shape, dtype)
+
+
+def write_npz(
+    out: str,
+    key: str,
+    batches: Iterable[Array],
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    **more: Array | int,
+) -> None:
+    """An archive of the array `key`, streamed as by `write_npy`, and of `more` that is small."""
+    with staged(out) as file, zipfile.ZipFile(file, "w") as archive:
+        with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+            _stream(member, batches, shape, dtype)
+        for name, value in more.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+
+
+def write_sheet(
+    out: str,
+    batches: Iterable[Array],
+    rows: int,
+    item: Sequence[int],
+    x_range: Range,
+    *,
+    columns: int | None = None,
+    note: str = "",
+) -> None:
+    """A contact sheet: tile i stands at row i // columns, column i % columns, pixel for pixel.
+
+    batches: float32 (n,C,H,W) in `x_range`, `rows` in all; `item` is (C,H,W). `columns` defaults
+    to what makes the sheet nearly square; tiles that are left over are black. `note` is kept as
+    the PNG's text "edgevae". Raises InputError where the sheet would be empty or too large.
+    """
+    channels, height, width = item
+    columns = columns or near_square(rows, height, width)
+    check_sheet(rows, item, columns)
+    lines = ceil(rows / columns)
+    sheet = np.zeros((lines * height, columns * width, channels), np.uint8)
+    tiles = sheet.reshape(lines, height, columns, width, channels).swapaxes(1, 2)
+    with staged(out) as file:
+        done = 0
+        for batch in batches:
+            while len(batch):
+                line, column = divmod(done, columns)
+                n = min(len(batch), columns - column)  # to the end of this line of tiles
+                to_uint8(batch[:n], x_range, out=tiles[line, column : column + n])
+                batch, done = batch[n:], done + n
+        _save_png(file, sheet, note)
+
+
+def write_folder(
+    out: str, batches: Iterable[Array], names: Iterable[str], x_range: Range, *, note: str = ""
+) -> None:
+    """A PNG for each row of batches, float32 (n,C,H,W) in `x_range`, under the next of `names`."""
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    remaining = iter(names)
+    for batch in batches:
+        for pixels in to_uint8(batch, x_range):
+            with staged(str(folder / f"{next(remaining)}.png")) as file:
+                _save_png(file, pixels, note)
+
+
+def write_gif(out: str, batches: Iterable[Array], x_range: Range) -> None:
+    """An animation that repeats: a frame for each row of batches, float32 (n,C,H,W)."""
+    with staged(out) as file:
+        first, *rest = [to_pil(pixels) for batch in batches for pixels in to_uint8(batch, x_range)]
+        buffer = io.BytesIO()
+        first.save(buffer, "GIF", save_all=True, append_images=rest, duration=FRAME_MS, loop=0)
+        file.write(buffer.getbuffer())
+
+
+def near_square(rows: int, height: int, width: int) -> int:
+    """How many columns make a sheet of `rows` tiles of height x width nearly square."""
+    return max(1, min(rows, ceil(sqrt(rows * height / width))))
+
+
+def check_sheet(rows: int, item: Sequence[int], columns: int) -> None:
+    """Raises InputError where a sheet has no tile or would be larger than viewers open."""
+    if rows < 1:
+        raise InputError("a picture needs at least 1 row, got 0: write .npy for an empty result")
+    tall, wide = ceil(rows / columns) * item[1], columns * item[2]
+    if max(tall, wide) > LARGEST_SIDE:
+        raise InputError(
+            f"a sheet has at most {LARGEST_SIDE} pixels a side, {rows} tiles would make it "
+            f"{wide} x {tall}: write .npy or a folder (a name that ends in /) instead"
+        )
+
+
+def index_names(start: int, rows: int) -> Iterator[str]:
+    """000000 and so on: the rows' global numbers, so that runs with other starts sort together."""
+    digits = max(6, len(str(start + max(rows - 1, 0))))
+    return (f"{start + row:0{digits}d}" for row in range(rows))
+
+
+def _stream(
+    file: IO[bytes], batches: Iterable[Array], shape: Sequence[int], dtype: DTypeLike
+) -> None:
+    header = np.lib.format.header_data_from_array_1_0(np.empty(0, dtype))
+    np.lib.format.write_array_header_1_0(file, {**header, "shape": tuple(shape)})
+    for batch in batches:
+        file.write(np.ascontiguousarray(batch, dtype).data)
+
+
+def _save_png(file: IO[bytes], pixels: NDArray[np.uint8], note: str) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    text = PngInfo()
+    if note:
+        text.add_text("edgevae", note)
+    buffer = io.BytesIO()  # Pillow seeks, and a pipe cannot
+    to_pil(pixels).save(buffer, "PNG", pnginfo=text)
+    file.write(buffer.getbuffer())
+
+
+def _unwritable(out: str, error: OSError) -> InputError:
+    return InputError(
+        f"cannot write {out}: {error.strerror}; name a place that exists and may be written"
+    )
