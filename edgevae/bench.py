@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 BATCHES = (1, 8, 64)
 RUNNERS = ("edgevae", "sess.run")
+NO_PROVIDER = 5  # the exit status of a child whose provider cannot be had
 PHASES = ("import_ms", "session_ms", "first_ms")
 
 Report = dict[str, Any]
@@ -95,6 +96,25 @@ def summarise(reports: Sequence[Report]) -> list[Report]:
     return rows
 
 
+def machine() -> Report:
+    """What the figures depend on beside the model: processor, threads, versions."""
+    import platform
+    from importlib.metadata import version
+
+    from edgevae.providers import usable_threads
+
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor() or platform.machine(),
+        "system": platform.platform(),
+        "threads": usable_threads(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("edgevae", "onnxruntime", "numpy")},
+    }
+
+
 def table(rows: Sequence[Report]) -> str:
     """The rows of `summarise` as text, one line for each provider, runner and batch."""
     head = (
@@ -150,9 +170,7 @@ def _ratios(row: Report, plain: Report) -> Report:
     }
 
 
-def _spawn(
-    case: Case, model: str, batches: Sequence[int], seconds: float, threads: int
-) -> Report:
+def _spawn(case: Case, model: str, batches: Sequence[int], seconds: float, threads: int) -> Report:
     from edgevae import bundle, providers
     from edgevae.errors import CheckError, ProviderError
 
@@ -171,10 +189,8 @@ def _spawn(
         [*command, str(threads)], env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        kind = ProviderError if "ProviderError: " in last else CheckError
-        reason = last.removeprefix("edgevae.errors.ProviderError: ")
-        raise kind(f"{case.runner} on {case.provider} ended with {done.returncode}: {reason}")
+        kind = ProviderError if done.returncode == NO_PROVIDER else CheckError
+        raise kind(done.stderr.strip() or f"{case.runner} on {case.provider} ended unexpectedly")
     report: Report = json.loads(done.stdout.splitlines()[-1])
     return {**report, **case._asdict()}
 
@@ -259,6 +275,15 @@ def peak_rss() -> float | None:
     return None
 
 
+def _main() -> int:
+    started = time.perf_counter()
+    try:
+        print(json.dumps(_child(started, sys.argv[1:])))
+    except Exception as error:  # whatever it is, the parent is told
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return NO_PROVIDER if type(error).__name__ == "ProviderError" else 1
+    return 0
+
+
 if __name__ == "__main__":
-    _started = time.perf_counter()
-    print(json.dumps(_child(_started, sys.argv[1:])))
+    sys.exit(_main())

@@ -16,6 +16,7 @@ from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+STDIN = "standard input"
 
 Floats = NDArray[np.float32]
 
@@ -23,12 +24,14 @@ Floats = NDArray[np.float32]
 class Inputs(NamedTuple):
     """Data to be read: `rows` items, in batches of float32 (n, *x_shape) that are read on demand.
 
-    form: "image" (one file), "images" (several, or a folder) or "array". names: those of the
-    image files, without folder and suffix; where two would be the same, with the suffix.
+    form: "image" (one file), "images" (several, or a folder) or "array". dtype: the one to answer
+    an array in, "uint8" or "float32". names: those of the image files, without folder and suffix;
+    where two would be the same, with the suffix.
     """
 
     form: str
     rows: int
+    dtype: str
     names: list[str]
     batches: Iterator[Floats]
 
@@ -40,9 +43,9 @@ def read(paths: Sequence[str], bundle: Bundle, batch: int = 256) -> Inputs:
     where an item does not fit the bundle.
     """
     if len(paths) == 1 and paths[0] == "-":
-        return _from_bytes(sys.stdin.buffer.read(), bundle, batch)
+        return _from_stream(sys.stdin.buffer.read(), bundle, batch)
     if len(paths) == 1 and Path(paths[0]).suffix in (".npy", ".npz"):
-        return _from_array(_load(paths[0], paths[0]), bundle, batch)
+        return _from_array(_load(paths[0], paths[0]), bundle, batch, paths[0])
     if len(paths) == 1 and Path(paths[0]).is_dir():
         files = sorted(p for p in Path(paths[0]).iterdir() if p.suffix.lower() in SUFFIXES)
         if not files:
@@ -59,45 +62,52 @@ def read(paths: Sequence[str], bundle: Bundle, batch: int = 256) -> Inputs:
     return _from_files([Path(path) for path in paths], bundle, batch)
 
 
-def _from_bytes(data: bytes, bundle: Bundle, batch: int) -> Inputs:
+def _from_stream(data: bytes, bundle: Bundle, batch: int) -> Inputs:
     if data.startswith((b"\x93NUMPY", b"PK")):
-        return _from_array(_load(io.BytesIO(data), "standard input"), bundle, batch)
+        return _from_array(_load(io.BytesIO(data), STDIN), bundle, batch, STDIN)
     if not data:
-        raise InputError("standard input: expected an image, .npy or .npz, got nothing")
+        raise InputError(f"{STDIN}: expected an image, .npy or .npz, got nothing")
     from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"standard input: expected an image, .npy or .npz: {error}") from error
-    return Inputs("image", 1, ["stdin"], iter([_rows(image, bundle)]))
+        raise InputError(f"{STDIN}: expected an image, .npy or .npz: {error}") from error
+    return Inputs("image", 1, "uint8", ["stdin"], iter([_rows(image, bundle, STDIN)]))
 
 
 def _from_files(files: Sequence[Path], bundle: Bundle, batch: int) -> Inputs:
     stems = [file.stem for file in files]
     names = stems if len(set(stems)) == len(stems) else [file.name for file in files]
     batches = (
-        _rows([*map(str, files[first : first + batch])], bundle)
-        for first in range(0, len(files), batch)
+        np.concatenate([_rows(str(file), bundle, str(file)) for file in files[i : i + batch]])
+        for i in range(0, len(files), batch)
     )
-    return Inputs("image" if len(files) == 1 else "images", len(files), names, batches)
+    return Inputs("image" if len(files) == 1 else "images", len(files), "uint8", names, batches)
 
 
-def _from_array(x: NDArray[Any], bundle: Bundle, batch: int) -> Inputs:
-    if x.ndim in (len(bundle.x_shape), 0):
-        x = x[None]  # a single item
-    rows = len(x)
-    batches = (_rows(x[first : first + batch], bundle) for first in range(0, rows, batch))
-    return Inputs("array", rows, [], batches)
+def _from_array(x: NDArray[Any], bundle: Bundle, batch: int, where: str) -> Inputs:
+    dims = len(bundle.x_shape)
+    if x.ndim not in (dims, dims + 1):
+        shape = ", ".join(map(str, bundle.x_shape))
+        raise InputError(f"{where}: expected an array of shape (N, {shape}), got {x.shape}")
+    if x.ndim == dims:
+        x = x[None]
+    dtype = "uint8" if x.dtype == np.uint8 else "float32"
+    batches = (_rows(x[i : i + batch], bundle, where) for i in range(0, len(x), batch))
+    return Inputs("array", len(x), dtype, [], batches)
 
 
-def _rows(x: Any, bundle: Bundle) -> Floats:
-    return images.to_rows(x, bundle.kind, bundle.x_shape, bundle.x_range)[0]
+def _rows(x: Any, bundle: Bundle, where: str) -> Floats:
+    try:
+        return images.given(x, bundle.kind, bundle.x_shape, bundle.x_range).rows
+    except InputError as error:
+        raise InputError(str(error) if where in str(error) else f"{where}: {error}") from error
 
 
 def _load(file: Any, where: str) -> NDArray[Any]:
-    """The array of a .npy, read as it is used; of a .npz the one named x, x_hat, or the only one."""
+    """The array of a .npy, read as it is used; of a .npz the one named x or x_hat, or its only."""
     try:
         mapped = "r" if isinstance(file, str) else None
         loaded = np.load(file, mmap_mode=mapped, allow_pickle=False)

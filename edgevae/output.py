@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil, sqrt
 from pathlib import Path
@@ -19,14 +19,69 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.images import to_pil, to_uint8
 
+FORMS = {".png": "sheet", ".gif": "gif", ".npy": "npy", ".npz": "npz"}
 LARGEST_SIDE = 16_384  # of a sheet, in pixels: viewers refuse more, and memory would be unbounded
 FRAME_MS = 60
 
 Array = NDArray[Any]
 Range = tuple[float, float]
+
+
+def form_of(out: str, stream: str = "npy") -> str:
+    """What `out` asks for: "sheet", "gif", "npy", "npz" or "folder"; `stream` where it is "-".
+
+    Raises ValueError where its name says nothing.
+    """
+    if out == "-":
+        return stream
+    if out.endswith(("/", os.sep)) or os.path.isdir(out):
+        return "folder"
+    try:
+        return FORMS[Path(out).suffix.lower()]
+    except KeyError:
+        raise ValueError(
+            f"expected a name that ends in {', '.join(FORMS)}, or in / for a folder, got {out!r}"
+        ) from None
+
+
+def save(
+    out: str,
+    form: str,
+    batches: Iterable[NDArray[np.float32]],
+    rows: int,
+    bundle: Bundle,
+    *,
+    key: str = "x_hat",
+    dtype: str = "float32",
+    names: Iterable[str] = (),
+    columns: int | None = None,
+    note: str = "",
+    more: Mapping[str, Array | int] | None = None,
+) -> None:
+    """Writes `rows` rows of x or x_hat, float32 (n, *x_shape) a batch, to `out` in `form`.
+
+    key: the array's name in .npz, where `more` stands beside it. dtype: of arrays; "uint8" makes
+    them (N,H,W,C). names: of the files in a folder. columns, note: of a sheet.
+    """
+    x_range = bundle.x_range or (0.0, 1.0)
+    if form == "sheet":
+        write_sheet(out, batches, rows, bundle.x_shape, x_range, columns=columns, note=note)
+    elif form == "gif":
+        write_gif(out, batches, x_range)
+    elif form == "folder":
+        write_folder(out, batches, names, x_range, note=note)
+    else:
+        shape = bundle.x_shape
+        if dtype == "uint8":
+            batches, shape = (to_uint8(b, x_range) for b in batches), (*shape[1:], shape[0])
+        if form == "npy":
+            write_npy(out, batches, (rows, *shape), dtype)
+        else:
+            write_npz(out, key, batches, (rows, *shape), dtype, **(more or {}))
 
 
 @contextmanager

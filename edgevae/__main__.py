@@ -1,0 +1,8 @@
+"""`python -m edgevae` is the command `edgevae`."""
+
+import sys
+
+from edgevae.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

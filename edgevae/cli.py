@@ -1,0 +1,739 @@
+"""The command line: generate, encode, reconstruct, denoise, interpolate, info, verify, bench.
+
+Whatever is heavy is imported inside the command that needs it: `edgevae --help` is quick. Data
+goes to --out, reports to standard output (to standard error where data goes there), messages and
+the progress bar, which only a terminal sees, to standard error.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import ceil, inf
+from typing import TYPE_CHECKING, Any
+
+from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgevae.bundle import Bundle
+    from edgevae.inputs import Inputs
+    from edgevae.vae import VAE
+
+    Floats = NDArray[np.float32]
+
+OK, UNEXPECTED, USAGE = 0, 1, 2
+INTERRUPTED, BROKEN_PIPE = 130, 141  # as a shell reports SIGINT and SIGPIPE
+CODES = {BundleError: 3, InputError: 4, ProviderError: 5, CheckError: 6}
+EXIT_CODES = """\
+exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 bad bundle; 4 bad input, or an output
+that cannot be written; 5 provider that cannot be had; 6 check failed; 130 interrupted; 141 the
+reader of standard output went away
+"""
+# sha256 of the little-endian bytes of stream 1's normal(257, 33, seed=2**64 - 59, start=2**32 - 7).
+GOLDEN = "0" * 64
+
+Report = dict[str, Any]
+
+
+class UsageError(Exception):
+    """Options that do not go together."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code; argv is without the program's name."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        code: int = args.command(args)
+        sys.stdout.flush()
+        return code
+    except UsageError as error:
+        refused: argparse.ArgumentParser = args.parser
+        refused.error(str(error))
+    except EdgeVAEError as error:
+        return _complain(error, CODES.get(type(error), UNEXPECTED))
+    except BrokenPipeError:
+        # What is left in the buffer has no reader; Python would complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except OSError as error:
+        return _complain(error, CODES[InputError])
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+
+
+# --- commands --------------------------------------------------------------------------------
+
+
+def generate(args: argparse.Namespace) -> int:
+    """Decodes rows drawn from the prior."""
+    from edgevae import output
+
+    vae = _load(args)
+    out = args.out or ("samples.png" if vae.bundle.kind == "image" else "samples.npy")
+    form = _form(out, vae.bundle)
+    if args.dtype == "float32" and form in ("sheet", "folder"):
+        raise UsageError(f"--dtype float32: pictures are uint8; write .npy or .npz, not {out}")
+    seed = _seed(args)
+    batches = vae.stream(args.n, seed=seed, start=args.start, temperature=args.temperature)
+    note = f"generate {args.n} --model {vae.bundle.name} --seed {seed} --start {args.start}"
+    output.save(
+        out,
+        form,
+        _progress(batches, args.n),
+        args.n,
+        vae.bundle,
+        dtype=args.dtype or "float32",
+        names=output.index_names(args.start, args.n),
+        note=f"{note} --temperature {args.temperature:g}",
+        more={"seed": _uint64(seed), "start": _uint64(args.start)},
+    )
+    facts = {"start": args.start, "temperature": args.temperature, "model": vae.bundle.name}
+    _report(args, out, {"rows": args.n, "seed": seed, **facts, "provider": vae.provider})
+    return OK
+
+
+def encode(args: argparse.Namespace) -> int:
+    """Writes the posterior of each item."""
+    import numpy as np
+
+    from edgevae import inputs, output
+
+    out = args.out or ("-" if args.inputs == ["-"] else "latents.npz")
+    if _form_named(out, stream="npz") != "npz":
+        raise UsageError(f"--out: mu and logvar need a name that ends in .npz, got {out!r}")
+    vae = _load(args)
+    given = inputs.read(args.inputs, vae.bundle)
+    shape = given.rows, *vae.bundle.latent_shape
+    mu, logvar = np.empty(shape, np.float32), np.empty(shape, np.float32)
+
+    def batches() -> "Iterator[Floats]":
+        done = 0
+        for x in given.batches:
+            rows = slice(done, done := done + len(x))
+            posterior = vae.encode(x)
+            mu[rows], logvar[rows] = posterior.mu, posterior.logvar
+            yield mu[rows]
+
+    output.write_npz(out, "mu", _progress(batches(), given.rows), shape, "float32", logvar=logvar)
+    _report(args, out, {"rows": given.rows, "latent_shape": list(vae.bundle.latent_shape)})
+    return OK
+
+
+def reconstruct(args: argparse.Namespace) -> int:
+    """Encodes and decodes each item, at z = mu."""
+    vae = _load(args)
+    return _map(args, vae, vae.reconstruct, "reconstructed")
+
+
+def denoise(args: argparse.Namespace) -> int:
+    """Reconstructs with an encoder that was trained to see through noise."""
+    vae = _load(args)
+    return _map(args, vae, vae.denoise, "denoised")
+
+
+def interpolate(args: argparse.Namespace) -> int:
+    """Decodes the line between two latents."""
+    import numpy as np
+
+    from edgevae import inputs, output
+
+    if len(args.inputs) not in (0, 2) or (args.inputs and args.seed is not None):
+        raise UsageError("expected two inputs, or none and --seed to walk between two samples")
+    vae = _load(args)
+    out = args.out or ("walk.gif" if vae.bundle.kind == "image" else "walk.npy")
+    form = _form(out, vae.bundle)
+    facts: Report = {"rows": args.steps, "inputs": args.inputs}
+    if args.inputs:
+        ends = [_one(inputs.read([path], vae.bundle), path) for path in args.inputs]
+        a, b = vae.encode(np.concatenate(ends)).mu
+    else:
+        facts = {"rows": args.steps, "seed": _seed(args), "start": args.start}
+        a, b = vae.sample(2, seed=facts["seed"], start=args.start)
+
+    def batches() -> "Iterator[Floats]":
+        every = np.linspace(0, 1, args.steps, dtype=np.float32).reshape(-1, *[1] * a.ndim)
+        for t in np.array_split(every, ceil(args.steps / 256)):
+            yield vae.decode((1 - t) * a + t * b)
+
+    output.save(
+        out,
+        form,
+        _progress(batches(), args.steps),
+        args.steps,
+        vae.bundle,
+        names=output.index_names(0, args.steps),
+        columns=args.steps,
+    )
+    _report(args, out, facts)
+    return OK
+
+
+def info(args: argparse.Namespace) -> int:
+    """What runs here, and what a bundle holds."""
+    import platform
+
+    import edgevae
+    from edgevae import bundle, providers
+
+    model = bundle.read(bundle.find(args.model))
+    kernels = edgevae.kernels()
+    facts = {
+        "edgevae": edgevae.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "kernel": kernels["active"],
+        "kernels": kernels["available"],
+        "onnxruntime": _version_of("onnxruntime"),
+        "providers": _local_providers(),
+        "threads": providers.usable_threads(),
+        "threads_from": _why_threads(),
+        "bundles": bundle.names(),
+        "bundle": _bundle_facts(model),
+    }
+    print(json.dumps(facts, indent=2) if args.json else _as_text(facts))
+    return OK
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Recomputes what PyTorch computed when the bundle was made."""
+    import numpy as np
+
+    vae = _load(args)
+    expected = vae.bundle.selfcheck()
+    posterior = vae.encode(expected["x"])
+    got = {"mu": posterior.mu, "logvar": posterior.logvar, "x_hat": vae.decode(expected["z"])}
+    # not <=, rather than >: a NaN is a failure too
+    differences = {key: float(np.abs(got[key] - expected[key]).max()) for key in got}
+    passed = {key: value <= vae.bundle.tolerance for key, value in differences.items()}
+    passed["stream"] = _stream_digest() == GOLDEN
+    report = {
+        "bundle": vae.bundle.name,
+        "provider": vae.provider,
+        "tolerance": vae.bundle.tolerance,
+        "differences": differences,
+        "passed": passed,
+    }
+    print(json.dumps(report, indent=2) if args.json else _verdict(report))
+    if not all(passed.values()):
+        failed = ", ".join(key for key, good in passed.items() if not good)
+        raise CheckError(
+            f"{vae.bundle.path}: {failed} on provider {vae.provider} differ from what was proved "
+            f"at export; try --provider cpu, copy the bundle again, or report it"
+        )
+    return OK
+
+
+def bench(args: argparse.Namespace) -> int:
+    """Measures providers, each beside plain onnxruntime."""
+    from edgevae import bench, providers
+
+    if args.provider:
+        chosen = list(dict.fromkeys(providers.candidates(name)[0] for name in args.provider))
+    else:
+        chosen = [name for name in _local_providers() if _can(args.model, name)]
+    processes = len(chosen) * len(bench.RUNNERS) * args.rounds
+    reports = bench.measure(
+        args.model,
+        chosen,
+        batches=args.batch or bench.BATCHES,
+        rounds=args.rounds,
+        seconds=args.seconds,
+        threads=args.threads or 0,
+    )
+    rows = bench.summarise([*_progress(reports, processes, "process", count=lambda _: 1)])
+    facts = {"model": args.model, **bench.machine(), "rows": rows}
+    print(json.dumps(facts, indent=2) if args.json else bench.table(rows))
+    if args.chart:
+        _draw(args.chart, facts, rows)
+    return OK
+
+
+# --- what commands share ---------------------------------------------------------------------
+
+
+def _load(args: argparse.Namespace) -> "VAE":
+    from edgevae.vae import load
+
+    return load(args.model, provider=args.provider, threads=args.threads)
+
+
+def _seed(args: argparse.Namespace) -> int:
+    """The seed asked for, or a fresh one, told before any work: what it makes can be remade."""
+    if args.seed is not None:
+        return int(args.seed)
+    from edgevae.sampling import fresh_seed
+
+    seed = fresh_seed()
+    print(f"edgevae: seed {seed} (--seed {seed} makes the same again)", file=sys.stderr)
+    return seed
+
+
+def _form_named(out: str, stream: str) -> str:
+    from edgevae import output
+
+    try:
+        return output.form_of(out, stream)
+    except ValueError as error:
+        raise UsageError(f"--out: {error}") from error
+
+
+def _form(out: str, bundle: "Bundle", stream: str = "npy") -> str:
+    form = _form_named(out, stream)
+    if bundle.kind != "image" and form not in ("npy", "npz"):
+        raise UsageError(
+            f"--out {out}: bundle {bundle.name!r} makes {bundle.kind}s, which cannot be drawn; "
+            f"write .npy or .npz"
+        )
+    return form
+
+
+def _map(args: argparse.Namespace, vae: "VAE", run: "Callable[[Floats], Floats]", stem: str) -> int:
+    """Runs every batch of the inputs and writes the results in the inputs' own form."""
+    import numpy as np
+
+    from edgevae import inputs, output
+
+    given = inputs.read(args.inputs, vae.bundle)
+    out = args.out or _beside(args.inputs, given, stem)
+    form = _form(out, vae.bundle, stream="sheet" if given.form == "image" else "npy")
+    if args.compare and form != "sheet":
+        raise UsageError(f"--compare draws a sheet: --out needs a name in .png, got {out!r}")
+    rows, columns = given.rows, None
+    if args.compare:
+        _, height, width = vae.bundle.x_shape
+        rows, columns = 2 * rows, 2 * output.near_square(rows, height, 2 * width)
+
+    def batches() -> "Iterator[Floats]":
+        for x in given.batches:
+            x_hat = run(x)
+            pairs = np.stack([x, x_hat], axis=1) if args.compare else x_hat
+            yield pairs.reshape(-1, *vae.bundle.x_shape)
+
+    output.save(
+        out,
+        form,
+        _progress(batches(), rows),
+        rows,
+        vae.bundle,
+        dtype=given.dtype,
+        names=given.names or output.index_names(0, rows),
+        columns=columns,
+    )
+    _report(args, out, {"rows": given.rows, "provider": vae.provider})
+    return OK
+
+
+def _beside(paths: Sequence[str], given: "Inputs", stem: str) -> str:
+    """Where results go without --out: in the form of the inputs, to the current folder."""
+    if list(paths) == ["-"]:
+        return "-"
+    return {"image": f"{stem}.png", "images": f"{stem}/", "array": f"{stem}.npy"}[given.form]
+
+
+def _one(given: "Inputs", path: str) -> "Floats":
+    if given.rows != 1:
+        raise InputError(f"{path}: expected one item, got {given.rows}; give an image of its own")
+    return next(given.batches)
+
+
+def _progress(
+    batches: Iterable[Any], total: int, unit: str = "row", count: Callable[[Any], int] = len
+) -> Iterator[Any]:
+    """The same batches, counted by a bar on standard error where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield from batches
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit=unit, unit_scale=total > 9999, leave=False) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(count(batch))
+
+
+def _report(args: argparse.Namespace, out: str, facts: Report) -> None:
+    where = "standard output" if out == "-" else out
+    if args.json:
+        stream = sys.stderr if out == "-" else sys.stdout
+        print(json.dumps({"out": out, **facts}), file=stream)
+        return
+    told = ", ".join(f"{key} {value}" for key, value in facts.items() if value not in ([], None))
+    print(f"edgevae: wrote {where}: {told}", file=sys.stderr)
+
+
+def _complain(error: object, code: int) -> int:
+    print(f"edgevae: {error}", file=sys.stderr)
+    return code
+
+
+def _uint64(value: int) -> Any:
+    import numpy as np
+
+    return np.uint64(value)
+
+
+def _version_of(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)
+
+
+def _local_providers() -> list[str]:
+    """The providers that run a graph on this machine; onnxruntime also lists a remote one."""
+    from edgevae import providers
+
+    return [name for name in providers.available() if name in providers.PROVIDERS]
+
+
+def _why_threads() -> str:
+    from edgevae import providers
+
+    cores = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    if providers.usable_threads() < allowed:
+        return f"the CPU quota of the cgroup, below {allowed} cores"
+    return "all cores" if allowed == cores else f"affinity, of {cores} cores"
+
+
+def _bundle_facts(bundle: "Bundle") -> Report:
+    prior = f"mixture of {bundle.components}" if bundle.components else "standard normal"
+    return {
+        "name": bundle.name,
+        "path": str(bundle.path),
+        "kind": bundle.kind,
+        "x_shape": list(bundle.x_shape),
+        "x_range": bundle.x_range and list(bundle.x_range),
+        "latent_shape": list(bundle.latent_shape),
+        "prior": prior,
+        "likelihood": dict(bundle.likelihood),
+        "noise": bundle.noise,
+        "stream": bundle.stream,
+        "opset": bundle.opset,
+        "variants": sorted(bundle.variants),
+        "tolerance": bundle.tolerance,
+        "licence": bundle.licence,
+        "provenance": dict(bundle.provenance),
+        "files": {
+            name: {"bytes": file.bytes, "sha256": file.sha256}
+            for name, file in bundle.files.items()
+        },
+    }
+
+
+def _as_text(facts: Report, indent: str = "") -> str:
+    lines = []
+    for key, value in facts.items():
+        label = f"{indent}{key.replace('_', ' ')}"
+        if isinstance(value, dict) and "sha256" in value:
+            lines.append(f"{label:<20} {value['bytes']:>9,} bytes  sha256 {value['sha256'][:16]}")
+        elif isinstance(value, dict):
+            lines += [label, _as_text(value, indent + "  ")]
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            lines.append(f"{label:<20} {shown}")
+    return "\n".join(lines)
+
+
+def _stream_digest() -> str:
+    import hashlib
+
+    from edgevae import sampling
+
+    golden = sampling.normal(257, 33, seed=2**64 - 59, start=2**32 - 7)
+    return hashlib.sha256(golden.astype("<f4").tobytes()).hexdigest()
+
+
+def _verdict(report: Report) -> str:
+    words = {True: "ok", False: "FAILED"}
+    lines = [f"{report['bundle']} on {report['provider']}, against PyTorch's outputs:"]
+    for key, value in report["differences"].items():
+        verdict = words[report["passed"][key]]
+        limit = report["tolerance"]
+        lines.append(f"  {key:<8} max abs difference {value:.2e}, at most {limit:.0e}: {verdict}")
+    lines.append(f"  {'stream':<8} golden latents, to the bit: {words[report['passed']['stream']]}")
+    return "\n".join(lines)
+
+
+def _can(model: str, provider: str) -> bool:
+    """Whether a provider that nobody named can be had; says so where it cannot."""
+    from edgevae import bench
+
+    reason = bench.refusal(model, provider)
+    if reason:
+        print(f"edgevae: {provider} is left out: {reason}", file=sys.stderr)
+    return reason is None
+
+
+def _draw(path: str, facts: Report, rows: Sequence[Report]) -> None:
+    from edgevae import chart, output
+
+    subtitle = (
+        f"{facts['cpu']} · {facts['threads']} threads · onnxruntime {facts['onnxruntime']} · "
+        f"{rows[0]['processes']} processes each · sess.run: plain onnxruntime, same graph"
+    )
+    image = chart.draw(rows, title=f"edgevae bench: {facts['model']}", subtitle=subtitle)
+    with output.staged(path) as file:
+        image.save(file, "PNG")
+    print(f"edgevae: wrote {path}", file=sys.stderr)
+
+
+# --- arguments -------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edgevae",
+        description="Run a variational autoencoder: numpy, onnxruntime and a C kernel.",
+        epilog=f"example: edgevae generate 64 --seed 7 --out samples.png\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for add in (_generate, _encode, _reconstruct, _denoise, _interpolate, _info, _verify, _bench):
+        add(commands)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than all else here."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.exit(message=f"edgevae {_version_of('edgevae')}\n")
+
+
+def _add(
+    commands: Any, command: Callable[[argparse.Namespace], int], example: str, about: str = ""
+) -> argparse.ArgumentParser:
+    """A parser whose help ends in an example and the exit codes; `about` adds to the summary."""
+    summary = (command.__doc__ or "").strip().rstrip(".")
+    parser: argparse.ArgumentParser = commands.add_parser(
+        command.__name__,
+        help=summary[0].lower() + summary[1:],
+        description=f"{summary}. {about}".strip(),
+        epilog=f"example: {example}\n\n{EXIT_CODES}",
+        formatter_class=_Help,
+    )
+    parser.set_defaults(command=command, parser=parser)
+    parser.add_argument("--json", action="store_true", help="report as JSON")
+    return parser
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Wraps descriptions, and leaves the example and the table of exit codes as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("example:"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
+    )
+
+
+def _add_provider(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--provider", default="auto", help="auto, cpu, cuda, ...: used or refused, never replaced"
+    )
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threads", type=_whole(1), metavar="N", help="default: what affinity and quota leave"
+    )
+
+
+def _add_runtime(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser)
+    _add_provider(parser)
+    _add_threads(parser)
+
+
+def _add_out(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--out", metavar="PATH", help=text)
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    last = 2**64 - 1
+    parser.add_argument(
+        "--seed", type=_whole(0, last), metavar="N", help="default: fresh from the system, printed"
+    )
+    parser.add_argument(
+        "--start", type=_whole(0, last), default=0, metavar="N", help="number of the first row (0)"
+    )
+
+
+def _generate(commands: Any) -> None:
+    parser = _add(
+        commands,
+        generate,
+        "edgevae generate 64 --seed 7 --out samples.png",
+        "Row i is a function of seed and i alone: --start 100 continues a run of 100. "
+        "A PNG carries the command that makes it again as its text 'edgevae'.",
+    )
+    parser.add_argument("n", nargs="?", type=_whole(0), default=1, help="rows (1)")
+    _add_out(
+        parser,
+        ".png sheet, folder/ of PNGs, .npy, .npz, .gif, or - for .npy on standard output "
+        "(samples.png; samples.npy for vectors)",
+    )
+    _add_seed(parser)
+    parser.add_argument(
+        "--temperature", type=_number(0), default=1.0, metavar="T", help="scale of the noise (1)"
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "uint8"),
+        help="of arrays: float32 (N,C,H,W) as trained, or uint8 (N,H,W,C) (float32)",
+    )
+    _add_runtime(parser)
+
+
+def _encode(commands: Any) -> None:
+    parser = _add(
+        commands,
+        encode,
+        "edgevae encode photos/ --out latents.npz",
+        "The archive holds mu and logvar, the log of the variance, float32 (N, *latent_shape).",
+    )
+    _add_inputs(parser)
+    _add_out(parser, ".npz, or - for standard output (latents.npz)")
+    _add_runtime(parser)
+
+
+def _add_inputs(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
+    parser.add_argument(
+        "inputs",
+        nargs=nargs,
+        metavar="INPUT",
+        help="images, or one folder of them, one .npy or .npz, or - for standard input",
+    )
+
+
+def _reconstruct(commands: Any) -> None:
+    _add_map(commands, reconstruct, "edgevae reconstruct a.png b.png --compare --out pairs.png")
+
+
+def _denoise(commands: Any) -> None:
+    _add_map(commands, denoise, "edgevae denoise - < noisy.png > clean.png")
+
+
+def _add_map(commands: Any, command: Callable[[argparse.Namespace], int], example: str) -> None:
+    parser = _add(commands, command, example, "What goes in as one type comes out as the same.")
+    _add_inputs(parser)
+    _add_out(
+        parser,
+        ".png sheet, folder/ of PNGs named as the inputs, .npy, .npz, .gif, or - (the inputs' own "
+        "form: reconstructed.png, reconstructed/, denoised.npy, ...)",
+    )
+    parser.add_argument("--compare", action="store_true", help="a sheet of pairs: input, output")
+    _add_runtime(parser)
+
+
+def _interpolate(commands: Any) -> None:
+    parser = _add(
+        commands,
+        interpolate,
+        "edgevae interpolate a.png b.png --steps 30 --out walk.gif",
+        "Between the latents of two inputs, or without inputs, between rows START and START + 1 "
+        "that --seed generates. Both ends are among the steps.",
+    )
+    _add_inputs(parser, "*")
+    parser.add_argument("--steps", type=_whole(2), default=30, metavar="N", help="frames (30)")
+    _add_out(parser, "animated .gif, .png strip, folder/, .npy, .npz, or - (walk.gif)")
+    _add_seed(parser)
+    _add_runtime(parser)
+
+
+def _info(commands: Any) -> None:
+    parser = _add(commands, info, "edgevae info --json")
+    parser.add_argument(
+        "model", nargs="?", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
+    )
+
+
+def _verify(commands: Any) -> None:
+    parser = _add(
+        commands,
+        verify,
+        "edgevae verify fashion --provider cpu",
+        "x -> mu, logvar and z -> x_hat, against the outputs that the bundle carries, and the "
+        "stream's latents, against golden ones to the bit.",
+    )
+    parser.add_argument(
+        "model", nargs="?", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
+    )
+    _add_provider(parser)
+    _add_threads(parser)
+
+
+def _bench(commands: Any) -> None:
+    parser = _add(
+        commands,
+        bench,
+        "edgevae bench --provider cpu --chart bench.png",
+        "Cold start, latency, throughput and memory of every available provider, each measured "
+        "in fresh processes beside a plain onnxruntime script on the same graph. Compare the "
+        "ratios of one run, never figures of two.",
+    )
+    _add_model(parser)
+    parser.add_argument(
+        "--provider",
+        action="append",
+        metavar="P",
+        help="repeatable; refused where it cannot be had (every one that can)",
+    )
+    _add_threads(parser)
+    parser.add_argument("--chart", metavar="FILE.png", help="also draw the figures")
+    parser.add_argument(
+        "--batch", type=_whole(1), action="append", metavar="N", help="repeatable (1, 8, 64)"
+    )
+    parser.add_argument(
+        "--rounds", type=_whole(1), default=3, metavar="N", help="processes each (3)"
+    )
+    parser.add_argument(
+        "--seconds", type=_number(0), default=0.5, metavar="S", help="a batch in a process (0.5)"
+    )
+
+
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """An argument's type: a whole number of at least `least`, at most `most`."""
+
+    def parse(text: str) -> int:
+        bound = f"at least {least}" if most is None else f"from {least} to {most}"
+        try:
+            value = int(text, 0)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"expected a whole number {bound}, got {text!r}")
+        return value
+
+    return parse
+
+
+def _number(least: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = inf
+        if not least <= value < inf:
+            raise argparse.ArgumentTypeError(f"expected a number from {least:g}, got {text!r}")
+        return value
+
+    return parse
+
+
+if __name__ == "__main__":
+    sys.exit(main())
