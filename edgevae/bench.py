@@ -97,9 +97,11 @@ def summarise(reports: Sequence[Report]) -> list[Report]:
 
 
 def machine() -> Report:
-    """What the figures depend on beside the model: processor, threads, versions."""
+    """What figures depend on beside the model: processor, threads, versions."""
     import platform
-    from importlib.metadata import version
+
+    import numpy as np
+    import onnxruntime as ort  # type: ignore[import-untyped]
 
     from edgevae.providers import usable_threads
 
@@ -110,9 +112,21 @@ def machine() -> Report:
         "cpu": names[0] if names else platform.processor() or platform.machine(),
         "system": platform.platform(),
         "threads": usable_threads(),
+        "edgevae": version_of("edgevae"),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("edgevae", "onnxruntime", "numpy")},
+        "numpy": np.__version__,
+        "onnxruntime": ort.__version__,  # whichever of its distributions is installed
     }
+
+
+def version_of(package: str) -> str:
+    """The installed version; "not installed" where the source tree runs as it stands."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def table(rows: Sequence[Report]) -> str:
@@ -206,6 +220,7 @@ def _run_edgevae(provider: str, model: str, threads: int) -> Iterator[Call | Non
 
     yield None
     vae = edgevae.load(model, provider=provider, threads=threads or None)
+    assert vae.provider  # asking opens the session, which load leaves to the first use
     yield lambda batch: vae.generate(batch, seed=7)
 
 

@@ -64,13 +64,14 @@ class Axis:
     def __init__(self, values: Sequence[float], start: float, end: float, *, log: bool) -> None:
         self._start, self._end, self._log = start, end, log
         if log:
-            self._low, self._high = floor(log10(min(values))), ceil(log10(max(values)) + 1e-9)
-            self.ticks = [10.0**power for power in range(self._low, self._high + 1)]
+            powers = range(floor(log10(min(values))), ceil(log10(max(values)) + 1e-9) + 1)
+            self.ticks = [10.0**power for power in powers]
+            self._low, self._high = float(powers[0]), float(powers[-1])
         else:
             step = _round_step(max(values) / 4)
             count = ceil(max(values) / step)
-            self._low, self._high = 0, count * step
             self.ticks = [step * i for i in range(count + 1)]
+            self._low, self._high = self.ticks[0], self.ticks[-1]
 
     def at(self, value: float) -> float:
         placed = log10(value) if self._log else value

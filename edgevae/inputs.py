@@ -109,8 +109,7 @@ def _rows(x: Any, bundle: Bundle, where: str) -> Floats:
 def _load(file: Any, where: str) -> NDArray[Any]:
     """The array of a .npy, read as it is used; of a .npz the one named x or x_hat, or its only."""
     try:
-        mapped = "r" if isinstance(file, str) else None
-        loaded = np.load(file, mmap_mode=mapped, allow_pickle=False)
+        loaded = np.load(file, mmap_mode="r" if isinstance(file, str) else None)
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:

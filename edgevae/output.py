@@ -51,7 +51,7 @@ def form_of(out: str, stream: str = "npy") -> str:
 def save(
     out: str,
     form: str,
-    batches: Iterable[NDArray[np.float32]],
+    batches: Iterable[Array],
     rows: int,
     bundle: Bundle,
     *,
