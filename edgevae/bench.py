@@ -188,12 +188,11 @@ def _spawn(case: Case, model: str, batches: Sequence[int], seconds: float, threa
     from edgevae import bundle, providers
     from edgevae.errors import CheckError, ProviderError
 
-    found = bundle.find(model)
-    if case.runner == "edgevae":
-        what = [case.runner, case.provider, str(found)]
-    else:
+    found = bundle.read(bundle.find(model))
+    what = [case.runner, case.provider, str(found.path)]
+    if case.runner == "sess.run":
         full = providers.PROVIDERS[case.provider].ort_name
-        what = [case.runner, full, str(bundle.read(found).graph("decoder"))]
+        what = [case.runner, full, str(found.graph("decoder"))]
     source = Path(__file__).absolute()
     paths = [str(source.parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -225,7 +225,7 @@ def verify(args: argparse.Namespace) -> int:
 
 def bench(args: argparse.Namespace) -> int:
     """Measures providers, each beside plain onnxruntime."""
-    from edgevae import bench, providers
+    from edgevae import bench, bundle, providers
 
     if args.provider:
         chosen = list(dict.fromkeys(providers.candidates(name)[0] for name in args.provider))
@@ -241,7 +241,8 @@ def bench(args: argparse.Namespace) -> int:
         threads=args.threads or 0,
     )
     rows = bench.summarise([*_progress(reports, processes, "process", count=lambda _: 1)])
-    facts = {"model": args.model, **bench.machine(), "rows": rows}
+    name = bundle.read(bundle.find(args.model)).name
+    facts = {"model": name, **bench.machine(), "rows": rows}
     print(json.dumps(facts, indent=2) if args.json else bench.table(rows))
     if args.chart:
         _draw(args.chart, facts, rows)

@@ -191,9 +191,13 @@ def write_folder(
 def write_gif(out: str, batches: Iterable[Array], x_range: Range) -> None:
     """An animation that repeats: a frame for each row of batches, float32 (n,C,H,W)."""
     with staged(out) as file:
-        first, *rest = [to_pil(pixels) for batch in batches for pixels in to_uint8(batch, x_range)]
+        frames = [to_pil(pixels) for batch in batches for pixels in to_uint8(batch, x_range)]
+        if not frames:
+            raise InputError(f"{out}: a .gif needs at least 1 row, got 0: write .npy")
         buffer = io.BytesIO()
-        first.save(buffer, "GIF", save_all=True, append_images=rest, duration=FRAME_MS, loop=0)
+        frames[0].save(
+            buffer, "GIF", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0
+        )
         file.write(buffer.getbuffer())
 
 

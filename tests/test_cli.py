@@ -1,0 +1,451 @@
+"""Each command does what its help says, says what it did, and ends with the code it promises."""
+
+import io
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgevae import cli, vae
+from edgevae.packing import pack
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = (
+    "generate", "encode", "reconstruct", "denoise", "interpolate", "info", "verify", "bench",
+)  # fmt: skip
+
+
+@pytest.fixture
+def grey(tiny_paths, tmp_path, monkeypatch) -> str:
+    """A bundle of 8 x 8 images that denoises; the current folder is an empty one."""
+    monkeypatch.chdir(tmp_path)
+    return str(tiny_paths["grey"])
+
+
+@pytest.fixture
+def files(grey) -> list[str]:
+    """Five images of the bundle grey in the folder images/, their names not in their order."""
+    assert cli.main(["generate", "5", "--seed", "1", "--model", grey, "--out", "images/"]) == 0
+    return sorted(map(str, Path("images").iterdir()))
+
+
+def edgevae(*arguments: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "edgevae", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=environment, capture_output=True, check=False, **options)
+
+
+def pixels(path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+# --- help and usage --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_and_the_exit_codes(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+    text = capsys.readouterr().out
+    assert f"example: edgevae {command}" in text
+    assert "6 check failed" in text
+    assert "--json" in text
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from edgevae.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'onnxruntime', 'PIL', 'tqdm', 'onnx', 'torch'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "COMMAND"),
+        (["generate", "-1"], "at least 0, got '-1'"),
+        (["generate", "many"], "at least 0, got 'many'"),
+        (["generate", "--seed", str(2**64)], "from 0 to 18446744073709551615"),
+        (["generate", "--temperature", "nan"], "number from 0, got 'nan'"),
+        (["generate", "--out", "x.jpeg"], r"--out: expected a name that ends in .png"),
+        (["generate", "--out", "x.png", "--dtype", "float32"], "pictures are uint8"),
+        (["interpolate", "--steps", "1"], "at least 2, got '1'"),
+        (["interpolate", "a.png"], "two inputs, or none"),
+        (["interpolate", "a.png", "b.png", "--seed", "1"], "two inputs, or none"),
+        (["encode", "a.png", "--out", "x.npy"], ".npz"),
+        (["bench", "--seconds", "-1"], "number from 0, got '-1'"),
+    ],
+)
+def test_wrong_usage_is_2(arguments, message, grey, capsys):
+    if arguments:
+        arguments = [*arguments, "--model", grey]
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+    assert message in capsys.readouterr().err
+    assert not os.listdir()
+
+
+def test_vectors_cannot_be_drawn(tiny_paths, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["generate", "--model", str(tiny_paths["vector"]), "--out", "x.png"])
+    assert "makes vectors, which cannot be drawn; write .npy or .npz" in capsys.readouterr().err
+
+
+# --- generate --------------------------------------------------------------------------------
+
+
+def test_generate_writes_the_rows_of_the_library(grey, capsys):
+    assert cli.main(["generate", "16", "--seed", "7", "--model", grey, "--out", "a.png"]) == 0
+    expected = pack(vae.load(grey).generate(16, seed=7))[..., 0]
+    sheet = pixels("a.png").reshape(4, 8, 4, 8).swapaxes(1, 2).reshape(16, 8, 8)
+    assert np.array_equal(sheet, expected)
+    assert "wrote a.png: rows 16, seed 7" in capsys.readouterr().err
+
+
+def test_generate_tells_the_seed_it_took_and_the_seed_makes_the_same(grey, capsys):
+    assert cli.main(["generate", "3", "--model", grey]) == 0
+    seed = capsys.readouterr().err.split("--seed ")[1].split(" ")[0]
+    assert cli.main(["generate", "3", "--model", grey, "--seed", seed, "--out", "b.png"]) == 0
+    assert np.array_equal(pixels("samples.png"), pixels("b.png"))
+    assert cli.main(["generate", "3", "--model", grey, "--out", "c.png"]) == 0
+    assert not np.array_equal(pixels("samples.png"), pixels("c.png"))
+
+
+def test_the_picture_itself_says_how_to_make_it_again(grey):
+    assert cli.main(["generate", "3", "--model", grey, "--start", "5"]) == 0
+    with Image.open("samples.png") as image:
+        again = image.text["edgevae"].replace("tiny-image", grey).split()
+        first = np.asarray(image)
+    assert cli.main([*again, "--out", "again.png"]) == 0
+    assert np.array_equal(first, pixels("again.png"))
+
+
+def test_start_continues_a_run(grey):
+    for n, start, out in ((7, 0, "all.npy"), (3, 0, "a.npz"), (4, 3, "b.npz")):
+        run = ["generate", str(n), "--start", str(start), "--seed", "7", "--out", out]
+        assert cli.main([*run, "--model", grey]) == 0
+    with np.load("a.npz") as a, np.load("b.npz") as b:
+        np.testing.assert_allclose(
+            np.concatenate([a["x_hat"], b["x_hat"]]), np.load("all.npy"), atol=1e-6
+        )
+        assert (b["seed"], b["start"]) == (7, 3)
+
+
+@pytest.mark.parametrize("name", ["grey", "colour", "vector"])
+def test_arrays_are_float_as_trained(tiny_paths, name, tmp_path):
+    model, out = str(tiny_paths[name]), str(tmp_path / "x.npy")
+    assert cli.main(["generate", "9", "--seed", "3", "--model", model, "--out", out]) == 0
+    expected = vae.load(model).generate(9, seed=3)
+    np.testing.assert_allclose(np.load(out), expected, atol=1e-6)
+
+
+def test_dtype_uint8_makes_images(tiny_paths, tmp_path):
+    model, out = str(tiny_paths["colour"]), str(tmp_path / "x.npy")
+    run = ["generate", "9", "--seed", "3", "--model", model, "--out", out, "--dtype", "uint8"]
+    assert cli.main(run) == 0
+    got, expected = np.load(out), vae.load(model).generate(9, seed=3, dtype="uint8")
+    assert got.dtype == np.uint8
+    assert got.shape == (9, 8, 6, 3)
+    assert np.abs(got.astype(int) - expected).max() <= 1  # floats on two sides of one half
+
+
+def test_json_reports_on_standard_output(grey, capsys):
+    assert cli.main(["generate", "2", "--model", grey, "--json", "--out", "a.npy"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["out"] == "a.npy"
+    assert 0 <= report["seed"] < 2**64
+    assert report["provider"] == "cpu"
+
+
+def test_generate_nothing_is_an_empty_array(grey):
+    assert cli.main(["generate", "0", "--model", grey, "--out", "a.npy"]) == 0
+    assert np.load("a.npy").shape == (0, 1, 8, 8)
+
+
+# --- encode, reconstruct, denoise, interpolate -----------------------------------------------
+
+
+def test_encode_writes_the_posterior_of_each_file(grey, files):
+    assert cli.main(["encode", "images", "--model", grey]) == 0
+    expected = vae.load(grey).encode(files)
+    with np.load("latents.npz") as got:
+        np.testing.assert_allclose(got["mu"], expected.mu, atol=1e-6)
+        np.testing.assert_allclose(got["logvar"], expected.logvar, atol=1e-6)
+
+
+@pytest.mark.parametrize("command", ["reconstruct", "denoise"])
+def test_an_image_comes_back_as_an_image(grey, files, command):
+    assert cli.main([command, files[2], "--model", grey]) == 0
+    out = {"reconstruct": "reconstructed.png", "denoise": "denoised.png"}[command]
+    assert np.array_equal(pixels(out), np.asarray(vae.load(grey).reconstruct(files[2])))
+
+
+def test_a_folder_comes_back_as_a_folder_of_the_same_names(grey, files):
+    assert cli.main(["reconstruct", "images", "--model", grey]) == 0
+    expected = vae.load(grey).reconstruct(files)
+    assert sorted(os.listdir("reconstructed")) == sorted(os.listdir("images"))
+    for file, image in zip(files, expected, strict=True):
+        assert np.array_equal(pixels(f"reconstructed/{Path(file).name}"), np.asarray(image))
+
+
+def test_images_of_one_stem_keep_their_suffixes_apart(grey, files):
+    os.mkdir("mixed")
+    with Image.open(files[0]) as image:
+        image.save("mixed/a.png")
+        image.save("mixed/a.bmp")
+    assert cli.main(["denoise", "mixed", "--model", grey]) == 0
+    assert sorted(os.listdir("denoised")) == ["a.bmp.png", "a.png.png"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_an_array_comes_back_as_an_array_of_its_type(grey, dtype):
+    run = ["generate", "5", "--seed", "2", "--model", grey, "--dtype", dtype, "--out", "x.npy"]
+    assert cli.main(run) == 0
+    assert cli.main(["reconstruct", "x.npy", "--model", grey]) == 0
+    got, expected = np.load("reconstructed.npy"), vae.load(grey).reconstruct(np.load("x.npy"))
+    assert (got.dtype, got.shape) == (np.dtype(dtype), expected.shape)
+    np.testing.assert_allclose(got.astype(float), expected.astype(float), atol=1e-5)
+
+
+def test_compare_draws_pairs(grey, files):
+    assert cli.main(["reconstruct", "images", "--compare", "--model", grey, "--out", "c.png"]) == 0
+    sheet = pixels("c.png")
+    tiles = sheet.reshape(sheet.shape[0] // 8, 8, -1, 8).swapaxes(1, 2).reshape(-1, 8, 8)
+    x_hat = vae.load(grey).reconstruct(files)
+    assert np.array_equal(tiles[0:10:2], [pixels(file) for file in files])
+    assert np.array_equal(tiles[1:10:2], [np.asarray(image) for image in x_hat])
+
+
+def test_interpolate_walks_from_one_to_the_other(grey, files):
+    assert cli.main(["interpolate", *files[:2], "--steps", "6", "--model", grey]) == 0
+    with Image.open("walk.gif") as gif:
+        assert gif.n_frames == 6
+    run = ["interpolate", *files[:2], "--steps", "300", "--model", grey, "--out", "walk.npy"]
+    assert cli.main(run) == 0
+    walk, model = np.load("walk.npy"), vae.load(grey)
+    assert walk.shape == (300, 1, 8, 8)
+    ends = model.decode(model.encode(files[:2]).mu)
+    np.testing.assert_allclose(walk[[0, -1]], ends, atol=1e-6)
+    assert np.abs(np.diff(walk, axis=0)).max() < 0.1
+
+
+def test_interpolate_without_inputs_joins_two_samples(tiny_paths, tmp_path):
+    model, out = str(tiny_paths["colour"]), tmp_path / "walk.png"
+    run = ["interpolate", "--seed", "4", "--start", "9", "--steps", "5", "--model", model]
+    assert cli.main([*run, "--out", str(out)]) == 0
+    strip = pixels(out).reshape(8, 5, 6, 3).swapaxes(0, 1)
+    expected = vae.load(model).generate(2, seed=4, start=9, dtype="uint8")
+    assert np.array_equal(strip[[0, -1]], expected)
+
+
+# --- info, verify ----------------------------------------------------------------------------
+
+
+def test_info_says_what_runs_and_what_the_bundle_is(grey, capsys):
+    assert cli.main(["info", grey, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["kernel"] in facts["kernels"]
+    assert "cpu" in facts["providers"]
+    assert facts["threads"] >= 1
+    assert facts["bundle"]["x_shape"] == [1, 8, 8]
+    assert facts["bundle"]["files"]["decoder.onnx"]["bytes"] > 0
+    assert cli.main(["info", grey]) == 0
+    text = capsys.readouterr().out
+    assert facts["bundle"]["files"]["decoder.onnx"]["sha256"][:16] in text
+    assert "mixture of 5" in text
+
+
+@pytest.mark.parametrize("name", ["grey", "colour", "vector"])
+def test_verify_accepts_what_was_proved(tiny_paths, name, capsys):
+    assert cli.main(["verify", str(tiny_paths[name]), "--provider", "cpu", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["passed"] == {"mu": True, "logvar": True, "x_hat": True, "stream": True}
+    assert max(report["differences"].values()) <= report["tolerance"]
+
+
+def test_verify_refuses_other_answers_with_6(tinies, tmp_path, capsys):
+    tiny = tinies["grey"]
+    selfcheck = dict(tiny.arguments()["selfcheck"])
+    selfcheck["logvar"] = selfcheck["logvar"] + np.float32(0.01)
+    tiny.write(tmp_path / "off", selfcheck=selfcheck)
+    assert cli.main(["verify", str(tmp_path / "off")]) == 6
+    printed = capsys.readouterr()
+    assert "logvar   max abs difference 1.00e-02, at most 1e-04: FAILED" in printed.out
+    assert "logvar not as proved" in printed.err
+
+
+# --- exit codes ------------------------------------------------------------------------------
+
+
+def test_a_bundle_that_is_not_there_is_3(capsys):
+    assert cli.main(["generate", "--model", "nowhere"]) == 3
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_an_altered_bundle_is_3(grey, tmp_path, capsys):
+    shutil.copytree(grey, tmp_path / "altered")
+    with open(tmp_path / "altered" / "decoder.onnx", "r+b") as file:
+        file.seek(100)
+        file.write(b"\0\1\2\3")
+    for command in (["verify"], ["info"], ["generate", "1", "--model"], ["bench", "--model"]):
+        assert cli.main([*command, str(tmp_path / "altered")]) == 3
+        assert "decoder.onnx" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reconstruct", "missing.png"], "missing.png: expected an image file"),
+        (["reconstruct", "missing.npy"], "missing.npy: expected a .npy"),
+        (["reconstruct", "text.png"], "text.png"),
+        (["reconstruct", "text.npy"], "text.npy"),
+        (["reconstruct", "text.npz"], "text.npz"),
+        (["reconstruct", "objects.npy"], "objects.npy"),
+        (["reconstruct", "empty"], "empty: expected a folder of images"),
+        (["encode", "nan.npy"], "NaN"),
+        (["encode", "wide.npy"], "wide.npy: x: expected"),
+        (["encode", "large.png"], "large.png"),
+        (["encode", "two.npz"], "an array named x"),
+        (["interpolate", "images", "small.png"], "images: expected one item, got 5"),
+        (["generate", "--out", "missing/a.png"], "cannot write missing/a.png"),
+    ],
+)
+def test_bad_input_and_output_are_4(arguments, message, grey, files, capsys):
+    for name in ("text.png", "text.npy", "text.npz"):
+        Path(name).write_text("no data")
+    os.mkdir("empty")
+    np.save("objects.npy", np.array([{}, {}]), allow_pickle=True)
+    np.save("nan.npy", np.full((2, 1, 8, 8), np.nan, np.float32))
+    np.save("wide.npy", np.zeros((2, 1, 8, 9), np.float32))
+    np.savez("two.npz", a=np.zeros(3), b=np.zeros(3))
+    Image.new("L", (80, 80)).save("large.png")
+    Image.new("L", (8, 8)).save("small.png")
+    assert cli.main([*arguments, "--model", grey]) == 4
+    assert message in capsys.readouterr().err
+    left = {name for name in os.listdir() if name.startswith((".", "recon", "lat", "walk", "sam"))}
+    assert not left
+
+
+def test_denoise_wants_a_bundle_that_denoises(tiny_paths, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.zeros((1, 3, 8, 6), np.float32))
+    assert cli.main(["denoise", "x.npy", "--model", str(tiny_paths["colour"])]) == 4
+    assert "not trained to denoise" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["generate", "bench"])
+def test_a_provider_that_cannot_be_had_is_5(grey, command, capsys):
+    assert cli.main([command, "--model", grey, "--provider", "openvino"]) == 5
+    assert "'openvino' was asked for" in capsys.readouterr().err
+    assert not os.listdir()
+
+
+def test_an_interrupt_is_130_and_leaves_nothing(grey, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        yield np.zeros((1, 1, 8, 8), np.float32)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vae.VAE, "stream", interrupted)
+    assert cli.main(["generate", "9", "--model", grey, "--seed", "1"]) == 130
+    assert capsys.readouterr().err == "edgevae: interrupted\n"
+    assert not os.listdir()
+
+
+# --- pipes and terminals ---------------------------------------------------------------------
+
+
+def test_arrays_go_through_pipes(grey):
+    made = edgevae("generate", "6", "--seed", "7", "--model", grey, "--out", "-")
+    assert made.returncode == 0
+    x = np.load(io.BytesIO(made.stdout))
+    np.testing.assert_allclose(x, vae.load(grey).generate(6, seed=7), atol=1e-6)
+    back = edgevae("reconstruct", "-", "--model", grey, "--json", input=made.stdout)
+    assert np.load(io.BytesIO(back.stdout)).shape == x.shape
+    assert json.loads(back.stderr)["rows"] == 6
+    latents = edgevae("encode", "-", "--model", grey, input=made.stdout)
+    with np.load(io.BytesIO(latents.stdout)) as posterior:
+        assert posterior["mu"].shape == (6, 4)
+
+
+def test_an_image_goes_through_pipes_as_an_image(grey, files):
+    done = edgevae("denoise", "-", "--model", grey, input=Path(files[0]).read_bytes())
+    assert done.returncode == 0
+    expected = np.asarray(vae.load(grey).denoise(files[0]))
+    assert np.array_equal(pixels(io.BytesIO(done.stdout)), expected)
+
+
+@pytest.mark.parametrize("data", [b"", b"neither image nor array", b"PK broken", b"\x93NUMPY"])
+def test_standard_input_that_is_nothing_is_4(grey, data):
+    done = edgevae("encode", "-", "--model", grey, input=data)
+    assert done.returncode == 4
+    assert b"standard input: expected" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_met_with_silence(grey):
+    command = [sys.executable, "-m", "edgevae", "generate", "100000", "--seed", "7"]
+    process = subprocess.Popen(
+        [*command, "--model", grey, "--out", "-"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout.read(6) == b"\x93NUMPY"
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait() == 141
+
+
+def test_ctrl_c_is_quiet(grey, tmp_path):
+    command = [sys.executable, "-m", "edgevae", "generate", "1000000000", "--seed", "7"]
+    process = subprocess.Popen(
+        [*command, "--model", grey, "--out", "x.npy"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".x.npy.*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    with process.stderr:
+        assert process.stderr.read() == "edgevae: interrupted\n"
+    assert process.wait() == 130
+    assert not os.listdir(tmp_path)
+
+
+def test_no_bar_where_there_is_no_terminal(grey):
+    done = edgevae("generate", "100", "--seed", "7", "--model", grey)
+    assert done.stderr.count(b"\n") == 1
+    assert b"\r" not in done.stderr
+
+
+def test_a_terminal_sees_a_bar_and_never_binary_data(grey):
+    primary, secondary = pty.openpty()
+    termios.tcsetwinsize(secondary, (24, 100))
+    command = [sys.executable, "-m", "edgevae", "generate", "100", "--seed", "7", "--model", grey]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    terminal = {"stdin": secondary, "stdout": secondary, "stderr": secondary, "env": environment}
+    assert subprocess.run([*command, "--out", "a.npy"], **terminal).returncode == 0
+    assert "0/100 [" in os.read(primary, 65536).decode()
+    assert subprocess.run([*command, "--out", "-"], **terminal).returncode == 4
+    assert "refused to write binary data to a terminal" in os.read(primary, 65536).decode()
+    os.close(primary)
+    os.close(secondary)
