@@ -103,6 +103,7 @@ def machine() -> Report:
     import numpy as np
     import onnxruntime as ort  # type: ignore[import-untyped]
 
+    import edgevae
     from edgevae.providers import usable_threads
 
     cpuinfo = Path("/proc/cpuinfo")
@@ -112,21 +113,11 @@ def machine() -> Report:
         "cpu": names[0] if names else platform.processor() or platform.machine(),
         "system": platform.platform(),
         "threads": usable_threads(),
-        "edgevae": version_of("edgevae"),
+        "edgevae": edgevae.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "onnxruntime": ort.__version__,  # whichever of its distributions is installed
     }
-
-
-def version_of(package: str) -> str:
-    """The installed version; "not installed" where the source tree runs as it stands."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def table(rows: Sequence[Report]) -> str:

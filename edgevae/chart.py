@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from math import ceil, floor, log10
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SCALE = 2  # pixels a unit: sharp on dense screens
 WIDTH, MARGIN, PLOT, LINE = 1080, 44, 240, 30
@@ -28,8 +29,11 @@ class Canvas:
     """Text, lines and bars in units of SCALE pixels."""
 
     def __init__(self, width: float, height: float) -> None:
+        from PIL import Image, ImageDraw, ImageFont
+
         self.image = Image.new("RGB", (round(width * SCALE), round(height * SCALE)), PAPER)
         self._draw = ImageDraw.Draw(self.image)
+        self._font = ImageFont.load_default
 
     def text(
         self,
@@ -42,7 +46,7 @@ class Canvas:
         anchor: str = "lm",
     ) -> float:
         """Writes words and returns their width; anchor is Pillow's."""
-        font = ImageFont.load_default(size=size * SCALE)
+        font = self._font(size=size * SCALE)
         self._draw.text(
             (x * SCALE, y * SCALE), words, fill=ink, font=font, anchor=anchor,
             stroke_width=SCALE, stroke_fill=PAPER,  # so that no grid line runs through it
@@ -79,7 +83,7 @@ class Axis:
         return self._start + share * (self._end - self._start)
 
 
-def draw(rows: Sequence[Row], *, title: str, subtitle: str) -> Image.Image:
+def draw(rows: Sequence[Row], *, title: str, subtitle: str) -> "Image":
     """Latency, throughput, cold start and memory of each of `rows`, as an RGB image.
 
     Latency: a bar to the median, a whisker on to p90 (tick) and p99 (end), on a logarithmic axis,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import ceil, inf
 from typing import TYPE_CHECKING, Any
 
+import edgevae
 from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
 
 if TYPE_CHECKING:
@@ -175,7 +176,6 @@ def interpolate(args: argparse.Namespace) -> int:
 
 def info(args: argparse.Namespace) -> int:
     """What runs here, and what a bundle holds."""
-    import edgevae
     from edgevae import bench, bundle, providers
 
     model = bundle.read(bundle.find(args.model))
@@ -482,23 +482,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"example: edgevae generate 64 --seed 7 --out samples.png\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action=_Version)
+    parser.add_argument("--version", action="version", version=f"edgevae {edgevae.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for add in (_generate, _encode, _reconstruct, _denoise, _interpolate, _info, _verify, _bench):
         add(commands)
     return parser
-
-
-class _Version(argparse.Action):
-    """Looks the version up only when it is asked for: that takes longer than all else here."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
-        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from edgevae.bench import version_of
-
-        parser.exit(message=f"edgevae {version_of('edgevae')}\n")
 
 
 def _add(

@@ -22,8 +22,9 @@ LAYERS = [
     {"sampling", "packing"},
     {"bundle", "providers", "batching", "images"},
     {"vae"},
-    {"bench"},
+    {"bench", "chart", "inputs", "output"},
     {"cli"},
+    {"__main__"},
 ]
 WORKSTATION = {"torch", "torchvision", "onnx", "onnxscript", "sklearn", "scipy", "train"}
 # Third-party packages that may be imported inside of functions alone.
