@@ -56,7 +56,7 @@ cdef extern from "Python.h":
     object PyObject_CallFunctionObjArgs(object, ...)
     Py_ssize_t PyTuple_Size(PyObject *)
     PyObject *PyTuple_GetItem(PyObject *, Py_ssize_t)
-    int PyBUF_RECORDS_RO
+    int PyBUF_RECORDS_RO, PyBUF_STRIDED
     int PyObject_GetBuffer(object, Py_buffer *, int)
     bint PyBuffer_IsContiguous(const Py_buffer *, char order)
     void PyBuffer_Release(Py_buffer *)
@@ -203,6 +203,22 @@ cdef void span(Py_buffer *view, uintptr_t *first, uintptr_t *end) noexcept:
             end[0] += (view.shape[i] - 1) * view.strides[i]
 
 
+cdef object fresh(object shape, object dtype, Py_buffer *view):
+    """A new array and a view of it; without its format, which costs a third of the view."""
+    array = PyObject_CallFunctionObjArgs(empty, <PyObject *>shape, <PyObject *>dtype, NULL)
+    if PyObject_GetBuffer(array, view, PyBUF_STRIDED) != 0:
+        view.obj = NULL
+        raise BufferError("numpy.empty gave an array without memory")
+    return array
+
+
+cdef int given_out(object out, char code, int ndim, Py_ssize_t *shape, str why,
+                   Py_buffer *view) except -1:
+    borrow(out, "out", code, ndim, view)
+    writable(out, "out", view)
+    return shaped(out, "out", view, shape, why)
+
+
 cdef int countable(uint64_t rows, uint64_t dims, uint64_t draws) except -1:
     """Refuse a result whose size in bytes does not fit an address."""
     if rows == 0 or dims == 0 or (rows <= FLOATS // dims and draws <= FLOATS // dims // rows):
@@ -257,11 +273,6 @@ cdef int bind(str function, tuple names, PyObject **args, Py_ssize_t count, PyOb
     return 0
 
 
-cdef inline object fresh(object shape, object dtype):
-    """numpy.empty, called without a tuple of arguments."""
-    return PyObject_CallFunctionObjArgs(empty, <PyObject *>shape, <PyObject *>dtype, NULL)
-
-
 cdef object method(PyMethodDef *definition, const char *name, void *function, const char *doc):
     """A builtin of this module; definition must live as long as it does."""
     definition.ml_name = name
@@ -298,14 +309,13 @@ cdef object normal_(PyObject *self, PyObject **args, Py_ssize_t count, PyObject 
                          f"{column} + {shape[1]}")
     countable(shape[0], shape[1], 1)
     out = <object>given[7] if given[7] != NULL else None
-    if out is None:
-        out = fresh((<object>given[0], <object>given[1]), float32)
     view.obj = NULL
     try:
-        borrow(out, "out", c"f", 2, &view)
-        dense(out, "out", &view)
-        writable(out, "out", &view)
-        shaped(out, "out", &view, shape, "(rows, dims)")
+        if out is None:
+            out = fresh((<object>given[0], <object>given[1]), float32, &view)
+        else:
+            given_out(out, c"f", 2, shape, "(rows, dims)", &view)
+            dense(out, "out", &view)
         thread = release(shape[0] * shape[1])
         ev_normal_f32(<float *>view.buf, key, at, column, purpose, draw, shape[0], shape[1])
         retake(thread)
@@ -378,16 +388,15 @@ def mixture(rows, means, scales, thresholds, aliases, *, seed, start, temperatur
                              f"got {largest}")
         countable(n, dims, 1)
         if out is None:
-            out = fresh((n, dims), float32)
-        borrow(out, "out", c"f", 2, &out_view)
-        dense(out, "out", &out_view)
-        writable(out, "out", &out_view)
-        shape = [n, dims]
-        shaped(out, "out", &out_view, shape, "(rows, dims)")
-        apart("out", &out_view, "means", &mean_view)
-        apart("out", &out_view, "scales", &scale_view)
-        apart("out", &out_view, "thresholds", &threshold_view)
-        apart("out", &out_view, "aliases", &alias_view)
+            out = fresh((n, dims), float32, &out_view)
+        else:
+            shape = [n, dims]
+            given_out(out, c"f", 2, shape, "(rows, dims)", &out_view)
+            dense(out, "out", &out_view)
+            apart("out", &out_view, "means", &mean_view)
+            apart("out", &out_view, "scales", &scale_view)
+            apart("out", &out_view, "thresholds", &threshold_view)
+            apart("out", &out_view, "aliases", &alias_view)
         thread = release(n * dims)
         ev_mixture_f32(<float *>out_view.buf, <float *>mean_view.buf, <float *>scale_view.buf,
                        <uint32_t *>threshold_view.buf, <uint32_t *>alias_view.buf, key, at, heat,
@@ -422,8 +431,7 @@ def scale(logvar):
     try:
         borrow(logvar, "logvar", c"f", 2, &logvar_view)
         dense(logvar, "logvar", &logvar_view)
-        out = fresh((logvar_view.shape[0], logvar_view.shape[1]), float32)
-        borrow(out, "out", c"f", 2, &out_view)
+        out = fresh((logvar_view.shape[0], logvar_view.shape[1]), float32, &out_view)
         ev_scale_f32(<float *>out_view.buf, <float *>logvar_view.buf, out_view.len // 4)
     finally:
         PyBuffer_Release(&out_view)
@@ -458,17 +466,16 @@ cdef object reparameterize_(PyObject *self, PyObject **args, Py_ssize_t count,
         shaped(logvar, "logvar", &logvar_view, mu_view.shape, "that of mu")
         shape = [<Py_ssize_t>draws, mu_view.shape[0], mu_view.shape[1]]
         countable(shape[1], shape[2], draws)
-        if out is None and axes == 2:
-            out = fresh((shape[1], shape[2]), float32)
-        elif out is None:
-            out = fresh((draws, shape[1], shape[2]), float32)
-        borrow(out, "out", c"f", axes, &out_view)
-        dense(out, "out", &out_view)
-        writable(out, "out", &out_view)
-        shaped(out, "out", &out_view, shape + 3 - axes,
-               "(rows, dims)" if axes == 2 else "(draws, rows, dims)")
-        apart("out", &out_view, "mu", &mu_view)
-        apart("out", &out_view, "logvar", &logvar_view)
+        if out is not None:
+            given_out(out, c"f", axes, shape + 3 - axes,
+                      "(rows, dims)" if axes == 2 else "(draws, rows, dims)", &out_view)
+            dense(out, "out", &out_view)
+            apart("out", &out_view, "mu", &mu_view)
+            apart("out", &out_view, "logvar", &logvar_view)
+        elif axes == 2:
+            out = fresh((shape[1], shape[2]), float32, &out_view)
+        else:
+            out = fresh((draws, shape[1], shape[2]), float32, &out_view)
         thread = release(draws * shape[1] * shape[2])
         ev_reparameterize_f32(<float *>out_view.buf, <float *>mu_view.buf,
                               <float *>logvar_view.buf, key, at, draws, shape[1], shape[2])
@@ -530,13 +537,12 @@ def pack(x, out=None):
         n, channels, height, width = (x_view.shape[0], x_view.shape[1], x_view.shape[2],
                                       x_view.shape[3])
         if out is None:
-            out = fresh((n, height, width, channels), uint8)
-        borrow(out, "out", c"B", 4, &out_view)
-        writable(out, "out", &out_view)
-        shape = [n, height, width, channels]
-        shaped(out, "out", &out_view, shape, "that of x with its channels last")
-        lines(out, &out_view)
-        apart("out", &out_view, "x", &x_view)
+            out = fresh((n, height, width, channels), uint8, &out_view)
+        else:
+            shape = [n, height, width, channels]
+            given_out(out, c"B", 4, shape, "that of x with its channels last", &out_view)
+            lines(out, &out_view)
+            apart("out", &out_view, "x", &x_view)
         thread = release(x_view.len // 4)
         ev_pack_f32(<uint8_t *>out_view.buf, <float *>x_view.buf, n, channels, height, width,
                     out_view.strides[0], out_view.strides[1])
