@@ -97,7 +97,10 @@ cdef uint64_t DIMENSIONS = 1 << 34            # four to each of 2^32 Philox bloc
 cdef uint64_t PURPOSES = 1 << 8               # purpose and draw share a word of the counter
 cdef uint64_t DRAWS = 1 << 24
 
-# Numbers (or, for gather and scatter, groups of four bytes) from which the GIL is released.
+# Numbers (for gather and scatter: groups of four bytes) from which the GIL is released. To release
+# it costs 40 ns where nobody waits for it, a fifth of a call for 64 numbers, and up to the switch
+# interval of 5 ms where a busy thread takes it meanwhile. A call for fewer numbers than this lasts
+# some 50 us at most with vectors, which no other thread misses.
 cdef uint64_t RELEASE_FROM = 1 << 15
 
 
