@@ -14,7 +14,7 @@ from setuptools import Extension, setup
 FLAGS = (
     ["/O2", "/std:c11", "/fp:precise"]
     if sys.platform == "win32"
-    else ["-O3", "-std=c11", "-ffp-contract=off", "-fvisibility=hidden"]
+    else ["-O3", "-std=c11", "-g0", "-ffp-contract=off", "-fvisibility=hidden"]
 )
 
 core = Extension(

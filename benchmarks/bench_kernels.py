@@ -122,7 +122,7 @@ def test_kernels(benchmark, case, contender):
 
 
 def rounds_of(candidates: Candidates) -> dict[str, list[float]]:
-    """Seconds a call of each contender, round by round; turns are short, so that few are disturbed."""
+    """Seconds a call of each contender, round by round; most of the short turns are undisturbed."""
     turns = {}
     for contender in CONTENDERS:
         call = choose(candidates, contender)
