@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 BATCHES = (1, 8, 64)
-RUNNERS = ("edgevae", "sess.run")
 NO_PROVIDER = 5  # the exit status of a child whose provider cannot be had
 PHASES = ("import_ms", "session_ms", "first_ms")
 
@@ -41,10 +40,42 @@ def refusal(model: str, provider: str) -> str | None:
     from edgevae.errors import ProviderError
 
     try:
-        _spawn(Case("edgevae", provider), model, (1,), 0.0, 0)
+        run_once(Case("edgevae", provider), model, batches=())
     except ProviderError as error:
         return str(error)
     return None
+
+
+def run_once(
+    case: Case,
+    model: str,
+    *,
+    batches: Sequence[int] = BATCHES,
+    seconds: float = 0.5,
+    threads: int = 0,
+) -> Report:
+    """The report of one fresh process: cold start, milliseconds of each call, peak memory."""
+    from edgevae import bundle, providers
+    from edgevae.errors import CheckError, ProviderError
+
+    found = bundle.read(bundle.find(model))
+    what = [case.runner, case.provider, str(found.path)]
+    if case.runner == "sess.run":
+        full = providers.PROVIDERS[case.provider].ort_name
+        what = [case.runner, full, str(found.graph("decoder"))]
+    source = Path(__file__).absolute()
+    paths = [str(source.parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    # -P: the script's folder is the package, whose modules must not be found as top-level names.
+    command = [sys.executable, "-P", str(source), *what, json.dumps([*batches]), str(seconds)]
+    done = subprocess.run(
+        [*command, str(threads)], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        kind = ProviderError if done.returncode == NO_PROVIDER else CheckError
+        raise kind(done.stderr.strip() or f"{case.runner} on {case.provider} ended unexpectedly")
+    report: Report = json.loads(done.stdout.splitlines()[-1])
+    return {**report, **case._asdict()}
 
 
 def measure(
@@ -66,7 +97,9 @@ def measure(
     for _ in range(rounds):
         for provider in providers:
             for runner in RUNNERS:
-                yield _spawn(Case(runner, provider), model, batches, seconds, threads)
+                yield run_once(
+                    Case(runner, provider), model, batches=batches, seconds=seconds, threads=threads
+                )
 
 
 def summarise(reports: Sequence[Report]) -> list[Report]:
@@ -175,34 +208,10 @@ def _ratios(row: Report, plain: Report) -> Report:
     }
 
 
-def _spawn(case: Case, model: str, batches: Sequence[int], seconds: float, threads: int) -> Report:
-    from edgevae import bundle, providers
-    from edgevae.errors import CheckError, ProviderError
-
-    found = bundle.read(bundle.find(model))
-    what = [case.runner, case.provider, str(found.path)]
-    if case.runner == "sess.run":
-        full = providers.PROVIDERS[case.provider].ort_name
-        what = [case.runner, full, str(found.graph("decoder"))]
-    source = Path(__file__).absolute()
-    paths = [str(source.parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    # -P: the script's folder is the package, whose modules must not be found as top-level names.
-    command = [sys.executable, "-P", str(source), *what, json.dumps([*batches]), str(seconds)]
-    done = subprocess.run(
-        [*command, str(threads)], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        kind = ProviderError if done.returncode == NO_PROVIDER else CheckError
-        raise kind(done.stderr.strip() or f"{case.runner} on {case.provider} ended unexpectedly")
-    report: Report = json.loads(done.stdout.splitlines()[-1])
-    return {**report, **case._asdict()}
-
-
 # --- the fresh process -----------------------------------------------------------------------
 
 
-def _run_edgevae(provider: str, model: str, threads: int) -> Iterator[Call | None]:
+def run_edgevae(provider: str, model: str, threads: int = 0) -> Iterator[Call | None]:
     """Stops after the import, then after the session, when it yields what makes a batch."""
     import onnxruntime  # noqa: F401 (load imports it; here, so that the phases compare)
 
@@ -214,8 +223,9 @@ def _run_edgevae(provider: str, model: str, threads: int) -> Iterator[Call | Non
     yield lambda batch: vae.generate(batch, seed=7)
 
 
-def _run_plain(provider: str, decoder: str, threads: int) -> Iterator[Call | None]:
-    """What a user writes who has the decoder's graph and onnxruntime."""
+def run_plain(provider: str, decoder: str, threads: int = 0) -> Iterator[Call | None]:
+    """The same of what a user writes who has the decoder's graph and onnxruntime's full name of
+    the provider."""
     import numpy as np
     import onnxruntime as ort
 
@@ -233,11 +243,12 @@ def _run_plain(provider: str, decoder: str, threads: int) -> Iterator[Call | Non
     yield call
 
 
+RUNNERS = {"edgevae": run_edgevae, "sess.run": run_plain}
+
+
 def _child(started: float, arguments: Sequence[str]) -> Report:
     runner, provider, model, batches, seconds, threads = arguments
-    stages = {"edgevae": _run_edgevae, "sess.run": _run_plain}[runner](
-        provider, model, int(threads)
-    )
+    stages = RUNNERS[runner](provider, model, int(threads))
     marks = [started]
     next(stages)
     marks.append(time.perf_counter())

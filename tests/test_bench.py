@@ -108,8 +108,8 @@ def test_bench_measures_both_runners_in_processes_of_their_own(tiny_paths, tmp_p
 def test_a_child_that_fails_says_why(tiny_paths):
     model = str(tiny_paths["grey"])
     with pytest.raises(ProviderError, match="openvino"):
-        bench._spawn(bench.Case("edgevae", "openvino"), model, (1,), 0, 0)
+        bench.run_once(bench.Case("edgevae", "openvino"), model)
     with pytest.raises(CheckError, match="InputError"):
-        bench._spawn(bench.Case("edgevae", "cpu"), model, (-1,), 0, 0)
+        bench.run_once(bench.Case("edgevae", "cpu"), model, batches=(-1,))
     assert "openvino" in (bench.refusal(model, "openvino") or "")
     assert bench.refusal(model, "cpu") is None

@@ -1,0 +1,94 @@
+"""What a cold start costs, as ratios: to numpy's import, and to a bare onnxruntime script.
+
+    python benchmarks/bench_cold.py [--model BUNDLE] [--rounds N] [--json]
+
+Fresh processes, taken in turns; clocks start at their first line, so that the interpreter's own
+start, the same for all, flatters nobody. Medians over rounds; a ratio is the median of the ratios
+within a round. CPU time is the steadier of the two where a machine is shared. The files are in the
+disk's cache after a first round that is thrown away.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from edgevae import bundle
+
+TIMED = """
+import time
+wall, cpu = time.perf_counter(), time.process_time()
+{code}
+print(time.perf_counter() - wall, time.process_time() - cpu)
+"""
+NUMPY = "import numpy"
+IMPORT = "import edgevae, numpy"
+BARE = """
+import numpy as np
+import onnxruntime as ort
+session = ort.InferenceSession({decoder!r}, providers=["CPUExecutionProvider"])
+z = np.random.default_rng(7).standard_normal((1, *session.get_inputs()[0].shape[1:]), np.float32)
+x_hat = session.run(None, {{"z": z}})[0]
+"""
+FIRST = """
+import edgevae
+x_hat = edgevae.load({model!r}, provider="cpu").generate(1, seed=7)
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="fashion")
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    found = bundle.read(bundle.find(args.model))
+    codes = {
+        "import numpy": NUMPY,
+        "import edgevae": IMPORT,
+        "first image, bare onnxruntime": BARE.format(decoder=str(found.graph("decoder"))),
+        "first image, edgevae": FIRST.format(model=str(found.path)),
+    }
+    rounds = [{name: timed(code) for name, code in codes.items()} for _ in range(args.rounds + 1)]
+    result = {
+        "milliseconds": {
+            name: [1e3 * statistics.median(r[name][clock] for r in rounds[1:]) for clock in (0, 1)]
+            for name in codes
+        },
+        "ratios": {
+            "import edgevae / import numpy": ratios(rounds[1:], "import edgevae", "import numpy"),
+            "first image, edgevae / bare onnxruntime": ratios(
+                rounds[1:], "first image, edgevae", "first image, bare onnxruntime"
+            ),
+        },
+    }
+    print(json.dumps(result, indent=2) if args.json else table(result, args.rounds))
+
+
+def timed(code: str) -> tuple[float, ...]:
+    """Seconds of wall clock and of CPU that the code takes in a process of its own."""
+    source = str(Path(bundle.__file__).parents[1])
+    environment = os.environ | {"PYTHONPATH": source}
+    command = [sys.executable, "-c", TIMED.format(code=code)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return tuple(map(float, done.stdout.split()))
+
+
+def ratios(rounds: list, name: str, base: str) -> list[float]:
+    return [statistics.median(r[name][clock] / r[base][clock] for r in rounds) for clock in (0, 1)]
+
+
+def table(result: dict, rounds: int) -> str:
+    lines = [f"{'medians of ' + str(rounds) + ' processes':<42}{'wall':>10}{'CPU':>10}"]
+    for name, (wall, cpu) in result["milliseconds"].items():
+        lines.append(f"{name:<42}{wall:>7.1f} ms{cpu:>7.1f} ms")
+    for name, (wall, cpu) in result["ratios"].items():
+        lines.append(f"{name:<42}{wall:>9.2f}x{cpu:>9.2f}x")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Each provider at each batch size, beside plain onnxruntime on the same graph.
+
+    python -m pytest benchmarks/bench_providers.py
+    EDGEVAE_BENCH_MODEL=BUNDLE python -m pytest benchmarks/bench_providers.py
+
+`edgevae bench` measures the same in processes taken in turns, with memory; this is for watching
+one figure while changing code. The cold start is that of a fresh process, its import included.
+"""
+
+import os
+
+import pytest
+
+from edgevae import bench, bundle, providers
+
+MODEL = os.environ.get("EDGEVAE_BENCH_MODEL", "fashion")
+PROVIDERS = [name for name in providers.available() if name in providers.PROVIDERS]
+
+pytestmark = [
+    pytest.mark.parametrize("runner", bench.RUNNERS),
+    pytest.mark.parametrize("provider", PROVIDERS),
+]
+
+
+def stages(runner: str, provider: str):
+    found = bundle.find(MODEL)
+    if runner == "edgevae":
+        return bench.run_edgevae(provider, str(found))
+    decoder = bundle.read(found).graph("decoder")
+    return bench.run_plain(providers.PROVIDERS[provider].ort_name, str(decoder))
+
+
+@pytest.mark.parametrize("batch", bench.BATCHES)
+def test_latency(benchmark, provider, runner, batch):
+    benchmark.group = f"{provider}, batch {batch}"
+    _, generate = stages(runner, provider)
+    x_hat = benchmark(generate, batch)
+    benchmark.extra_info["images_per_s"] = batch / benchmark.stats["median"]
+    assert len(x_hat) == batch
+
+
+def test_cold_start(benchmark, provider, runner):
+    benchmark.group = f"{provider}, fresh process to first image"
+    case = bench.Case(runner, provider)
+    report = benchmark.pedantic(
+        bench.run_once, (case, MODEL), {"batches": ()}, rounds=7, warmup_rounds=1
+    )
+    benchmark.extra_info.update(report["cold"], peak_rss_mib=report["peak_rss_mib"])
+    assert min(report["cold"].values()) > 0
