@@ -10,8 +10,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from math import ceil, inf
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import edgevae
 from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
@@ -225,13 +226,15 @@ def verify(args: argparse.Namespace) -> int:
 
 def bench(args: argparse.Namespace) -> int:
     """Measures providers, each beside plain onnxruntime."""
-    from edgevae import bench, bundle, providers
+    from edgevae import bench, bundle, output, providers
 
+    if args.chart and not args.chart.endswith(".png"):
+        raise UsageError(f"--chart: expected a name that ends in .png, got {args.chart!r}")
+    name = bundle.read(bundle.find(args.model)).name
     if args.provider:
-        chosen = list(dict.fromkeys(providers.candidates(name)[0] for name in args.provider))
+        chosen = list(dict.fromkeys(providers.candidates(p)[0] for p in args.provider))
     else:
-        chosen = [name for name in _local_providers() if _can(args.model, name)]
-    processes = len(chosen) * len(bench.RUNNERS) * args.rounds
+        chosen = [p for p in _local_providers() if _can(args.model, p)]
     reports = bench.measure(
         args.model,
         chosen,
@@ -240,12 +243,13 @@ def bench(args: argparse.Namespace) -> int:
         seconds=args.seconds,
         threads=args.threads or 0,
     )
-    rows = bench.summarise([*_progress(reports, processes, "process", count=lambda _: 1)])
-    name = bundle.read(bundle.find(args.model)).name
-    facts = {"model": name, **bench.machine(), "rows": rows}
-    print(json.dumps(facts, indent=2) if args.json else bench.table(rows))
-    if args.chart:
-        _draw(args.chart, facts, rows)
+    processes = len(chosen) * len(bench.RUNNERS) * args.rounds
+    with output.staged(args.chart) if args.chart else nullcontext() as file:
+        rows = bench.summarise([*_progress(reports, processes, "process", count=lambda _: 1)])
+        facts = {"model": name, **bench.machine(), "rows": rows}
+        print(json.dumps(facts, indent=2) if args.json else bench.table(rows))
+        if file:
+            _draw(file, facts)
     return OK
 
 
@@ -459,17 +463,16 @@ def _can(model: str, provider: str) -> bool:
     return reason is None
 
 
-def _draw(path: str, facts: Report, rows: Sequence[Report]) -> None:
-    from edgevae import chart, output
+def _draw(file: IO[bytes], facts: Report) -> None:
+    from edgevae import chart
 
+    rows = facts["rows"]
     subtitle = (
         f"{facts['cpu']} · {facts['threads']} threads · onnxruntime {facts['onnxruntime']} · "
         f"{rows[0]['processes']} processes each · sess.run: plain onnxruntime, same graph"
     )
     image = chart.draw(rows, title=f"edgevae bench: {facts['model']}", subtitle=subtitle)
-    with output.staged(path) as file:
-        image.save(file, "PNG")
-    print(f"edgevae: wrote {path}", file=sys.stderr)
+    image.save(file, "PNG")
 
 
 # --- arguments -------------------------------------------------------------------------------

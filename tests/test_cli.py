@@ -3,12 +3,10 @@
 import io
 import json
 import os
-import pty
 import shutil
 import signal
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
@@ -90,6 +88,7 @@ def test_help_imports_nothing_heavy():
         (["interpolate", "a.png", "b.png", "--seed", "1"], "two inputs, or none"),
         (["encode", "a.png", "--out", "x.npy"], ".npz"),
         (["bench", "--seconds", "-1"], "number from 0, got '-1'"),
+        (["bench", "--chart", "a.jpg"], "--chart: expected a name that ends in .png"),
     ],
 )
 def test_wrong_usage_is_2(arguments, message, grey, capsys):
@@ -325,6 +324,7 @@ def test_an_altered_bundle_is_3(grey, tmp_path, capsys):
         (["encode", "two.npz"], "an array named x"),
         (["interpolate", "images", "small.png"], "images: expected one item, got 5"),
         (["generate", "--out", "missing/a.png"], "cannot write missing/a.png"),
+        (["bench", "--chart", "missing/a.png"], "cannot write missing/a.png"),
     ],
 )
 def test_bad_input_and_output_are_4(arguments, message, grey, files, capsys):
@@ -438,6 +438,7 @@ def test_no_bar_where_there_is_no_terminal(grey):
 
 
 def test_a_terminal_sees_a_bar_and_never_binary_data(grey):
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")  # not on Windows
     primary, secondary = pty.openpty()
     termios.tcsetwinsize(secondary, (24, 100))
     command = [sys.executable, "-m", "edgevae", "generate", "100", "--seed", "7", "--model", grey]
