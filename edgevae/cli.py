@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-OK, UNEXPECTED, USAGE = 0, 1, 2
+OK, UNEXPECTED = 0, 1  # wrong usage is 2: argparse's own
 INTERRUPTED, BROKEN_PIPE = 130, 141  # as a shell reports SIGINT and SIGPIPE
 CODES = {BundleError: 3, InputError: 4, ProviderError: 5, CheckError: 6}
 EXIT_CODES = """\
@@ -37,6 +37,8 @@ reader of standard output went away
 """
 # sha256 of the little-endian bytes of stream 1's normal(257, 33, seed=2**64 - 59, start=2**32 - 7).
 GOLDEN = "3a0fe441c3a6d2f3fc7687614b94ba87382f72e67cea307a9aa932075ca71809"
+
+ARRAYS = ("npy", "npz")  # the forms of output that are no pictures
 
 Report = dict[str, Any]
 
@@ -78,8 +80,10 @@ def generate(args: argparse.Namespace) -> int:
     vae = _load(args)
     out = args.out or ("samples.png" if vae.bundle.kind == "image" else "samples.npy")
     form = _form(out, vae.bundle)
-    if args.dtype == "float32" and form in ("sheet", "folder"):
+    if args.dtype == "float32" and form not in ARRAYS:
         raise UsageError(f"--dtype float32: pictures are uint8; write .npy or .npz, not {out}")
+    if args.dtype == "uint8" and vae.bundle.kind != "image":
+        raise UsageError(f"--dtype uint8 is for images; {vae.bundle.name!r} makes vectors")
     seed = _seed(args)
     batches = vae.stream(args.n, seed=seed, start=args.start, temperature=args.temperature)
     note = f"generate {args.n} --model {vae.bundle.name} --seed {seed} --start {args.start}"
@@ -203,8 +207,8 @@ def verify(args: argparse.Namespace) -> int:
     expected = vae.bundle.selfcheck()
     posterior = vae.encode(expected["x"])
     got = {"mu": posterior.mu, "logvar": posterior.logvar, "x_hat": vae.decode(expected["z"])}
-    # not <=, rather than >: a NaN is a failure too
-    differences = {key: float(np.abs(got[key] - expected[key]).max()) for key in got}
+    differences = {key: float(np.abs(got[key] - expected[key]).max(initial=0)) for key in got}
+    # <= is false for NaN, which is a failure too
     passed = {key: value <= vae.bundle.tolerance for key, value in differences.items()}
     passed["stream"] = _stream_digest() == GOLDEN
     report = {
@@ -284,7 +288,7 @@ def _form_named(out: str, stream: str) -> str:
 
 def _form(out: str, bundle: "Bundle", stream: str = "npy") -> str:
     form = _form_named(out, stream)
-    if bundle.kind != "image" and form not in ("npy", "npz"):
+    if bundle.kind != "image" and form not in ARRAYS:
         raise UsageError(
             f"--out {out}: bundle {bundle.name!r} makes {bundle.kind}s, which cannot be drawn; "
             f"write .npy or .npz"
@@ -483,10 +487,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="edgevae",
         description="Run a variational autoencoder: numpy, onnxruntime and a C kernel.",
         epilog=f"example: edgevae generate 64 --seed 7 --out samples.png\n\n{EXIT_CODES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, 2, 16),
     )
-    parser.add_argument("--version", action="version", version=f"edgevae {edgevae.__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    version = f"edgevae {edgevae.__version__}"
+    parser.add_argument("--version", action="version", version=version, help="show it and exit")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     for add in (_generate, _encode, _reconstruct, _denoise, _interpolate, _info, _verify, _bench):
         add(commands)
     return parser

@@ -100,11 +100,18 @@ def test_wrong_usage_is_2(arguments, message, grey, capsys):
     assert not os.listdir()
 
 
-def test_vectors_cannot_be_drawn(tiny_paths, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--out", "x.png"], "makes vectors, which cannot be drawn; write .npy or .npz"),
+        (["--dtype", "uint8"], "--dtype uint8 is for images"),
+    ],
+)
+def test_vectors_cannot_be_drawn(tiny_paths, tmp_path, monkeypatch, capsys, options, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="2"):
-        cli.main(["generate", "--model", str(tiny_paths["vector"]), "--out", "x.png"])
-    assert "makes vectors, which cannot be drawn; write .npy or .npz" in capsys.readouterr().err
+        cli.main(["generate", "--model", str(tiny_paths["vector"]), *options])
+    assert message in capsys.readouterr().err
 
 
 # --- generate --------------------------------------------------------------------------------
