@@ -111,11 +111,6 @@ class Graph:
         self._sessions: dict[int, tuple[Any, str]] = {}
         _graphs.add(self)
 
-    @property
-    def provider(self) -> str | None:
-        """The provider that an open session runs on; None where none is open."""
-        return next((name for _, name in list(self._sessions.values())), None)
-
     def open(self, threads: int) -> str:
         """Opens a session whose operators use so many threads; returns its provider's name."""
         return self._session(threads)[1]
@@ -124,13 +119,19 @@ class Graph:
         self, inputs: Mapping[str, Floats], outputs: Mapping[str, Floats], *, threads: int
     ) -> None:
         """Fills `outputs` in place; every array is C-contiguous, of at least one row."""
-        session, _ = self._session(threads)
+        session, provider = self._session(threads)
         binding = session.io_binding()
         for name, array in inputs.items():
             binding.bind_cpu_input(name, array)
         for name, array in outputs.items():
             binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
-        session.run_with_iobinding(binding)
+        try:
+            session.run_with_iobinding(binding)
+        except Exception as error:
+            raise ProviderError(
+                f"{self._path}: provider {provider!r} failed to run this graph: {error}; "
+                f"`edgevae verify` tells whether the bundle runs here at all"
+            ) from error
 
     def _session(self, threads: int) -> tuple[Any, str]:
         if threads not in self._sessions:
@@ -184,7 +185,7 @@ def _open_session(path: Path, provider: str, threads: int) -> Any:
     try:
         # onnxruntime's own fallback would retry on the CPU and print that it did.
         session = ort.InferenceSession(path, options, [ort_name], enable_fallback=0)
-    except Exception as error:  # its exceptions have no other base
+    except Exception as error:  # onnxruntime's exceptions have no other base
         if provider == "cpu":
             raise BundleError(
                 f"{path}: onnxruntime {ort.__version__} cannot open this graph: {error}; "

@@ -79,29 +79,31 @@ class VAE:
         self.bundle = bundle
         self.threads = _threads(threads)
         self._asked = provider, threads
-        candidates = providers.candidates(provider)
+        self._candidates = providers.candidates(provider)
         x, z = bundle.x_shape, bundle.latent_shape
         self._encoder = providers.Graph(
             bundle.graph("encoder"),
-            candidates,
+            self._candidates,
             inputs={"x": x},
             outputs={"mu": z, "logvar": z},
         )
         self._decoder = providers.Graph(
-            bundle.graph("decoder"), candidates, inputs={"z": z}, outputs={"x_hat": x}
+            bundle.graph("decoder"), self._candidates, inputs={"z": z}, outputs={"x_hat": x}
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return load, (self.bundle.path, *self._asked)
 
     def __repr__(self) -> str:
-        provider = self._decoder.provider or self._asked[0]
-        return f"<edgevae.VAE {self.bundle.name!r} provider={provider} threads={self.threads}>"
+        provider = " or ".join(self._candidates)
+        return f"<edgevae.VAE {self.bundle.name!r} on {provider}, threads={self.threads}>"
 
     @property
     def provider(self) -> str:
-        """The execution provider in use; opens the decoder, which proves it, if it is not open."""
-        return self._decoder.provider or self._decoder.open(self.threads)
+        """The execution provider in use; where there is a choice, the decoder is opened to see."""
+        if self._candidates == ("cpu",):
+            return "cpu"
+        return self._decoder.open(self.threads)
 
     # --- prior -> data -----------------------------------------------------------------------
 
@@ -112,7 +114,7 @@ class VAE:
 
         Bit for bit the same on every machine, however the rows are divided among calls.
         """
-        z = np.empty((_whole(n, "n"), *self.bundle.latent_shape), np.float32)
+        z: Floats = _room((_whole(n, "n", most=_LAST), *self.bundle.latent_shape), "float32")
         self._draw(z, _seed(seed), _whole(start, "start", most=_LAST), _temperature(temperature))
         return z
 
@@ -124,7 +126,7 @@ class VAE:
         start: int = 0,
         temperature: float = 1.0,
         out: npt.NDArray[Any] | None = None,
-        dtype: npt.DTypeLike = "float32",
+        dtype: str = "float32",
     ) -> npt.NDArray[Any]:
         """Rows start .. start + n - 1 of the stream `seed`, decoded.
 
@@ -133,7 +135,7 @@ class VAE:
         noise within a component of the prior, not the choice of component. `out` is filled and
         returned: C-contiguous, of the result's shape and dtype. Raises `InputError`.
         """
-        n, seed, start = _whole(n, "n"), _seed(seed), _whole(start, "start", most=_LAST)
+        n, seed, start = _whole(n, "n", most=_LAST), _seed(seed), _whole(start, "start", most=_LAST)
         temperature = _temperature(temperature)
         x_hat = self._result(n, dtype, out)
 
@@ -152,14 +154,14 @@ class VAE:
         seed: int | None = None,
         start: int = 0,
         temperature: float = 1.0,
-        dtype: npt.DTypeLike = "float32",
+        dtype: str = "float32",
         batch: int | None = None,
     ) -> Iterator[npt.NDArray[Any]]:
         """The rows of `generate(n, ...)` in batches, of which it holds one at a time.
 
         `batch` rows each, the last maybe fewer; None: a few chunks for each worker.
         """
-        n, seed, start = _whole(n, "n"), _seed(seed), _whole(start, "start", most=_LAST)
+        n, seed, start = _whole(n, "n", most=_LAST), _seed(seed), _whole(start, "start", most=_LAST)
         temperature = _temperature(temperature)
         if batch is None:
             chunk = batching.chunk_rows(self.bundle.kind, self.bundle.x_shape)
@@ -238,34 +240,29 @@ class VAE:
     def _given(self, x: Any) -> images.Given:
         return images.given(x, self.bundle.kind, self.bundle.x_shape, self.bundle.x_range)
 
-    def _result(
-        self, n: int, dtype: npt.DTypeLike, out: npt.NDArray[Any] | None
-    ) -> npt.NDArray[Any]:
+    def _result(self, n: int, dtype: str, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """The array to fill: `out`, where it is what the result will be, or a new one."""
-        if dtype not in ("float32", "uint8", np.float32, np.uint8):
+        if dtype not in ("float32", "uint8"):
             raise InputError(f"dtype: expected 'float32' or 'uint8', got {dtype!r}")
-        dtype, shape = np.dtype(dtype), (n, *self.bundle.x_shape)
-        if dtype == np.uint8:
+        shape = n, *self.bundle.x_shape
+        if dtype == "uint8":
             if self.bundle.kind != "image":
                 raise InputError(
                     f"dtype: expected 'float32', since bundle {self.bundle.name!r} makes "
                     f"{self.bundle.kind}s, got 'uint8', which is for images"
                 )
             channels, height, width = self.bundle.x_shape
-            shape = (n, height, width, channels)
+            shape = n, height, width, channels
         if out is None:
-            return np.empty(shape, dtype)
-        fits = isinstance(out, np.ndarray) and out.dtype == dtype and out.shape == shape
-        if not fits or not out.flags.c_contiguous or not out.flags.writeable:
-            got = (
-                f"{out.dtype} {out.shape}, contiguous: {out.flags.c_contiguous}, "
-                f"writable: {out.flags.writeable}"
-                if isinstance(out, np.ndarray)
-                else f"a {type(out).__name__}"
-            )
+            return _room(shape, dtype)
+        if (
+            not isinstance(out, np.ndarray)
+            or (out.dtype, out.shape) != (np.dtype(dtype), shape)
+            or not (out.flags.c_contiguous and out.flags.writeable)
+        ):
             raise InputError(
                 f"out: expected a writable C-contiguous {dtype} array of shape {shape}, got "
-                f"{got}; numpy.empty({shape}, {dtype.name!r}) makes one"
+                f"{_described(out)}; numpy.empty({shape}, {dtype!r}) makes one"
             )
         return out
 
@@ -326,11 +323,14 @@ class VAE:
         if not n:
             return
         chunk = batching.chunk_rows(self.bundle.kind, self.bundle.x_shape)
-        few = n <= min(chunk, _FEW * self.threads)
-        workers, threads = (1, self.threads) if few else (self.threads, 1)
-        if graph.open(threads) != "cpu":
+        if self.provider != "cpu":
             # An accelerator has its own parallelism: one worker feeds it, in larger chunks.
-            workers, chunk = 1, chunk * _ACCELERATED
+            workers, threads, chunk = 1, self.threads, chunk * _ACCELERATED
+        elif n <= min(chunk, _FEW * self.threads):
+            workers, threads = 1, self.threads
+        else:
+            workers, threads = self.threads, 1
+        graph.open(threads)  # here, or every worker would
         batching.spread(n, chunk, workers, lambda first, last: work(first, last, threads))
 
 
@@ -356,7 +356,7 @@ def generate(
     start: int = 0,
     temperature: float = 1.0,
     out: npt.NDArray[Any] | None = None,
-    dtype: npt.DTypeLike = "float32",
+    dtype: str = "float32",
 ) -> npt.NDArray[Any]:
     """`VAE.generate` of a bundle that is loaded once a process."""
     vae = _loaded(bundle.find(model).absolute())
@@ -366,6 +366,23 @@ def generate(
 @functools.lru_cache(maxsize=8)
 def _loaded(path: Path) -> VAE:
     return load(path)
+
+
+def _described(out: object) -> str:
+    if not isinstance(out, np.ndarray):
+        return f"a {type(out).__name__}"
+    flags = {"not contiguous": not out.flags.c_contiguous, "read-only": not out.flags.writeable}
+    return ", ".join([f"{out.dtype} {out.shape}", *(flag for flag, true in flags.items() if true)])
+
+
+def _room(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError) as error:
+        raise InputError(
+            f"n: {shape[0]} rows do not fit into memory ({error}); use stream, or generate parts "
+            f"of them by start"
+        ) from error
 
 
 def _whole(value: int, name: str, *, least: int = 0, most: int | None = None) -> int:

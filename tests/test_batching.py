@@ -1,5 +1,8 @@
 """Chunks: every row once, evenly, on all workers; what goes wrong in one is raised."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -55,6 +58,26 @@ def test_a_failure_stops_the_rest_and_is_raised(failure, in_caller):
         batching.spread(1000, 1, 2, work)
     assert len(done) < 100
     assert threading.active_count() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send an interrupt")
+def test_an_interrupt_stops_all_workers():
+    code = """
+import time
+from edgevae import batching
+print("ready", flush=True)
+batching.spread(100_000, 1, 2, lambda first, last: time.sleep(0.01))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGINT
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import subprocess
 import sys
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -138,7 +140,7 @@ def test_temperature_scales_the_noise_within_a_component(tinies, grey):
 @pytest.mark.parametrize("n", [0, 1, 7, 100])
 @pytest.mark.parametrize("name", ["grey", "colour"])
 def test_uint8_is_the_float_packed(vaes, name, n):
-    floats, pixels = (vaes[name].generate(n, seed=4, dtype=d) for d in ("float32", np.uint8))
+    floats, pixels = (vaes[name].generate(n, seed=4, dtype=d) for d in ("float32", "uint8"))
     channels, height, width = vaes[name].bundle.x_shape
     assert pixels.dtype == np.uint8
     assert pixels.shape == (n, height, width, channels)
@@ -176,7 +178,7 @@ def test_another_out_is_refused(grey, out):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"n": -1}, "n: expected a whole number at least 0, got -1"),
+        ({"n": -1}, "n: expected a whole number from 0 to 18446744073709551615, got -1"),
         ({"n": 1.0}, "n: expected a whole number"),
         ({"n": True}, "n: expected a whole number"),
         ({"n": None}, "n: expected a whole number"),
@@ -196,6 +198,29 @@ def test_another_out_is_refused(grey, out):
 def test_a_wrong_argument_of_generate_is_refused(grey, arguments, says):
     with pytest.raises(InputError, match=says):
         grey.generate(**{"n": 0, **arguments})
+
+
+@pytest.mark.parametrize("n", [10**16, 2**63, 2**64 - 1])
+def test_more_rows_than_memory_are_refused(grey, n):
+    for verb in (grey.generate, grey.sample):
+        with pytest.raises(InputError, match=r"do not fit into memory .*use stream"):
+            verb(n)
+
+
+def test_memory_is_bounded_by_the_chunk(grey):
+    n = 20_000
+    out = np.empty((n, 8, 8, 1), np.uint8)
+    grey.generate(1000, seed=1, dtype="uint8")
+    tracemalloc.start()
+    grey.generate(n, seed=1, dtype="uint8", out=out)
+    generated = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    for _ in grey.stream(n, seed=1, batch=100):
+        pass
+    streamed = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    floats = 4 * 64 * n
+    assert max(generated, streamed) < floats / 20
 
 
 def test_numpy_integers_are_whole_numbers(grey):
@@ -457,7 +482,7 @@ def test_interpolation_refuses_one_step_and_many_items(grey, pictures):
 def test_load_says_what_it_opened(tiny_paths):
     model = edgevae.load(str(tiny_paths["vector"]), provider="cpu", threads=1)
     assert (model.provider, model.threads) == ("cpu", 1)
-    assert repr(model) == "<edgevae.VAE 'tiny-vector' provider=cpu threads=1>"
+    assert repr(model) == "<edgevae.VAE 'tiny-vector' on cpu, threads=1>"
 
 
 @pytest.mark.parametrize(
@@ -541,8 +566,6 @@ if not child:
     sys.exit(0 if same else 3)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    import subprocess
-
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
@@ -554,7 +577,7 @@ def test_an_accelerator_gets_larger_chunks_and_one_worker(grey, monkeypatch):
         run(self, inputs, outputs, threads=threads)
 
     monkeypatch.setattr(vae.providers.Graph, "run", note)
-    monkeypatch.setattr(vae.providers.Graph, "open", lambda self, threads: "cuda")
+    monkeypatch.setattr(vae.VAE, "provider", "cuda")
     grey.generate(2000, seed=1)
     assert [size for size, _ in sizes] == [1000, 1000]
     assert {thread for _, thread in sizes} == {threading.current_thread()}
