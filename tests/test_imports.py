@@ -17,7 +17,7 @@ ROOT = PACKAGE.parent
 
 # The order of the design: a module may import those of the lines above its own.
 LAYERS = [
-    {"errors"},
+    {"errors", "chart"},
     {"_core"},
     {"sampling", "packing"},
     {"bundle", "providers", "batching", "images"},
