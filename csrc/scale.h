@@ -2,7 +2,7 @@
  *
  * logvar is clamped to [-30, 20]; NaN stays NaN; scale(0) is exactly 1. logvar = n 2 ln 2 + f with
  * |f| <= ln 2, and 2 ln 2 in two parts so that the first product and difference are exact; then
- * 2^n P(f). Max relative error 2e-7. The operations are rounded one by one, as in normal.h,
+ * 2^n P(f). Max relative error 1.9e-7. The operations are rounded one by one, as in normal.h,
  * which see; coefficients: coefficients.py.
  */
 #ifndef EV_SCALE_H
