@@ -3,6 +3,10 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .data import Data
 
 COMMANDS = ("fashion", "folder", "export", "evaluate")
 
@@ -20,6 +24,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="|".join(COMMANDS))
     for source, text in (("fashion", "train on Fashion-MNIST"), ("folder", "train on --data")):
         add_training(commands.add_parser(source, help=text), source)
+    add_export(commands.add_parser("export", help="write the bundle of a checkpoint"))
+    add_evaluation(commands.add_parser("evaluate", help="judge a bundle on its data set"))
     return top
 
 
@@ -39,6 +45,15 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
     add("--beta", type=float, default=1.0, help="weight of the KL")
     add("--noise", type=float, default=0.5, help="largest sigma of the noise to see through; or 0")
     add("--components", type=int, default=256, help="Gaussians of the mixture prior")
+    add(
+        "--sharpen",
+        type=int,
+        nargs="?",
+        const=12,
+        default=0,
+        metavar="EPOCHS",
+        help="then fine-tune the decoder against a discriminator, for 12 epochs if not told",
+    )
     add("--seed", type=int, default=0)
     add("--resume", action="store_true", help="go on from OUT/last.pt")
     add("--stop-after", type=int, metavar="EPOCHS", help="leave the schedule there; see --resume")
@@ -48,11 +63,30 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
     command.set_defaults(run=train, source=source)
 
 
+def add_export(command: argparse.ArgumentParser) -> None:
+    command.add_argument("checkpoint", type=Path)
+    command.add_argument("--out", type=Path, required=True, help="the bundle's folder")
+    command.add_argument("--name", help="the bundle's name; the data set's if not told")
+    command.set_defaults(run=export)
+
+
+def add_evaluation(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("bundle", help="a bundle's folder, or the name of a shipped one")
+    add("--data", type=Path, help="the data, if they are not Fashion-MNIST as installed")
+    add("--out", type=Path, help="folder of the report; runs/report-NAME if not told")
+    add("--judges", type=Path, default=Path("runs/judges"), help="where the classifiers are kept")
+    add("--draws", type=int, default=100, help="K of the IWAE bound")
+    add("--iwae-items", type=int, default=1000, help="test items of the IWAE bound")
+    command.set_defaults(run=evaluate)
+
+
 def train(options: argparse.Namespace) -> None:
     from . import checkpoint
     from .data import load
     from .fit import fabric, fit
 
+    options.out.mkdir(parents=True, exist_ok=True)
     data = load(options.source, options.data, options.size, options.seed)
     images = data.kind == "image"
     architecture = {
@@ -64,20 +98,18 @@ def train(options: argparse.Namespace) -> None:
         "likelihood": options.likelihood,
         "images": images,
     }
-    recipe = {
-        name: getattr(options, name)
-        for name in ("epochs", "batch", "learning_rate", "beta", "noise", "seed")
-    }
+    names = ("epochs", "batch", "learning_rate", "beta", "noise", "seed")
+    recipe = {name: getattr(options, name) for name in names}
     description = {
         "architecture": architecture,
         "recipe": recipe,
         "data": {"name": data.name, "kind": data.kind, "licence": data.licence},
+        "samples": data.test[:8].clone(),
     }
-    options.out.mkdir(parents=True, exist_ok=True)
     engine = fabric(options.out, options.log, options.precision)
     engine.launch()
     engine.seed_everything(options.seed, verbose=False)
-    fit(
+    content = fit(
         engine,
         checkpoint.build(architecture),
         data,
@@ -88,6 +120,53 @@ def train(options: argparse.Namespace) -> None:
         stop_after=options.stop_after,
         compile_model=options.compile,
     )
+    if options.stop_after is None:
+        finish(options, engine, content, data)
+
+
+def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], data: "Data") -> None:
+    """What follows the first stage: the prior, then the sharper decoder where it is asked for."""
+    from . import checkpoint, prior
+    from .sharpen import sharpen
+
+    if "prior" not in content and not options.autoencoder:
+        table = prior.fit_mixture(
+            checkpoint.averaged(content), data.train, options.components, options.seed
+        )
+        content["prior"] = checkpoint.prior_tensors(table)
+        checkpoint.save(options.out / "last.pt", content)
+    if options.sharpen:
+        sharpen(engine, content, data, options.out, epochs=options.sharpen, seed=options.seed)
+
+
+def export(options: argparse.Namespace) -> None:
+    from . import checkpoint
+    from .export import export as write
+
+    written = write(checkpoint.read(options.checkpoint), options.out, options.name)
+    size = sum(file.bytes for file in written.files.values())
+    print(f"{written.path}: {written.name}, {size / 1e6:.2f} MB, agrees with PyTorch")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    from edgevae import bundle
+
+    from .data import load
+    from .evaluate import evaluate as judge
+    from .evaluate import markdown
+
+    found = bundle.find(options.bundle)
+    source = "fashion" if bundle.read(found).provenance["data"] == "fashion" else "folder"
+    out = options.out or Path("runs") / f"report-{found.name}"
+    report = judge(
+        found,
+        load(source, options.data),
+        out,
+        options.judges,
+        draws=options.draws,
+        iwae_items=options.iwae_items,
+    )
+    print(markdown(report))
 
 
 if __name__ == "__main__":

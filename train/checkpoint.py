@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from edgevae.sampling import MixtureTable
+
 from .models import VAE, Autoencoder
 
 
@@ -34,7 +36,21 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def averaged(content: dict[str, Any]) -> VAE:
-    """The model with the averaged weights, those that are exported and judged."""
+    """The model with the averaged weights, those that are exported; sharpened where it was."""
     model = build(content["architecture"])
     model.load_state_dict(content["ema"])
+    if "sharp" in content:
+        model.decoder.load_state_dict(content["sharp"]["ema"])
+        model.log_sigma.data.fill_(content["sharp"]["log_sigma"])
     return model.eval()
+
+
+def prior_tensors(table: MixtureTable) -> list[torch.Tensor]:
+    """A mixture as a checkpoint holds it."""
+    return [torch.from_numpy(part.copy()) for part in (table.weights, table.means, table.logvars)]
+
+
+def prior(content: dict[str, Any]) -> MixtureTable | None:
+    """The mixture that was fitted after the first stage; None: the standard normal."""
+    arrays = content.get("prior")
+    return None if arrays is None else MixtureTable(*(array.numpy() for array in arrays))

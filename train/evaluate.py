@@ -1,0 +1,264 @@
+"""The report of a bundle: what its latents, its prior and its pictures are worth.
+
+Everything is computed by the bundle's own graphs through edgevae, as a device would.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+import edgevae
+from edgevae import sampling
+
+from . import distances, pictures
+from .data import Data, as_float
+from .judges import Judge, judges
+
+Floats = NDArray[np.float32]
+ROWS = 10_000  # items a set that is judged
+DENOISE_SIGMAS = (0.1, 0.2, 0.3, 0.5)
+
+
+def evaluate(
+    path: Path, data: Data, out: Path, judge_folder: Path, draws: int = 100, iwae_items: int = 1000
+) -> dict[str, Any]:
+    """Judge the bundle at `path` on `data`; write report.json, report.md and pictures to `out`."""
+    began = time.monotonic()
+    vae = edgevae.load(path)
+    test = as_float(data.test[:ROWS]).numpy()
+    report: dict[str, Any] = {
+        "bundle": vae.bundle.name,
+        "data": data.name,
+        "test_items": len(test),
+        "parameters": vae.bundle.provenance.get("parameters"),
+        "bytes": sum(file.bytes for file in vae.bundle.files.values()),
+        "likelihood": likelihood_report(vae, test, draws, iwae_items),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    if data.kind == "image":
+        report["denoising"] = denoising_report(vae, data, test)
+        pictures.grids(vae, test, out / "grid.png")
+        pictures.interpolations(vae, test, out / "interpolations.png")
+        pictures.denoising(vae, test, out / "denoising.png")
+    pictures.latents(vae, test, data.test_labels, out / "latents.png")
+    if data.kind == "image" and data.train_labels is not None:
+        sets = judged_sets(vae, data)
+        report["judges"] = [
+            judge_report(judge, data, test, sets) for judge in judges(data, judge_folder)
+        ]
+        report["copies"] = copies_report(data, test, sets["mixture prior"])
+    report["seconds"] = round(time.monotonic() - began)
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    (out / "report.md").write_text(markdown(report))
+    return report
+
+
+# --- likelihood ------------------------------------------------------------------------------
+
+
+def likelihood_report(vae: edgevae.VAE, x: Floats, draws: int, iwae_items: int) -> dict[str, Any]:
+    """-ELBO at one z an item, the IWAE bound at `draws` (Burda et al. 2016), PSNR, active units."""
+    posterior = vae.encode(x)
+    recon = recon_nats(vae, x, vae.decode(posterior.sample(seed=0)))
+    kl = posterior.kl()
+    bounds = iwae(vae, x[:iwae_items], draws)
+    psnr = peak_signal_to_noise(x, vae.reconstruct(x))
+    # A unit is active where its posterior mean varies with x (Burda et al. 2016).
+    active = int((posterior.mu.reshape(len(x), -1).var(0) > 0.01).sum())
+    return {
+        "negative_elbo": mean_and_error(recon + kl),
+        "recon": mean_and_error(recon),
+        "kl": mean_and_error(kl),
+        "negative_iwae": mean_and_error(-bounds) | {"draws": draws},
+        "reconstruction_psnr_db": mean_and_error(psnr),
+        "active_units": active,
+        "latent_dimensions": vae.bundle.dims,
+    }
+
+
+def recon_nats(vae: edgevae.VAE, x: Floats, x_hat: Floats) -> NDArray[np.float64]:
+    """-log p(x|z) of each item under the bundle's likelihood: a density where it is Gaussian."""
+    x, x_hat = (part.reshape(len(part), -1).astype(np.float64) for part in (x, x_hat))
+    if vae.bundle.likelihood["name"] == "bernoulli":
+        x_hat = x_hat.clip(1e-7, 1 - 1e-7)
+        return -(x * np.log(x_hat) + (1 - x) * np.log1p(-x_hat)).sum(1)
+    sigma = float(vae.bundle.likelihood["sigma"])
+    squares = ((x - x_hat) / sigma) ** 2
+    return (0.5 * squares + math.log(sigma) + 0.5 * math.log(2 * math.pi)).sum(1)
+
+
+def iwae(vae: edgevae.VAE, x: Floats, draws: int) -> NDArray[np.float64]:
+    """log mean_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x), of each item; p(z) = N(0, I)."""
+    posterior = vae.encode(x)
+    mu, logvar = (part.reshape(len(x), -1) for part in (posterior.mu, posterior.logvar))
+    log_weights = np.empty((draws, len(x)))
+    for draw in range(draws):
+        z = posterior.sample(seed=1, start=draw * len(x))
+        flat = z.reshape(len(x), -1).astype(np.float64)
+        log_prior = -0.5 * (flat**2).sum(1)
+        log_posterior = -0.5 * ((flat - mu) ** 2 / np.exp(logvar) + logvar).sum(1)
+        log_weights[draw] = -recon_nats(vae, x, vae.decode(z)) + log_prior - log_posterior
+    return logsumexp(log_weights, axis=0) - math.log(draws)
+
+
+def peak_signal_to_noise(x: Floats, x_hat: Floats) -> NDArray[np.float64]:
+    """10 log10(1 / mean squared error) of each item, for values in [0, 1]."""
+    error = (x.astype(np.float64) - x_hat).reshape(len(x), -1)
+    return -10 * np.log10((error**2).mean(1).clip(1e-12))
+
+
+def mean_and_error(values: NDArray[np.floating[Any]]) -> dict[str, float]:
+    return {
+        "mean": float(values.mean()),
+        "standard_error": float(values.std(ddof=1) / math.sqrt(len(values))),
+    }
+
+
+# --- denoising -------------------------------------------------------------------------------
+
+
+def denoising_report(vae: edgevae.VAE, data: Data, x: Floats) -> list[dict[str, float]]:
+    """Mean PSNR of noisy, PCA-Wiener and the VAE's images; PCA-Wiener is told sigma, we are not."""
+    mean, basis, variance = principal_components(as_float(data.train).numpy())
+    rows = []
+    for sigma in DENOISE_SIGMAS:
+        eps = sampling.normal(len(x), x[0].size, seed=2, purpose=sampling.CORRUPTION)
+        noisy = x + np.float32(sigma) * eps.reshape(x.shape)
+        shrunk = ((noisy.reshape(len(x), -1) - mean) @ basis) * (variance / (variance + sigma**2))
+        wiener = (shrunk @ basis.T + mean).clip(0, 1).reshape(x.shape)
+        images = {"noisy": noisy.clip(0, 1), "pca_wiener": wiener}
+        if vae.bundle.noise:
+            images["vae"] = vae.denoise(noisy)
+        psnr = {name: peak_signal_to_noise(x, got).mean() for name, got in images.items()}
+        rows.append({"sigma": sigma} | {name: float(value) for name, value in psnr.items()})
+    return rows
+
+
+def principal_components(x: Floats) -> tuple[Floats, Floats, Floats]:
+    flat = x.reshape(len(x), -1)
+    mean = flat.mean(0)
+    variance, basis = np.linalg.eigh(np.cov(flat - mean, rowvar=False))
+    return mean, basis.astype(np.float32), variance.clip(0).astype(np.float32)
+
+
+# --- generation ------------------------------------------------------------------------------
+
+
+def judged_sets(vae: edgevae.VAE, data: Data) -> dict[str, Floats]:
+    """The sets of images that the judges compare with the test images."""
+    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))[:ROWS]
+    train = as_float(data.train[order]).numpy()
+    count = len(train)
+    normal = sampling.normal(count, vae.bundle.dims, seed=3)
+    return {
+        "real train images": train,
+        "reconstructions": vae.reconstruct(as_float(data.test[:ROWS]).numpy()),
+        "aggregate posterior": vae.decode(vae.encode(train).sample(seed=3)),
+        "mixture prior": vae.generate(count, seed=3),
+        "N(0, I)": vae.decode(normal.reshape(count, *vae.bundle.latent_shape)),
+    }
+
+
+def judge_report(judge: Judge, data: Data, test: Floats, sets: dict[str, Floats]) -> dict[str, Any]:
+    real = judge.features(test)
+    rows = {}
+    for name, images in sets.items():
+        fake = judge.features(images)
+        rows[name] = {"frechet": distances.frechet(real, fake)}
+        rows[name] |= distances.neighbour_metrics(real, fake)
+    return {
+        "name": judge.name,
+        "parameters": judge.parameters,
+        "accuracy": judge.accuracy,
+        "features": real.shape[1],
+        "rows": rows,
+    }
+
+
+def copies_report(data: Data, test: Floats, generated: Floats) -> dict[str, Any]:
+    """Pixel distances to the nearest training image: a copy would lie far nearer than test images.
+
+    Both sets are compared at 2,000 items. A distance under the least of the test images', whose
+    data set holds near duplicates of its own, counts as a copy.
+    """
+    train = as_float(data.train).flatten(1)
+    quantiles = (0.0, 0.01, 0.1, 0.5)
+    table = {}
+    for name, images in (("test", test[:2000]), ("generated", generated[:2000])):
+        distance = distances.nearest(torch.from_numpy(images).flatten(1), train)
+        levels = torch.quantile(distance, torch.tensor(quantiles)).tolist()
+        table[name] = dict(zip(("least", "1 %", "10 %", "median"), levels, strict=True))
+        if name == "generated":
+            table["copies"] = int((distance < table["test"]["least"]).sum())
+    return table
+
+
+# --- the page --------------------------------------------------------------------------------
+
+
+def markdown(report: dict[str, Any]) -> str:
+    return "\n".join(lines(report)) + "\n"
+
+
+def lines(report: dict[str, Any]) -> Iterator[str]:
+    yield f"# {report['bundle']} on {report['data']}: {report['test_items']:,} test items"
+    yield ""
+    yield f"{report['parameters']:,} parameters, {report['bytes'] / 1e6:.2f} MB."
+    yield from likelihood_lines(report["likelihood"])
+    if "denoising" in report:
+        yield from denoising_lines(report["denoising"])
+    for judge in report.get("judges", ()):
+        yield from judge_lines(judge)
+    if "copies" in report:
+        yield from copies_lines(report["copies"])
+
+
+def likelihood_lines(likelihood: dict[str, Any]) -> Iterator[str]:
+    def figure(name: str) -> str:
+        value = likelihood[name]
+        return f"{value['mean']:.2f} ± {value['standard_error']:.2f}"
+
+    draws = likelihood["negative_iwae"]["draws"]
+    yield "\n| figure | value (± standard error) |\n| --- | --- |"
+    yield f"| -ELBO, nats an item | {figure('negative_elbo')} |"
+    yield f"| recon + kl | {figure('recon')} + {figure('kl')} |"
+    yield f"| -IWAE bound, K = {draws} | {figure('negative_iwae')} |"
+    yield f"| reconstruction, mean PSNR in dB | {figure('reconstruction_psnr_db')} |"
+    yield f"| active units | {likelihood['active_units']} of {likelihood['latent_dimensions']} |"
+
+
+def denoising_lines(rows: list[dict[str, float]]) -> Iterator[str]:
+    yield "\n| noise sigma | noisy | PCA-Wiener (told sigma) | denoise |\n| --- | --- | --- | --- |"
+    for row in rows:
+        ours = f"{row['vae']:.2f}" if "vae" in row else "not trained to"
+        yield f"| {row['sigma']} | {row['noisy']:.2f} | {row['pca_wiener']:.2f} | {ours} |"
+
+
+def judge_lines(judge: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"\nFeatures of the classifier `{judge['name']}` ({judge['parameters']:,} parameters, "
+        f"{100 * judge['accuracy']:.1f} % accurate, {judge['features']} features; k = 5):\n"
+    )
+    columns = ("frechet", "precision", "recall", "density", "coverage")
+    yield f"| set | {' | '.join(columns)} |"
+    yield "| --- " * (len(columns) + 1) + "|"
+    for name, row in judge["rows"].items():
+        yield f"| {name} | " + " | ".join(f"{row[column]:.3f}" for column in columns) + " |"
+
+
+def copies_lines(copies: dict[str, Any]) -> Iterator[str]:
+    names = list(copies["test"])
+    yield "\nDistance in pixels (L2) to the nearest training image:\n"
+    yield f"| set | {' | '.join(names)} |"
+    yield "| --- " * (len(names) + 1) + "|"
+    for name in ("test", "generated"):
+        yield f"| {name} | " + " | ".join(f"{copies[name][level]:.2f}" for level in names) + " |"
+    yield f"\nGenerated images nearer than any test image is: {copies['copies']}."

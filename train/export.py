@@ -1,0 +1,178 @@
+"""A checkpoint to a bundle: both graphs in ONNX, proved to compute what PyTorch does."""
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgevae import bundle, sampling
+from edgevae.errors import CheckError
+
+from . import checkpoint
+from .data import as_float
+from .models import VAE
+
+OPSET = 18
+PARITY = 1e-5  # the largest difference from PyTorch that an exported graph may show on this machine
+PARITY_BATCHES = (1, 2, 7)
+
+
+class Encoder(nn.Module):
+    """x -> (mu, logvar): the graph of encoder.onnx."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model.encode(x)
+
+
+class Decoder(nn.Module):
+    """z -> x_hat: the graph of decoder.onnx."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.model.decode(z)
+
+
+def export(content: dict[str, Any], out: Path, name: str | None = None) -> bundle.Bundle:
+    """Write the bundle of a checkpoint, or raise CheckError and write nothing."""
+    model = checkpoint.averaged(content)
+    prior = checkpoint.prior(content)
+    real = as_float(content["samples"])
+    z = torch.from_numpy(draw(prior, len(real), model.latent_dim))
+    encoder = to_onnx(Encoder(model), real[:2], "x", ("mu", "logvar"))
+    decoder = to_onnx(Decoder(model), z[:2], "z", ("x_hat",))
+    prove(encoder, Encoder(model), (real, torch.rand(7, *model.x_shape)))
+    prove(decoder, Decoder(model), (z, torch.randn(7, model.latent_dim)))
+    with torch.inference_mode():
+        mu, logvar = model.encode(real)
+        check = {"x": real, "mu": mu, "logvar": logvar, "z": z, "x_hat": model.decode(z)}
+    return bundle.write(
+        out,
+        name=name or content["data"]["name"],
+        kind=content["data"]["kind"],
+        x_shape=model.x_shape,
+        x_range=(0.0, 1.0) if model.images else None,
+        latent_shape=(model.latent_dim,),
+        opset=OPSET,
+        encoder=encoder,
+        decoder=decoder,
+        prior=prior,
+        selfcheck={key: value.numpy() for key, value in check.items()},
+        likelihood=likelihood(model),
+        noise=content["recipe"]["noise"],
+        licence=content["data"]["licence"],
+        provenance=provenance(content, model),
+    )
+
+
+def draw(
+    prior: sampling.MixtureTable | None, rows: int, dims: int, seed: int = 0
+) -> NDArray[np.float32]:
+    if prior is None:
+        return sampling.normal(rows, dims, seed=seed)
+    return sampling.mixture(rows, prior, seed=seed)
+
+
+def to_onnx(
+    graph: nn.Module, example: Tensor, input_name: str, output_names: Sequence[str]
+) -> bytes:
+    """A graph with a dynamic batch, no external data and nothing of this machine in it."""
+    program = torch.onnx.export(
+        graph,
+        (example,),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[input_name],
+        output_names=list(output_names),
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        external_data=False,
+        verbose=False,
+    )
+    proto = program.model_proto
+    strip(proto)
+    onnx.checker.check_model(proto, full_check=True)
+    return proto.SerializeToString()
+
+
+def strip(proto: onnx.ModelProto) -> None:
+    """Remove what the exporter notes beside the mathematics: stack traces with local paths."""
+    for part in (proto, proto.graph, *proto.graph.node, *proto.graph.initializer):
+        part.ClearField("metadata_props")
+        part.doc_string = ""
+    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info):
+        value.ClearField("metadata_props")
+        value.doc_string = ""
+    proto.graph.name = "edgevae"
+
+
+def prove(graph: bytes, module: nn.Module, inputs: Sequence[Tensor]) -> None:
+    """Raise CheckError unless onnxruntime and PyTorch agree on `inputs` at every batch."""
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    for batch in batches(inputs):
+        with torch.inference_mode():
+            expected = module(batch)
+        outputs = session.run(None, {name: batch.numpy()})
+        for value, got in zip(
+            expected if isinstance(expected, tuple) else (expected,), outputs, strict=True
+        ):
+            error = float(np.abs(value.numpy() - got).max())
+            if not error <= PARITY:
+                raise CheckError(
+                    f"expected the exported {type(module).__name__.lower()} to agree with PyTorch "
+                    f"to {PARITY}, got a difference of {error:.2e} at batch {len(batch)}; "
+                    "no bundle was written"
+                )
+
+
+def batches(inputs: Sequence[Tensor]) -> Iterator[Tensor]:
+    for items in inputs:
+        for rows in PARITY_BATCHES:
+            yield items[:rows]
+
+
+def likelihood(model: VAE) -> dict[str, str | float]:
+    """What score needs to turn an error into nats; sigma is in units of the data's scale."""
+    if model.likelihood == "bernoulli":
+        return {"name": "bernoulli"}
+    return {"name": "gaussian", "sigma": float(model.log_sigma.exp())}
+
+
+def provenance(content: dict[str, Any], model: VAE) -> dict[str, str | float]:
+    sharp = content.get("sharp")
+    facts: dict[str, str | float] = {
+        "data": content["data"]["name"],
+        "architecture": content["architecture"]["architecture"],
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "steps": content["step"],
+        "sharpen_steps": sharp["step"] if sharp else 0,
+        **{f"recipe_{key}": value for key, value in content["recipe"].items()},
+        "torch": torch.__version__.split("+")[0],
+        "onnx": onnx.__version__,
+    }
+    return facts | ({"commit": commit} if (commit := git_commit()) else {})
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that trains, where there is one."""
+    run = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.stdout.strip() or None if run.returncode == 0 else None

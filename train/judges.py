@@ -1,0 +1,129 @@
+"""Classifiers whose features measure how like real images generated ones are.
+
+Two of different architecture and seed, so that a figure is not one network's taste. They see the
+labelled training images alone, and training a VAE sees neither of them.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from . import checkpoint
+from .data import Data, as_float
+from .fit import batch_rows, cosine, fastest_precision, seed_step
+
+FEATURES = 128
+
+
+def convolution(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+def pooled(channels: int) -> nn.Module:
+    """Convolutions and pooling in the manner of VGG (Simonyan and Zisserman 2015)."""
+    return nn.Sequential(
+        convolution(channels, 32),
+        nn.MaxPool2d(2),
+        convolution(32, 64),
+        nn.MaxPool2d(2),
+        convolution(64, 80),
+        nn.AdaptiveAvgPool2d(3),
+        nn.Flatten(),
+        nn.Linear(80 * 9, FEATURES),
+        nn.ReLU(),
+    )
+
+
+class Block(nn.Module):
+    """A depthwise 5 x 5 convolution, then an MLP over channels, around a skip."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.norm = nn.GroupNorm(1, channels)
+        self.wide = nn.Conv2d(channels, 2 * channels, 1)
+        self.narrow = nn.Conv2d(2 * channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.narrow(F.gelu(self.wide(self.norm(self.depthwise(x)))))
+
+
+def patched(channels: int) -> nn.Module:
+    """Patches and depthwise blocks in the manner of ConvNeXt (Liu et al. 2022)."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 80, 4, stride=4, padding=2),
+        *(Block(80) for _ in range(4)),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(80, FEATURES),
+        nn.GELU(),
+    )
+
+
+class Judge:
+    """A trained classifier: `features` of items, `accuracy` on the test images."""
+
+    def __init__(self, name: str, body: nn.Module, classes: int) -> None:
+        self.name, self.body = name, body
+        self.model = nn.Sequential(body, nn.Linear(FEATURES, classes))
+        self.accuracy = 0.0
+
+    @property
+    def parameters(self) -> int:
+        return sum(p.numel() for p in self.model.parameters())
+
+    @torch.inference_mode()
+    def features(self, items: Tensor | NDArray[np.float32]) -> NDArray[np.float32]:
+        """Items (N, C, H, W), uint8 or in [0, 1] -> (N, 128), the input of the last layer."""
+        items = torch.as_tensor(items)
+        parts = [self.body(as_float(chunk)) for chunk in items.split(1000)]
+        return torch.cat(parts).numpy()
+
+
+JUDGES = {"pooled": (pooled, 101), "patched": (patched, 202)}
+
+
+def judges(data: Data, folder: Path, epochs: int = 8) -> list[Judge]:
+    """The two judges, read from `folder` or trained now and kept there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [judge(name, data, folder / f"{data.name}-{name}.pt", epochs) for name in JUDGES]
+
+
+def judge(name: str, data: Data, path: Path, epochs: int) -> Judge:
+    build, seed = JUDGES[name]
+    torch.manual_seed(seed)
+    made = Judge(name, build(data.x_shape[0]), int(data.train_labels.max()) + 1)
+    if path.is_file():
+        made.model.load_state_dict(checkpoint.read(path))
+    else:
+        train(made, data, epochs, seed)
+        checkpoint.save(path, made.model.state_dict())
+    made.model.eval()
+    with torch.inference_mode():
+        chunks = zip(data.test.split(1000), data.test_labels.split(1000), strict=True)
+        right = sum((made.model(as_float(x)).argmax(1) == y).sum() for x, y in chunks)
+    made.accuracy = int(right) / len(data.test)
+    return made
+
+
+def train(judge: Judge, data: Data, epochs: int, seed: int, batch: int = 128) -> None:
+    steps = epochs * (len(data.train) // batch)
+    model = judge.model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
+    labels = data.train_labels.long()
+    for step in tqdm(range(steps), desc=f"judge {judge.name}", disable=None):
+        seed_step(seed, step)
+        rows = batch_rows(len(data.train), batch, step, seed)
+        optimizer.param_groups[0]["lr"] = 2e-3 * cosine(step, steps, warmup=100)
+        with torch.autocast("cpu", torch.bfloat16, enabled=fastest_precision() == "bf16-mixed"):
+            loss = F.cross_entropy(model(as_float(data.train[rows])).float(), labels[rows])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()

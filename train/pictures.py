@@ -1,0 +1,71 @@
+"""Pictures of a bundle: grids, interpolations, denoising, the latent space."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+import edgevae
+from edgevae import packing, sampling
+
+Floats = NDArray[np.float32]
+GAP = 12  # pixels between the blocks of a picture
+SCALE = 2
+
+
+def block(x: Floats, columns: int) -> NDArray[np.uint8]:
+    """Images (N, C, H, W), N a multiple of `columns`, side by side: uint8 (H', W', C)."""
+    tiles = packing.pack(np.ascontiguousarray(x))
+    _, height, width, channels = tiles.shape
+    rows = tiles.reshape(-1, columns, height, width, channels)
+    return rows.swapaxes(1, 2).reshape(-1, columns * width, channels)
+
+
+def save(blocks: list[NDArray[np.uint8]], path: Path) -> None:
+    """Blocks of one height from left to right, on white."""
+    height, _, channels = blocks[0].shape
+    gap = np.full((height, GAP, channels), 255, np.uint8)
+    parts = [part for each in blocks for part in (each, gap)][:-1]
+    picture = np.concatenate(parts, axis=1)
+    image = Image.fromarray(picture[..., 0] if channels == 1 else picture)
+    size = (image.width * SCALE, image.height * SCALE)
+    image.resize(size, Image.Resampling.NEAREST).save(path, optimize=True)
+
+
+def grids(vae: edgevae.VAE, x: Floats, path: Path) -> None:
+    """Real, reconstructed and generated images, 64 each."""
+    sets = (x[:64], vae.reconstruct(x[:64]), vae.generate(64, seed=7))
+    save([block(part, 8) for part in sets], path)
+
+
+def interpolations(vae: edgevae.VAE, x: Floats, path: Path) -> None:
+    """Eight straight walks between the latents of two test images, twelve steps each."""
+    walks = [vae.interpolate(x[i], x[i + 8], 12) for i in range(8)]
+    save([block(np.concatenate(walks), 12)], path)
+
+
+def denoising(vae: edgevae.VAE, x: Floats, path: Path, sigma: float = 0.3) -> None:
+    """Clean, noisy and denoised images."""
+    x = x[:32]
+    eps = sampling.normal(len(x), x[0].size, seed=2, purpose=sampling.CORRUPTION)
+    noisy = x + np.float32(sigma) * eps.reshape(x.shape)
+    cleaned = vae.denoise(noisy) if vae.bundle.noise else vae.reconstruct(noisy)
+    save([block(part, 8) for part in (x, noisy, cleaned)], path)
+
+
+def latents(vae: edgevae.VAE, x: Floats, labels: Tensor | None, path: Path) -> None:
+    """Posterior means by class, in the plane of their two first principal components."""
+    mu = vae.encode(x).mu.reshape(len(x), -1)
+    plane = PCA(2, random_state=0).fit_transform(mu)
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.subplots()
+    colours = None if labels is None else labels[: len(x)].numpy()
+    points = axes.scatter(*plane.T, c=colours, s=3, cmap="tab10", alpha=0.7, linewidths=0)
+    if labels is not None:
+        axes.legend(*points.legend_elements(), title="class", loc="upper right", fontsize=8)
+    axes.set(xlabel="first principal component of mu", ylabel="second", title=vae.bundle.name)
+    figure.savefig(path, dpi=110)

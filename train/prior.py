@@ -1,0 +1,46 @@
+"""The prior that generation draws from: a mixture of diagonal Gaussians over sampled posteriors.
+
+The elbo pulls the posteriors towards N(0, I) but never gets their sum, the aggregate posterior,
+to fill it. A density fitted to that sum after training (ex-post density estimation: Ghosh et al.
+2020, "From variational to deterministic autoencoders") draws z where the decoder has been.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from edgevae.sampling import MixtureTable
+
+from .data import as_float
+from .models import VAE
+
+
+@torch.inference_mode()
+def encode(model: VAE, items: Tensor) -> tuple[Tensor, Tensor]:
+    """mu, logvar (N, D) of every item."""
+    pairs = [model.encode(as_float(chunk)) for chunk in items.split(1000)]
+    mu, logvar = (torch.cat(part) for part in zip(*pairs, strict=True))
+    return mu, logvar
+
+
+def sampled_posteriors(model: VAE, items: Tensor, seed: int) -> NDArray[np.float32]:
+    """One z of each item's posterior: (N, D), draws of the aggregate posterior."""
+    torch.manual_seed(seed)
+    z: NDArray[np.float32] = model.reparameterize(*encode(model, items)).numpy()
+    return z
+
+
+def fit_mixture(model: VAE, items: Tensor, components: int = 256, seed: int = 0) -> MixtureTable:
+    """The mixture of the training items' posteriors, by expectation maximisation."""
+    z = sampled_posteriors(model, items, seed)
+    components = max(1, min(components, len(z) // 20))  # fewer where a Gaussian would see too few
+    mixture = GaussianMixture(
+        components, covariance_type="diag", reg_covar=1e-4, max_iter=100, random_state=seed
+    ).fit(z.astype(np.float64))
+    return MixtureTable(
+        mixture.weights_.astype(np.float32),
+        mixture.means_.astype(np.float32),
+        np.log(mixture.covariances_).astype(np.float32),
+    )
