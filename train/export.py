@@ -1,5 +1,6 @@
 """A checkpoint to a bundle: both graphs in ONNX, proved to compute what PyTorch does."""
 
+import logging
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,8 +53,8 @@ def export(content: dict[str, Any], out: Path, name: str | None = None) -> bundl
     prior = checkpoint.prior(content)
     real = as_float(content["samples"])
     z = torch.from_numpy(draw(prior, len(real), model.latent_dim))
-    encoder = to_onnx(Encoder(model), real[:2], "x", ("mu", "logvar"))
-    decoder = to_onnx(Decoder(model), z[:2], "z", ("x_hat",))
+    encoder = to_onnx(Encoder(model).eval(), real[:2], "x", ("mu", "logvar"))
+    decoder = to_onnx(Decoder(model).eval(), z[:2], "z", ("x_hat",))
     prove(encoder, Encoder(model), (real, torch.rand(7, *model.x_shape)))
     prove(decoder, Decoder(model), (z, torch.randn(7, model.latent_dim)))
     with torch.inference_mode():
@@ -90,6 +91,8 @@ def to_onnx(
     graph: nn.Module, example: Tensor, input_name: str, output_names: Sequence[str]
 ) -> bytes:
     """A graph with a dynamic batch, no external data and nothing of this machine in it."""
+    # It warns of every torchvision operator that it could translate, were torchvision there.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = torch.onnx.export(
         graph,
         (example,),
@@ -148,7 +151,7 @@ def likelihood(model: VAE) -> dict[str, str | float]:
     """What score needs to turn an error into nats; sigma is in units of the data's scale."""
     if model.likelihood == "bernoulli":
         return {"name": "bernoulli"}
-    return {"name": "gaussian", "sigma": float(model.log_sigma.exp())}
+    return {"name": "gaussian", "sigma": model.log_sigma.exp().item()}
 
 
 def provenance(content: dict[str, Any], model: VAE) -> dict[str, str | float]:

@@ -163,6 +163,8 @@ def fit(
             engine.log_dict(nats, step=step)
         if step % epoch_steps == 0 and engine.is_global_zero:
             engine.log_dict(held_out(average.module, data.test[:2000]), step=step)
+            for logger in engine.loggers:
+                logger.save()
             checkpoint.save(out / "last.pt", content())
     bar.close()
     for logger in engine.loggers:

@@ -63,9 +63,9 @@ def latents(vae: edgevae.VAE, x: Floats, labels: Tensor | None, path: Path) -> N
     plane = PCA(2, random_state=0).fit_transform(mu)
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots()
-    colours = None if labels is None else labels[: len(x)].numpy()
-    points = axes.scatter(*plane.T, c=colours, s=3, cmap="tab10", alpha=0.7, linewidths=0)
+    points = axes.scatter(*plane.T, s=3, alpha=0.7, linewidths=0)
     if labels is not None:
+        points.set(array=labels[: len(x)].numpy(), cmap="tab10")
         axes.legend(*points.legend_elements(), title="class", loc="upper right", fontsize=8)
     axes.set(xlabel="first principal component of mu", ylabel="second", title=vae.bundle.name)
     figure.savefig(path, dpi=110)
