@@ -211,7 +211,7 @@ def markdown(report: dict[str, Any]) -> str:
 def lines(report: dict[str, Any]) -> Iterator[str]:
     yield f"# {report['bundle']} on {report['data']}: {report['test_items']:,} test items"
     yield ""
-    yield f"{report['parameters']:,} parameters, {report['bytes'] / 1e6:.2f} MB."
+    yield f"{report['parameters'] or '?'} parameters, {report['bytes'] / 1e6:.2f} MB."
     yield from likelihood_lines(report["likelihood"])
     if "denoising" in report:
         yield from denoising_lines(report["denoising"])
@@ -261,4 +261,4 @@ def copies_lines(copies: dict[str, Any]) -> Iterator[str]:
     yield "| --- " * (len(names) + 1) + "|"
     for name in ("test", "generated"):
         yield f"| {name} | " + " | ".join(f"{copies[name][level]:.2f}" for level in names) + " |"
-    yield f"\nGenerated images nearer than any test image is: {copies['copies']}."
+    yield f"\nCopies, nearer than any test image is, among 2,000 generated: {copies['copies']}."

@@ -1,0 +1,88 @@
+import copy
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+import edgevae
+from edgevae.errors import CheckError
+from train import export
+from train.checkpoint import build
+
+
+def content(**architecture):
+    torch.manual_seed(0)
+    description = {
+        "variational": True,
+        "x_shape": [1, 8, 8],
+        "latent_dim": 3,
+        "architecture": "residual",
+        "widths": [4, 6],
+        "likelihood": "gaussian",
+        "images": True,
+    } | architecture
+    images = description["images"]
+    return {
+        "architecture": description,
+        "recipe": {"noise": 0.5, "epochs": 1},
+        "data": {"name": "squares", "kind": "image" if images else "vector", "licence": "MIT"},
+        "samples": (255 * torch.rand(8, 1, 8, 8)).to(torch.uint8) if images else torch.randn(8, 5),
+        "step": 7,
+        "ema": build(description).state_dict(),
+        "prior": [torch.tensor([0.5, 0.5]), torch.randn(2, 3), torch.zeros(2, 3)],
+    }
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return export.export(content(), tmp_path_factory.mktemp("bundles") / "squares")
+
+
+def test_the_bundle_says_what_was_trained(written):
+    assert written.x_shape == (1, 8, 8)
+    assert written.components == 2
+    assert written.likelihood["sigma"] == pytest.approx(1)
+    assert written.noise == 0.5
+    assert written.provenance["steps"] == 7
+
+
+def test_the_device_computes_what_pytorch_did(written):
+    vae, check = edgevae.load(written.path), written.selfcheck()
+    np.testing.assert_allclose(vae.encode(check["x"]).mu, check["mu"], atol=1e-5)
+    np.testing.assert_allclose(vae.decode(check["z"]), check["x_hat"], atol=1e-5)
+
+
+@pytest.mark.parametrize("role", ["encoder", "decoder"])
+def test_graphs_carry_no_path_and_no_external_data(written, role):
+    path = written.graph(role)
+    graph = onnx.load(path)
+    assert not any(node.metadata_props or node.doc_string for node in graph.graph.node)
+    assert not any(tensor.external_data for tensor in graph.graph.initializer)
+    assert b"/train/" not in path.read_bytes()
+    assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_vectors_keep_their_units(tmp_path):
+    description = content(
+        x_shape=[5], architecture="mlp", widths=[6], images=False, likelihood="gaussian"
+    )
+    description["ema"]["shift"] += 100
+    bundle = export.export(description, tmp_path / "b")
+    assert bundle.kind == "vector"
+    assert bundle.x_range is None
+    assert edgevae.load(bundle.path).generate(50, seed=1).mean() == pytest.approx(100, abs=5)
+
+
+def test_a_graph_that_differs_from_pytorch_is_not_written(tmp_path, monkeypatch):
+    faithful = export.to_onnx
+
+    def altered(graph, *rest):
+        changed = copy.deepcopy(graph)
+        torch.nn.init.constant_(changed.model.encoder[0].bias, 0.1)
+        return faithful(changed, *rest)
+
+    monkeypatch.setattr(export, "to_onnx", altered)
+    with pytest.raises(CheckError, match="no bundle was written"):
+        export.export(content(), tmp_path / "b")
+    assert not (tmp_path / "b").exists()

@@ -1,0 +1,77 @@
+import pytest
+import torch
+
+from train.models import ARCHITECTURES, VAE, Autoencoder, Residual
+
+
+def tiny(**changes):
+    arguments = {"x_shape": (3, 8, 8), "latent_dim": 5, "widths": (4, 6)}
+    return VAE(**(arguments | changes))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_shapes_through_every_architecture(architecture, batch):
+    x_hat, mu, logvar = tiny(architecture=architecture)(torch.rand(batch, 3, 8, 8))
+    assert x_hat.shape == (batch, 3, 8, 8)
+    assert mu.shape == logvar.shape == (batch, 5)
+
+
+def test_mlp_of_vectors_with_and_without_hidden_layers():
+    for widths in ((), (7,), (9, 7)):
+        model = VAE((6,), 2, architecture="mlp", widths=widths, images=False)
+        x_hat, _, _ = model(torch.randn(4, 6))
+        assert x_hat.shape == (4, 6)
+
+
+def test_images_decode_to_the_unit_interval():
+    x_hat = tiny().decode(100 * torch.randn(8, 5))
+    assert x_hat.min() >= 0
+    assert x_hat.max() <= 1
+
+
+def test_a_residual_block_starts_as_relu():
+    x = torch.randn(2, 4, 8, 8)
+    block = Residual(4)
+    torch.testing.assert_close(block(x), torch.relu(x + block.conv2.bias[:, None, None]))
+
+
+def test_reparameterize_has_the_posterior_s_moments():
+    torch.manual_seed(0)
+    mu, logvar = torch.full((200_000, 1), 3.0), torch.full((200_000, 1), -1.0)
+    z = tiny().reparameterize(mu, logvar)
+    assert z.mean() == pytest.approx(3, abs=0.01)
+    assert z.var() == pytest.approx(torch.tensor(-1.0).exp().item(), rel=0.02)
+
+
+def test_logvar_is_clamped_as_the_kernel_clamps_it():
+    model = tiny()
+    torch.nn.init.constant_(model.encoder[-1].bias, 1e3)
+    assert model.encode(torch.rand(1, 3, 8, 8))[1].max() == 20
+
+
+def test_vectors_are_standardised_inside_the_model():
+    model = VAE((4,), 2, architecture="mlp", widths=(), images=False)
+    model.shift.fill_(100)
+    model.scale.fill_(7)
+    torch.nn.init.zeros_(model.decoder[0].weight)
+    torch.nn.init.ones_(model.decoder[0].bias)
+    torch.testing.assert_close(model.decode(torch.randn(3, 2)), torch.full((3, 4), 107.0))
+    at_mean = model.encode(torch.full((1, 4), 100.0))[0]
+    torch.testing.assert_close(at_mean[0], model.encoder[-1].bias[:2])
+
+
+def test_an_autoencoder_s_latent_is_mu():
+    model = Autoencoder((3, 8, 8), 5, widths=(4, 6))
+    mu, logvar = model.encode(torch.rand(2, 3, 8, 8))
+    assert model.reparameterize(mu, logvar) is mu
+
+
+def test_sizes_that_do_not_halve_are_refused():
+    with pytest.raises(ValueError, match=r"divisible by 4 .* got 10 x 8"):
+        VAE((1, 10, 8), 2, widths=(4, 4, 4))
+
+
+def test_bernoulli_needs_the_unit_interval():
+    with pytest.raises(ValueError, match="use gaussian"):
+        VAE((4,), 2, architecture="mlp", widths=(), images=False, likelihood="bernoulli")
