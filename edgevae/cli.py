@@ -487,7 +487,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="edgevae",
         description="Run a variational autoencoder: numpy, onnxruntime and a C kernel.",
         epilog=f"example: edgevae generate 64 --seed 7 --out samples.png\n\n{EXIT_CODES}",
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, 2, 18),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"edgevae {edgevae.__version__}"
     parser.add_argument("--version", action="version", version=version, help="show it and exit")
