@@ -363,6 +363,7 @@ def generate(
     return vae.generate(n, seed=seed, start=start, temperature=temperature, out=out, dtype=dtype)
 
 
+# Two threads that come first at once may both load it; a lock could be held during a fork.
 @functools.lru_cache(maxsize=8)
 def _loaded(path: Path) -> VAE:
     return load(path)

@@ -152,6 +152,22 @@ def test_telemetry_is_off_and_leaves_no_file(tmp_path):
     assert list(tmp_path.rglob("*")) == []
 
 
+def test_onnxruntime_that_cannot_be_imported_is_explained():
+    code = """
+import sys
+sys.modules["onnxruntime"] = None
+import edgevae
+from edgevae import providers
+try:
+    providers.available()
+except edgevae.ProviderError as error:
+    print(error)
+"""
+    out = run_python(code)
+    assert out.startswith("onnxruntime cannot be imported: ")
+    assert out.endswith("pip install onnxruntime\n")
+
+
 # --- threads ---------------------------------------------------------------------------------
 
 

@@ -556,11 +556,13 @@ def test_a_vae_reaches_a_spawned_process(grey):
 def test_a_forked_child_generates_and_ends(tiny_paths, tmp_path):
     """In a fresh interpreter, as a fork copies whatever threads' locks the tests left behind."""
     code = f"""
-import os, sys, edgevae
+import os, signal, sys, time, edgevae
 vae = edgevae.load({os.fspath(tiny_paths["grey"])!r}, threads=2)
 expected = [vae.generate(n, seed=1) for n in (1, 64)]
+time.sleep(0.5)  # for onnxruntime's threads to fall asleep, from which nothing wakes the copies
 child = os.fork()
 if not child:
+    signal.alarm(30)  # a child that hangs ends too
     same = all((vae.generate(len(x), seed=1) == x).all() for x in expected)
     del vae
     sys.exit(0 if same else 3)
