@@ -3,17 +3,18 @@
     python benchmarks/bench_kernels.py          a table of ratios, saved under benchmarks/results/
     python -m pytest benchmarks/bench_kernels.py    the same calls through pytest-benchmark
 
-Every call goes through Python, as users make it. The table's candidates take turns within each
-round, and a ratio is the median over rounds of (theirs / ours): other work on the machine slows all
-of them alike. Still, a shared process shares caches and the allocator, and the times themselves
-belong to the machine that is named. What torch's and numpy's generators give differs from stream 1;
-the work that is asked for is the same.
+Every call goes through Python, as users make it. The table counts the thread's CPU time, its
+candidates take turns within each round, and a ratio is the median over rounds of (theirs / ours):
+other work on the machine weighs on all of them alike. Still, one process shares caches and an
+allocator, and the times themselves belong to the machine that is named. What torch's and numpy's
+generators give differs from stream 1; the work that is asked for is the same.
 """
 
 import json
 import platform
 import statistics
 import sys
+import time
 import timeit
 from collections.abc import Callable
 from pathlib import Path
@@ -121,20 +122,24 @@ def test_kernels(benchmark, case, contender):
     _core.use_kernel(None)
 
 
+def seconds(call: Callable[[], object], number: int) -> float:
+    return timeit.timeit(call, number=number, timer=time.thread_time) / number
+
+
 def rounds_of(candidates: Candidates) -> dict[str, list[float]]:
-    """Seconds a call of each contender, round by round; most of the short turns are undisturbed."""
+    """Seconds a call of each contender, round by round, in turns of 2 ms or one call."""
     turns = {}
     for contender in CONTENDERS:
         call = choose(candidates, contender)
         if call is not None:
-            call()
-            turns[contender] = call, max(1, int(0.002 / timeit.timeit(call, number=1)))
+            seconds(call, 1)
+            turns[contender] = call, max(1, int(0.002 / seconds(call, 1)))
     times: dict[str, list[float]] = {contender: [] for contender in turns}
     rounds = 7 if max(number for _, number in turns.values()) == 1 else 61
     for _ in range(rounds):
         for contender, (call, number) in turns.items():
             choose(candidates, contender)
-            times[contender].append(timeit.timeit(call, number=number) / number)
+            times[contender].append(seconds(call, number))
     _core.use_kernel(None)
     return times
 

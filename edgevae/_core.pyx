@@ -210,8 +210,9 @@ cdef object fresh(object shape, object dtype, Py_buffer *view):
     """A new array and a view of it; without its format, which costs a third of the view."""
     array = PyObject_CallFunctionObjArgs(empty, <PyObject *>shape, <PyObject *>dtype, NULL)
     if PyObject_GetBuffer(array, view, PyBUF_STRIDED) != 0:
+        PyErr_Clear()
         view.obj = NULL
-        raise BufferError("numpy.empty gave an array without memory")
+        raise BufferError("expected memory from numpy.empty, got none")
     return array
 
 
