@@ -57,7 +57,8 @@ def test_sharpening_touches_the_decoder_alone(whole):
 
 
 def test_training_lowers_the_loss_it_is_for(array, tmp_path):
-    changes = "--epochs 40 --noise 0 --architecture mlp --widths 64 --beta 0.1".split()
+    changes = ["--epochs", "40", "--noise", "0", "--beta", "0.1"]
+    changes += ["--architecture", "mlp", "--widths", "64"]
     short = train(array, tmp_path / "short", *changes, "--stop-after", "1")
     long = train(array, tmp_path / "long", *changes)
     x = long["samples"].float() / 255

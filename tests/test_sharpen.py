@@ -4,20 +4,41 @@ import torch
 
 from train.__main__ import main
 from train.models import VAE
-from train.sharpen import Discriminator, feature_distance, log_sigma
+from train.sharpen import Discriminator, decoder_loss, discriminator_loss, log_sigma
 
 
 def test_a_score_for_every_patch():
     features, score = Discriminator(3)(torch.rand(2, 3, 28, 28))
     assert score.shape == (2, 1, 7, 7)
-    assert [f.shape[1] for f in features] == [64, 128, 128]
+    assert [f.shape[1] for f in features] == [64, 96, 96]
 
 
-def test_features_of_the_real_are_a_target_not_a_weight():
-    real, fake = torch.rand(2, 3, requires_grad=True), torch.rand(2, 3, requires_grad=True)
-    feature_distance([real], [fake]).backward()
-    assert real.grad is None
-    assert fake.grad is not None
+def test_the_decoder_s_loss_wants_scores_features_and_pixels():
+    """A perfect x_hat pays nothing but its score; gradients reach x_hat alone."""
+    discriminator = Discriminator(1).eval().requires_grad_(False)
+    x, draws = torch.rand(3, 1, 8, 8), torch.rand(2, 1, 8, 8)
+    x_hat = torch.cat([x, draws]).requires_grad_()
+    loss, pixels = decoder_loss(discriminator, x, x_hat, feature_weight=10, pixel_weight=40)
+    assert pixels == 0
+    torch.testing.assert_close(loss, -discriminator(x_hat)[1].mean())
+    worse, pixels = decoder_loss(discriminator, x, x_hat + 0.1, feature_weight=0, pixel_weight=40)
+    assert pixels.item() == pytest.approx(0.01, rel=1e-4)
+    worse.backward()
+    assert x_hat.grad.abs().sum() > 0
+
+
+def test_the_discriminator_learns_to_tell():
+    torch.manual_seed(0)
+    discriminator = Discriminator(1)
+    optimizer = torch.optim.Adam(discriminator.parameters(), 1e-2)
+    x, x_hat = torch.ones(16, 1, 8, 8), torch.zeros(16, 1, 8, 8)
+    losses = []
+    for _ in range(100):
+        losses.append(discriminator_loss(discriminator, x, x_hat))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < 0.3 * losses[0], losses[-1]
 
 
 def test_sigma_is_the_root_mean_squared_error():

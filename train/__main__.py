@@ -136,7 +136,15 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
         content["prior"] = checkpoint.prior_tensors(table)
         checkpoint.save(options.out / "last.pt", content)
     if options.sharpen:
-        sharpen(engine, content, data, options.out, epochs=options.sharpen, seed=options.seed)
+        sharpen(
+            engine,
+            content,
+            data,
+            options.out,
+            epochs=options.sharpen,
+            seed=options.seed,
+            compile_model=options.compile,
+        )
 
 
 def export(options: argparse.Namespace) -> None:

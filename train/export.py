@@ -10,15 +10,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgevae import bundle, sampling
+from edgevae import bundle
 from edgevae.errors import CheckError
 
 from . import checkpoint
 from .data import as_float
 from .models import VAE
+from .prior import draw
 
 OPSET = 18
 PARITY = 1e-5  # the largest difference from PyTorch that an exported graph may show on this machine
@@ -52,7 +52,7 @@ def export(content: dict[str, Any], out: Path, name: str | None = None) -> bundl
     model = checkpoint.averaged(content)
     prior = checkpoint.prior(content)
     real = as_float(content["samples"])
-    z = torch.from_numpy(draw(prior, len(real), model.latent_dim))
+    z = torch.from_numpy(draw(prior, len(real), model.latent_dim, seed=0))
     encoder = to_onnx(Encoder(model).eval(), real[:2], "x", ("mu", "logvar"))
     decoder = to_onnx(Decoder(model).eval(), z[:2], "z", ("x_hat",))
     prove(encoder, Encoder(model), (real, torch.rand(7, *model.x_shape)))
@@ -77,14 +77,6 @@ def export(content: dict[str, Any], out: Path, name: str | None = None) -> bundl
         licence=content["data"]["licence"],
         provenance=provenance(content, model),
     )
-
-
-def draw(
-    prior: sampling.MixtureTable | None, rows: int, dims: int, seed: int = 0
-) -> NDArray[np.float32]:
-    if prior is None:
-        return sampling.normal(rows, dims, seed=seed)
-    return sampling.mixture(rows, prior, seed=seed)
 
 
 def to_onnx(

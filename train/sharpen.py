@@ -8,7 +8,6 @@ runs the same graph as before.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +19,29 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from edgevae import sampling
-
 from . import checkpoint
 from .data import Data, as_float
 from .fit import LOG_EVERY, batch_rows, cosine, ema_decay, seed_step
 from .models import VAE
-from .prior import encode
+from .prior import draw, encode
 
 
 class Discriminator(nn.Module):
-    """x -> features of each layer, and a score for each patch (Isola et al. 2017).
+    """x -> the features of each layer, and a score for each patch (Isola et al. 2017).
 
     Spectral normalisation (Miyato et al. 2018) keeps its slope bounded.
     """
 
-    def __init__(self, channels: int, widths: Sequence[int] = (64, 128, 128)) -> None:
+    def __init__(self, channels: int, widths: Sequence[int] = (64, 96, 96)) -> None:
         super().__init__()
-        convolutions = [
-            spectral_norm(
-                nn.Conv2d(wide, narrow, 4, 2, 1) if halve else nn.Conv2d(wide, narrow, 3, padding=1)
-            )
-            for (wide, narrow), halve in zip(
-                pairwise([channels, *widths]), (True, True, False), strict=True
-            )
-        ]
-        self.layers = nn.ModuleList(convolutions)
-        self.score = spectral_norm(nn.Conv2d(widths[-1], 1, 1))
+        first, second, third = widths
+        layers = (
+            nn.Conv2d(channels, first, 4, 2, 1),
+            nn.Conv2d(first, second, 4, 2, 1),
+            nn.Conv2d(second, third, 3, padding=1),
+        )
+        self.layers = nn.ModuleList(spectral_norm(layer) for layer in layers)
+        self.score = spectral_norm(nn.Conv2d(third, 1, 1))
 
     def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         features = []
@@ -56,8 +51,28 @@ class Discriminator(nn.Module):
         return features, self.score(x)
 
 
-def feature_distance(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
-    return torch.stack([F.l1_loss(f, r.detach()) for r, f in zip(real, fake, strict=True)]).mean()
+def discriminator_loss(discriminator: nn.Module, x: Tensor, x_hat: Tensor) -> Tensor:
+    """Hinge: real scores above 1, made ones below -1."""
+    _, scores = discriminator(torch.cat([x, x_hat.detach()]))
+    real, made = scores.split([len(x), len(x_hat)])
+    return F.relu(1 - real).mean() + F.relu(1 + made).mean()
+
+
+def decoder_loss(
+    discriminator: nn.Module, x: Tensor, x_hat: Tensor, feature_weight: float, pixel_weight: float
+) -> tuple[Tensor, Tensor]:
+    """(loss, pixels): `x_hat` holds the reconstructions of x, then draws from the prior.
+
+    All are to score well; the reconstructions are to be near to x too, in the discriminator's
+    features and in pixels.
+    """
+    features, scores = discriminator(torch.cat([x_hat, x]))
+    made = [f[: len(x)] for f in features]
+    real = [f[len(x_hat) :].detach() for f in features]
+    distance = torch.stack([F.l1_loss(a, b) for a, b in zip(made, real, strict=True)]).mean()
+    pixels = F.mse_loss(x_hat[: len(x)], x)
+    score = scores[: len(x_hat)].mean()
+    return -score + feature_weight * distance + pixel_weight * pixels, pixels
 
 
 def sharpen(
@@ -69,9 +84,10 @@ def sharpen(
     epochs: int,
     batch: int = 128,
     learning_rate: float = 4e-4,
-    pixel_weight: float = 40.0,
     feature_weight: float = 10.0,
+    pixel_weight: float = 40.0,
     seed: int = 0,
+    compile_model: bool = False,
 ) -> dict[str, Any]:
     """Fine-tune the decoder of a finished first stage; return the checkpoint, written each epoch.
 
@@ -89,74 +105,68 @@ def sharpen(
 
     mu, logvar = (part.to(engine.device) for part in encode(model, data.train))
     train = data.train.to(engine.device)
-    decoder = model.decoder.to(engine.device, memory_format=torch.channels_last)
-    discriminator = Discriminator(data.x_shape[0]).to(
-        engine.device, memory_format=torch.channels_last
+    decoder, discriminator = (
+        player.to(engine.device, memory_format=torch.channels_last)
+        for player in (model.decoder, Discriminator(data.x_shape[0]))
     )
     average = AveragedModel(decoder, multi_avg_fn=get_ema_multi_avg_fn(ema_decay(steps)))
-    players = (decoder, discriminator)
     optimizers = [
         torch.optim.Adam(player.parameters(), lr=learning_rate, betas=(0.5, 0.99))
-        for player in players
+        for player in (decoder, discriminator)
     ]
+    parts = {
+        "decoder": decoder,
+        "discriminator": discriminator,
+        "decoder_optimizer": optimizers[0],
+        "discriminator_optimizer": optimizers[1],
+        "ema": average.module,
+    }
     step = 0
     if "sharp" in content:
         step = content["sharp"]["step"]
-        states = content["sharp"]["players"], content["sharp"]["optimizers"]
-        for part, state in zip((*players, *optimizers), (*states[0], *states[1]), strict=True):
-            part.load_state_dict(state)
-        average.module.load_state_dict(content["sharp"]["ema"])
+        for name, part in parts.items():
+            part.load_state_dict(content["sharp"][name])
         average.n_averaged.fill_(step)
-    bare = decoder, discriminator
-    decoder, optimizer = engine.setup(decoder, optimizers[0])
-    discriminator, critic_optimizer = engine.setup(discriminator, optimizers[1])
+    decode, decoder_optimizer = engine.setup(
+        torch.compile(decoder) if compile_model else decoder, optimizers[0]
+    )
+    judge, discriminator_optimizer = engine.setup(discriminator, optimizers[1])
 
     bar = tqdm(total=steps * batch, initial=step * batch, unit="img", unit_scale=True, disable=None)
     while step < steps:
-        seed_step(~seed & 0xFFFF, step, engine.global_rank)
-        for group in (*optimizer.param_groups, *critic_optimizer.param_groups):
+        seed_step(seed + 1, step, engine.global_rank)
+        for group in (*decoder_optimizer.param_groups, *discriminator_optimizer.param_groups):
             group["lr"] = learning_rate * cosine(step, steps, warmup=100)
         rows = batch_rows(len(train), batch, step, seed + 1)
         x = as_float(train[rows]).contiguous(memory_format=torch.channels_last)
-        z_prior = sampling.mixture(batch, prior, seed=seed, start=step * batch)
+        draws = draw(prior, batch, model.latent_dim, seed=seed, start=step * batch)
         z = torch.cat(
-            [model.reparameterize(mu[rows], logvar[rows]), torch.from_numpy(z_prior).to(x.device)]
+            [model.reparameterize(mu[rows], logvar[rows]), torch.from_numpy(draws).to(x.device)]
         )
-        fake = torch.sigmoid(decoder(z).float())
+        x_hat = torch.sigmoid(decode(z).float())
 
-        _, score_fake = discriminator(fake.detach())
-        _, score_real = discriminator(x)
-        critic_loss = F.relu(1 + score_fake).mean() + F.relu(1 - score_real).mean()
-        critic_optimizer.zero_grad(set_to_none=True)
-        engine.backward(critic_loss)
-        critic_optimizer.step()
+        loss = discriminator_loss(judge, x, x_hat)
+        discriminator_optimizer.zero_grad(set_to_none=True)
+        engine.backward(loss)
+        discriminator_optimizer.step()
 
         discriminator.requires_grad_(False)
-        features_fake, score_fake = discriminator(fake)
-        with torch.no_grad():
-            features_real, _ = discriminator(x)
-        pixels = F.mse_loss(fake[:batch], x)
-        features = feature_distance(features_real, [f[:batch] for f in features_fake])
-        loss = -score_fake.mean() + feature_weight * features + pixel_weight * pixels
-        optimizer.zero_grad(set_to_none=True)
-        engine.backward(loss)
-        optimizer.step()
+        made_loss, pixels = decoder_loss(judge, x, x_hat, feature_weight, pixel_weight)
+        decoder_optimizer.zero_grad(set_to_none=True)
+        engine.backward(made_loss)
+        decoder_optimizer.step()
         discriminator.requires_grad_(True)
-        average.update_parameters(bare[0])
+        average.update_parameters(decoder)
 
         step += 1
         bar.update(batch)
         if step % LOG_EVERY == 0:
-            figures = {"critic": critic_loss, "pixels": pixels, "features": features}
-            figures = {name: value.item() for name, value in figures.items()}
+            figures = {"discriminator": loss.item(), "pixels": pixels.item()}
             bar.set_postfix({name: f"{value:.4f}" for name, value in figures.items()})
             engine.log_dict({f"sharpen_{name}": v for name, v in figures.items()}, step=step)
         if step % epoch_steps == 0 and engine.is_global_zero:
-            content["sharp"] = {
+            content["sharp"] = {name: part.state_dict() for name, part in parts.items()} | {
                 "step": step,
-                "players": [player.state_dict() for player in bare],
-                "optimizers": [optimizer.state_dict(), critic_optimizer.state_dict()],
-                "ema": average.module.state_dict(),
                 "log_sigma": log_sigma(model, average.module, mu, logvar, train[:6000]),
             }
             checkpoint.save(out / "last.pt", content)
