@@ -6,7 +6,7 @@
 
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl")))
 
-enum { LANES = 16, BLOCKS = 8, GROUP = 3 };
+enum { LANES = 16, BLOCKS = 8, GROUP = 4 };
 
 #include "vectors.h"
 
@@ -15,9 +15,14 @@ static INLINE u32s mul_low(u32s a, u32s b)
     return (u32s)_mm512_mul_epu32((__m512i)a, (__m512i)b);
 }
 
-static INLINE u32s u32s_xor3(u32s a, u32s b, u32s c)
+static INLINE u32s xor3(u32s a, u32s b, u32s c)
 {
     return (u32s)_mm512_ternarylogic_epi32((__m512i)a, (__m512i)b, (__m512i)c, 0x96);
+}
+
+static INLINE u32s xor3_low(u32s a, u32s b, u32s c)
+{
+    return (u32s)_mm512_mask_ternarylogic_epi32((__m512i)a, 0x5555, (__m512i)b, (__m512i)c, 0x96);
 }
 
 static INLINE u32s swap_halves(u32s a)

@@ -155,7 +155,7 @@ static INLINE void words_stage(struct draft *drafts, struct state *state, struct
  * NULL. n states. */
 static INLINE void interleave(struct draft *next, struct draft *these, struct walk *walk, int n)
 {
-    struct state states[GROUP];
+    struct state states[GROUP > 2 ? GROUP : 2];
     UNROLL
     for (int i = 0; i < STAGES; i++)
         UNROLL
@@ -196,44 +196,70 @@ static INLINE void emit(float *out, const float *mu, const float *logvar, const 
     }
 }
 
+/* emit for n states of which only `blocks` blocks are wanted. */
+static INLINE void emit_some(float *out, const float *mu, const float *logvar,
+                             const struct draft *these, int n, size_t blocks)
+{
+    if (blocks >= (size_t)n * BLOCKS) {
+        emit(out, mu, logvar, these, n);
+        return;
+    }
+    float z[8 * BLOCKS], m[8 * BLOCKS] = {0}, v[8 * BLOCKS] = {0};
+    if (mu) {
+        memcpy(m, mu, 4 * blocks * sizeof *m);
+        memcpy(v, logvar, 4 * blocks * sizeof *v);
+    }
+    emit(z, mu ? m : NULL, v, these, n);
+    memcpy(out, z, 4 * blocks * sizeof *z);
+}
+
+/* Few blocks, two states at a time: small calls, and what is left of large ones. Not inlined, so
+ * that a small call does not set the stage for the loop of a large one. */
+static TARGET NOINLINE void fill_few(float *out, const float *mu, const float *logvar,
+                                     struct walk *walk, size_t blocks)
+{
+    struct draft these[2 * PER_STATE];
+    for (size_t i = 0; i < blocks; i += 2 * BLOCKS) {
+        const float *m = mu ? mu + 4 * i : NULL, *v = mu ? logvar + 4 * i : NULL;
+        if (blocks - i > BLOCKS) {
+            interleave(these, NULL, walk, 2);
+            interleave(NULL, these, walk, 2);
+            emit_some(out + 4 * i, m, v, these, 2, blocks - i);
+        } else {
+            interleave(these, NULL, walk, 1);
+            interleave(NULL, these, walk, 1);
+            emit_some(out + 4 * i, m, v, these, 1, blocks - i);
+        }
+    }
+}
+
 /* The body of normal (mu and logvar NULL) and of reparameterize. */
 static INLINE void fill(float *out, const float *mu, const float *logvar, const struct span *span,
                         size_t blocks)
 {
-#define AT(pointer) ((pointer) ? (pointer) + 4 * i : NULL)
+    enum { STEP = GROUP * BLOCKS };
     struct walk walk = walk_from(span);
-    struct draft these[DRAFTS], next[DRAFTS];
-    size_t i = 0;
-    if (blocks >= GROUP * BLOCKS) {
+    if (blocks >= 2 * STEP) {
+        struct draft these[DRAFTS], next[DRAFTS];
         interleave(these, NULL, &walk, GROUP);
-        for (; i + 2 * GROUP * BLOCKS <= blocks; i += GROUP * BLOCKS) {
+        for (; blocks >= 2 * STEP; blocks -= STEP) {
             interleave(next, these, &walk, GROUP);
-            emit(out + 4 * i, AT(mu), AT(logvar), these, GROUP);
+            emit(out, mu, logvar, these, GROUP);
             UNROLL
             for (int d = 0; d < DRAFTS; d++)
                 these[d] = next[d];
+            out += 4 * STEP;
+            mu = mu ? mu + 4 * STEP : NULL;
+            logvar = logvar ? logvar + 4 * STEP : NULL;
         }
         interleave(NULL, these, &walk, GROUP);
-        emit(out + 4 * i, AT(mu), AT(logvar), these, GROUP);
-        i += GROUP * BLOCKS;
+        emit(out, mu, logvar, these, GROUP);
+        out += 4 * STEP;
+        mu = mu ? mu + 4 * STEP : NULL;
+        logvar = logvar ? logvar + 4 * STEP : NULL;
+        blocks -= STEP;
     }
-    for (; i < blocks; i += BLOCKS) {
-        interleave(these, NULL, &walk, 1);
-        interleave(NULL, these, &walk, 1);
-        if (blocks - i >= BLOCKS) {
-            emit(out + 4 * i, AT(mu), AT(logvar), these, 1);
-            continue;
-        }
-        float ends[3][4 * BLOCKS] = {{0}};
-        size_t left = 4 * (blocks - i) * sizeof(float);
-        if (mu) {
-            memcpy(ends[1], mu + 4 * i, left);
-            memcpy(ends[2], logvar + 4 * i, left);
-        }
-        emit(ends[0], mu ? ends[1] : NULL, ends[2], these, 1);
-        memcpy(out + 4 * i, ends[0], left);
-    }
-#undef AT
+    fill_few(out, mu, logvar, &walk, blocks);
 }
 
 /* ---- the table's functions ---- */

@@ -15,9 +15,14 @@ static INLINE u32s mul_low(u32s a, u32s b)
     return (u32s)_mm_mul_epu32((__m128i)a, (__m128i)b);
 }
 
-static INLINE u32s u32s_xor3(u32s a, u32s b, u32s c)
+static INLINE u32s xor3(u32s a, u32s b, u32s c)
 {
     return a ^ b ^ c;
+}
+
+static INLINE u32s xor3_low(u32s a, u32s b, u32s c)
+{
+    return a ^ ((b ^ c) & (u32s)((u64s){0} + UINT32_MAX));
 }
 
 static INLINE u32s swap_halves(u32s a)

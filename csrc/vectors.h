@@ -7,6 +7,8 @@
 
 #define INLINE inline __attribute__((always_inline)) TARGET
 
+#define NOINLINE __attribute__((noinline))
+
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
