@@ -14,11 +14,10 @@ import pytest
 from edgevae import bench, bundle, providers
 
 MODEL = os.environ.get("EDGEVAE_BENCH_MODEL", "fashion")
-PROVIDERS = [name for name in providers.available() if name in providers.PROVIDERS]
 
 pytestmark = [
     pytest.mark.parametrize("runner", bench.RUNNERS),
-    pytest.mark.parametrize("provider", PROVIDERS),
+    pytest.mark.parametrize("provider", providers.available()),
 ]
 
 
@@ -27,7 +26,7 @@ def stages(runner: str, provider: str):
     if runner == "edgevae":
         return bench.run_edgevae(provider, str(found))
     decoder = bundle.read(found).graph("decoder")
-    return bench.run_plain(providers.PROVIDERS[provider].ort_name, str(decoder))
+    return bench.run_plain(providers.ort_name(provider), str(decoder))
 
 
 @pytest.mark.parametrize("batch", bench.BATCHES)

@@ -61,11 +61,13 @@ def run_once(
     found = bundle.read(bundle.find(model))
     what = [case.runner, case.provider, str(found.path)]
     if case.runner == "sess.run":
-        full = providers.PROVIDERS[case.provider].ort_name
-        what = [case.runner, full, str(found.graph("decoder"))]
+        what = [case.runner, providers.ort_name(case.provider), str(found.graph("decoder"))]
     source = Path(__file__).absolute()
     paths = [str(source.parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "ORT_DISABLE_TELEMETRY": "1",  # which edgevae leaves off: neither runner waits for it
+    }
     # -P: the script's folder is the package, whose modules must not be found as top-level names.
     command = [sys.executable, "-P", str(source), *what, json.dumps([*batches]), str(seconds)]
     done = subprocess.run(
@@ -134,10 +136,9 @@ def machine() -> Report:
     import platform
 
     import numpy as np
-    import onnxruntime as ort  # type: ignore[import-untyped]
 
     import edgevae
-    from edgevae.providers import usable_threads
+    from edgevae import providers
 
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
@@ -145,11 +146,12 @@ def machine() -> Report:
     return {
         "cpu": names[0] if names else platform.processor() or platform.machine(),
         "system": platform.platform(),
-        "threads": usable_threads(),
+        "threads": providers.usable_threads(),
         "edgevae": edgevae.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "onnxruntime": ort.__version__,  # whichever of its distributions is installed
+        # of whichever of its distributions is installed
+        "onnxruntime": providers.runtime().__version__,
     }
 
 
@@ -213,12 +215,12 @@ def _ratios(row: Report, plain: Report) -> Report:
 
 def run_edgevae(provider: str, model: str, threads: int = 0) -> Iterator[Call | None]:
     """Stops after the import, then after the session, when it yields what makes a batch."""
-    import onnxruntime  # noqa: F401 (load imports it; here, so that the phases compare)
+    from edgevae.providers import runtime
+    from edgevae.vae import load
 
-    import edgevae
-
+    runtime()  # load imports onnxruntime; here, so that the phases compare
     yield None
-    vae = edgevae.load(model, provider=provider, threads=threads or None)
+    vae = load(model, provider=provider, threads=threads or None)
     assert vae.provider  # asking opens the session, which load leaves to the first use
     yield lambda batch: vae.generate(batch, seed=7)
 
@@ -227,7 +229,7 @@ def run_plain(provider: str, decoder: str, threads: int = 0) -> Iterator[Call | 
     """The same of what a user writes who has the decoder's graph and onnxruntime's full name of
     the provider."""
     import numpy as np
-    import onnxruntime as ort
+    import onnxruntime as ort  # type: ignore[import-untyped]
 
     yield None
     options = ort.SessionOptions()

@@ -189,7 +189,7 @@ def info(args: argparse.Namespace) -> int:
         **bench.machine(),
         "kernel": kernels["active"],
         "kernels": kernels["available"],
-        "providers": _local_providers(),
+        "providers": providers.available(),
         "threads": providers.usable_threads(),
         "threads_from": _why_threads(),
         "bundles": bundle.names(),
@@ -238,7 +238,7 @@ def bench(args: argparse.Namespace) -> int:
     if args.provider:
         chosen = list(dict.fromkeys(providers.candidates(p)[0] for p in args.provider))
     else:
-        chosen = [p for p in _local_providers() if _can(args.model, p)]
+        chosen = [p for p in providers.available() if _can(args.model, p)]
     reports = bench.measure(
         args.model,
         chosen,
@@ -366,7 +366,8 @@ def _report(args: argparse.Namespace, out: str, facts: Report) -> None:
         stream = sys.stderr if out == "-" else sys.stdout
         print(json.dumps({"out": out, **facts}), file=stream)
         return
-    told = ", ".join(f"{key} {value}" for key, value in facts.items() if value not in ([], None))
+    shown = {key: " ".join(v) if key == "inputs" else v for key, v in facts.items()}
+    told = ", ".join(f"{key} {value}" for key, value in shown.items() if value not in ("", None))
     print(f"edgevae: wrote {where}: {told}", file=sys.stderr)
 
 
@@ -379,13 +380,6 @@ def _uint64(value: int) -> Any:
     import numpy as np
 
     return np.uint64(value)
-
-
-def _local_providers() -> list[str]:
-    """The providers that run a graph on this machine; onnxruntime also lists a remote one."""
-    from edgevae import providers
-
-    return [name for name in providers.available() if name in providers.PROVIDERS]
 
 
 def _why_threads() -> str:

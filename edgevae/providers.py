@@ -57,13 +57,25 @@ PROVIDERS = {
 # minutes, or move part of the graph, and are for those who ask for them.
 _AUTO = ("cuda",)
 
+# Listed by every onnxruntime, and runs nothing here: it sends graphs to a server.
+_REMOTE = "AzureExecutionProvider"
+
+# Up to so many numbers, a copy costs less than to bind outputs, some 10 microseconds.
+_FEW_NUMBERS = 1 << 14
+
 
 def available() -> list[str]:
     """The providers that this onnxruntime was built with, by short name where they have one.
 
     A provider may still be refused when a graph is opened: its libraries may be missing.
     """
-    return [_short(name) for name in _onnxruntime().get_available_providers()]
+    names = runtime().get_available_providers()
+    return [_short(name) for name in names if name != _REMOTE]
+
+
+def ort_name(provider: str) -> str:
+    """onnxruntime's name of a provider that `available` lists."""
+    return PROVIDERS[provider].ort_name if provider in PROVIDERS else provider
 
 
 def candidates(provider: str) -> tuple[str, ...]:
@@ -79,7 +91,7 @@ def candidates(provider: str) -> tuple[str, ...]:
     name = _short(provider)
     if name in has:
         return (name,)
-    version = f"onnxruntime {_onnxruntime().__version__}"
+    version = f"onnxruntime {runtime().__version__}"
     if name not in PROVIDERS:
         known = ", ".join(dict.fromkeys(("auto", *has, *PROVIDERS)))
         raise ProviderError(
@@ -120,13 +132,11 @@ class Graph:
     ) -> None:
         """Fills `outputs` in place; every array is C-contiguous, of at least one row."""
         session, provider = self._session(threads)
-        binding = session.io_binding()
-        for name, array in inputs.items():
-            binding.bind_cpu_input(name, array)
-        for name, array in outputs.items():
-            binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
         try:
-            session.run_with_iobinding(binding)
+            if sum(array.size for array in outputs.values()) <= _FEW_NUMBERS:
+                _run_and_copy(session, inputs, outputs)
+            else:
+                _run_in_place(session, inputs, outputs)
         except Exception as error:
             raise ProviderError(
                 f"{self._path}: provider {provider!r} failed to run this graph: {error}; "
@@ -154,6 +164,27 @@ class Graph:
         return session
 
 
+def _run_and_copy(
+    session: Any, inputs: Mapping[str, Floats], outputs: Mapping[str, Floats]
+) -> None:
+    results = session.run([*outputs], dict(inputs))
+    for (name, array), result in zip(outputs.items(), results, strict=True):
+        if result.shape != array.shape:  # which numpy might broadcast
+            raise ValueError(f"output {name}: expected shape {array.shape}, got {result.shape}")
+        array[...] = result
+
+
+def _run_in_place(
+    session: Any, inputs: Mapping[str, Floats], outputs: Mapping[str, Floats]
+) -> None:
+    binding = session.io_binding()
+    for name, array in inputs.items():
+        binding.bind_cpu_input(name, array)
+    for name, array in outputs.items():
+        binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+    session.run_with_iobinding(binding)
+
+
 _graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
 
 
@@ -176,15 +207,15 @@ if hasattr(os, "register_at_fork"):
 
 
 def _open_session(path: Path, provider: str, threads: int) -> Any:
-    ort = _onnxruntime()
+    ort = runtime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; its warnings speak to authors of graphs
-    ort_name = PROVIDERS[provider].ort_name if provider in PROVIDERS else provider
+    full = ort_name(provider)
     try:
         # onnxruntime's own fallback would retry on the CPU and print that it did.
-        session = ort.InferenceSession(path, options, [ort_name], enable_fallback=0)
+        session = ort.InferenceSession(path, options, [full], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions have no other base
         if provider == "cpu":
             raise BundleError(
@@ -192,7 +223,7 @@ def _open_session(path: Path, provider: str, threads: int) -> Any:
                 f"upgrade onnxruntime or export the bundle for an older opset"
             ) from error
         raise _refusal(provider, str(error)) from error
-    if ort_name not in (got := session.get_providers()):
+    if full not in (got := session.get_providers()):
         raise _refusal(provider, f"onnxruntime put {', '.join(map(_short, got))} in its place")
     return session
 
@@ -232,7 +263,8 @@ def _short(ort_name: str) -> str:
 
 
 @functools.cache
-def _onnxruntime() -> Any:
+def runtime() -> Any:
+    """The module onnxruntime, with its telemetry off: whoever needs it takes it from here."""
     # Read once, when it is imported: from 1.32 on, onnxruntime for Linux too keeps an identifier
     # of the device, uploads events, and with that thread hangs forked children at their exit.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

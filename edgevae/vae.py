@@ -80,6 +80,7 @@ class VAE:
         self.threads = _threads(threads)
         self._asked = provider, threads
         self._candidates = providers.candidates(provider)
+        self._chunk = batching.chunk_rows(bundle.kind, bundle.x_shape)
         x, z = bundle.x_shape, bundle.latent_shape
         self._encoder = providers.Graph(
             bundle.graph("encoder"),
@@ -164,8 +165,7 @@ class VAE:
         n, seed, start = _whole(n, "n", most=_LAST), _seed(seed), _whole(start, "start", most=_LAST)
         temperature = _temperature(temperature)
         if batch is None:
-            chunk = batching.chunk_rows(self.bundle.kind, self.bundle.x_shape)
-            batch = chunk * self.threads * _CHUNKS
+            batch = self._chunk * self.threads * _CHUNKS
         batch = _whole(batch, "batch", least=1)
         self._result(0, dtype, None)
         return (
@@ -322,14 +322,14 @@ class VAE:
         """Calls work(first, last, threads of each operator) for stretches of range(n)."""
         if not n:
             return
-        chunk = batching.chunk_rows(self.bundle.kind, self.bundle.x_shape)
-        if self.provider != "cpu":
-            # An accelerator has its own parallelism: one worker feeds it, in larger chunks.
-            workers, threads, chunk = 1, self.threads, chunk * _ACCELERATED
-        elif n <= min(chunk, _FEW * self.threads):
-            workers, threads = 1, self.threads
+        if n <= min(self._chunk, _FEW * self.threads):
+            work(0, n, self.threads)
+            return
+        if self.provider == "cpu":
+            workers, threads, chunk = self.threads, 1, self._chunk
         else:
-            workers, threads = self.threads, 1
+            # An accelerator has its own parallelism: one worker feeds it, in larger chunks.
+            workers, threads, chunk = 1, self.threads, self._chunk * _ACCELERATED
         graph.open(threads)  # here, or every worker would
         batching.spread(n, chunk, workers, lambda first, last: work(first, last, threads))
 
