@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,19 +28,53 @@ _SLACK = 4
 
 
 def open_image(path: str | os.PathLike[str]) -> "Image":
-    """The image in a file, read whole. Raises `InputError` where there is none."""
-    from PIL import Image, UnidentifiedImageError
+    """The image in a file, read whole and turned upright as its Exif data say.
+
+    Raises `InputError` where there is none.
+    """
+    with open_file(path) as file:
+        return read_image(file, os.fspath(path))
+
+
+def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
+    """A file to be read. Raises `InputError` where it cannot be."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise InputError(
+            f"{os.fspath(path)}: expected a file that can be read: {error.strerror}"
+        ) from error
+
+
+def read_image(file: IO[bytes], where: str) -> "Image":
+    """`open_image` of a file that is open; `where` names it in errors."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             image.load()
-            return image
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"{os.fspath(path)}: expected an image file, got {error}") from error
+            return ImageOps.exif_transpose(image)
+    except UnidentifiedImageError as error:
+        raise InputError(f"{where}: expected an image file, of a format Pillow reads") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{where}: expected a whole image file, got {error}") from error
 
 
 def from_pil(image: "Image", channels: int) -> Bytes:
-    """A PIL image as uint8 (H, W, C): grey for one channel, RGB for three."""
+    """A PIL image as uint8 (H, W, C): grey for one channel, RGB for three.
+
+    An alpha channel is dropped, as in training. 16-bit grey is scaled, 65535 to 255; images of
+    32-bit numbers, whose white is unknown, raise `InputError`.
+    """
+    from PIL import Image
+
+    if image.mode in ("I", "F"):
+        raise InputError(
+            f"x: expected an image of 8 or 16 bits, got mode {image.mode!r} (32 bits); scale it "
+            f"to 0 .. 255 and convert it to 'L', or give a float array"
+        )
+    if image.mode.startswith("I;16"):  # which Pillow would clip at 255
+        image = Image.fromarray(((np.asarray(image) + np.uint32(128)) // 257).astype(np.uint8))
     pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     return pixels.reshape(*pixels.shape[:2], channels)
 

@@ -298,6 +298,26 @@ def test_whatever_form_an_image_has_it_is_the_same_image(grey, pictures, tmp_pat
     np.testing.assert_allclose(mu, grey.encode(pictures[:1]).mu, atol=CLOSE)
 
 
+def test_sixteen_bits_are_scaled_not_clipped():
+    grey = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
+    expected = np.floor(grey / 257 + 0.5).astype(np.uint8)
+    np.testing.assert_array_equal(images.from_pil(Image.fromarray(grey), 1)[..., 0], expected)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_pixels_whose_white_is_unknown_are_refused(grey, dtype):
+    with pytest.raises(InputError, match=r"an image of 8 or 16 bits, got mode '[IF]'"):
+        grey.encode(Image.fromarray(np.zeros((8, 8), dtype)))
+
+
+def test_a_photo_is_turned_upright(tmp_path, pictures):
+    exif = Image.Exif()
+    exif[274] = 6  # the camera was held so that a viewer turns it by 90 degrees clockwise
+    Image.fromarray(pictures[0, ..., 0]).save(tmp_path / "x.png", exif=exif)
+    upright = images.from_pil(images.open_image(tmp_path / "x.png"), 1)
+    np.testing.assert_array_equal(upright[..., 0], np.rot90(pictures[0, ..., 0], -1))
+
+
 def test_pixels_fill_the_range(colour):
     ends = np.array([0, 255], np.uint8)
     x = images.given(np.broadcast_to(ends[:, None, None, None], (2, 8, 6, 3)), "image", (3, 8, 6),
@@ -324,7 +344,7 @@ def test_pixels_fill_the_range(colour):
         ([None], "item 0 of the list: x: expected"),
         ([np.zeros((2, 1, 8, 8), np.float32)], "item 0 of the list: expected a single item"),
         ([[0.0]], "item 0 of the list: item 0 of the list: x: expected"),
-        ("missing.png", r"missing\.png: expected an image file"),
+        ("missing.png", r"missing\.png: expected a file that can be read: No such file"),
         (__file__, r"test_vae\.py: expected an image file"),
         (Image.new("L", (28, 28)), r"8 x 8 pixels, got 28 x 28; image\.resize\(\(8, 8\)\)"),
         (np.full((1, 1, 8, 8), np.nan, np.float32), "NaN or infinity in row 0"),
