@@ -1,7 +1,6 @@
 """What the command line reads: image files, a folder of them, .npy, .npz, standard input."""
 
 import io
-import os
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from edgevae.errors import InputError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 STDIN = "standard input"
+ARRAY_STARTS = b"\x93NUMPY", b"PK"  # .npy, and .npz, which is a zip
 
 Floats = NDArray[np.float32]
 
@@ -39,8 +39,8 @@ class Inputs(NamedTuple):
 def read(paths: Sequence[str], bundle: Bundle, batch: int = 256) -> Inputs:
     """One array or stream ("-"), one folder, or any number of image files, as `bundle` wants them.
 
-    Raises InputError where a path cannot be read, before anything is computed, or, further on,
-    where an item does not fit the bundle.
+    Raises InputError where anything cannot be read or does not fit the bundle. To do so before
+    anything is computed, it reads all items once more than they are used.
     """
     if len(paths) == 1 and paths[0] == "-":
         return _from_stream(sys.stdin.buffer.read(), bundle, batch)
@@ -54,49 +54,51 @@ def read(paths: Sequence[str], bundle: Bundle, batch: int = 256) -> Inputs:
             )
         return _from_files(files, bundle, batch)
     for path in paths:
-        if not os.access(path, os.R_OK) or Path(path).is_dir() or Path(path).suffix == ".npy":
+        if Path(path).is_dir() or Path(path).suffix in (".npy", ".npz"):
             raise InputError(
-                f"{path}: expected an image file that can be read; give images, or one folder, "
-                f"one .npy or .npz, or - for standard input"
+                f"{path}: expected an image file beside others; give images, or one folder, one "
+                f".npy or .npz, or - for standard input"
             )
     return _from_files([Path(path) for path in paths], bundle, batch)
 
 
 def _from_stream(data: bytes, bundle: Bundle, batch: int) -> Inputs:
-    if data.startswith((b"\x93NUMPY", b"PK")):
+    if data.startswith(ARRAY_STARTS):
         return _from_array(_load(io.BytesIO(data), STDIN), bundle, batch, STDIN)
     if not data:
         raise InputError(f"{STDIN}: expected an image, .npy or .npz, got nothing")
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise InputError(f"{STDIN}: expected an image, .npy or .npz: {error}") from error
+    image = images.read_image(io.BytesIO(data), STDIN)
     return Inputs("image", 1, "uint8", ["stdin"], iter([_rows(image, bundle, STDIN)]))
 
 
 def _from_files(files: Sequence[Path], bundle: Bundle, batch: int) -> Inputs:
     stems = [file.stem for file in files]
     names = stems if len(set(stems)) == len(stems) else [file.name for file in files]
+    first = _rows(files[0], bundle, str(files[0]))
+    if len(files) == 1:  # which may be a pipe, that can be read but once
+        return Inputs("image", 1, "uint8", names, iter([first]))
+    for file in files[1:]:
+        _rows(file, bundle, str(file))
     batches = (
-        np.concatenate([_rows(str(file), bundle, str(file)) for file in files[i : i + batch]])
+        np.concatenate([_rows(file, bundle, str(file)) for file in files[i : i + batch]])
         for i in range(0, len(files), batch)
     )
-    return Inputs("image" if len(files) == 1 else "images", len(files), "uint8", names, batches)
+    return Inputs("images", len(files), "uint8", names, batches)
 
 
 def _from_array(x: NDArray[Any], bundle: Bundle, batch: int, where: str) -> Inputs:
-    dims = len(bundle.x_shape)
-    if x.ndim not in (dims, dims + 1):
-        shape = ", ".join(map(str, bundle.x_shape))
-        raise InputError(f"{where}: expected an array of shape (N, {shape}), got {x.shape}")
-    if x.ndim == dims:
-        x = x[None]
     dtype = "uint8" if x.dtype == np.uint8 else "float32"
-    batches = (_rows(x[i : i + batch], bundle, where) for i in range(0, len(x), batch))
-    return Inputs("array", len(x), dtype, [], batches)
+    if x.ndim <= len(bundle.x_shape):  # one item, or an error
+        return Inputs("array", 1, dtype, [], iter([_rows(x, bundle, where)]))
+
+    def batches() -> Iterator[Floats]:
+        for first in range(0, max(len(x), 1), batch):  # an empty array has a shape to check too
+            place = f"{where}, from row {first} on" if first else where
+            yield _rows(x[first : first + batch], bundle, place)
+
+    for _ in batches():
+        pass
+    return Inputs("array", len(x), dtype, [], batches())
 
 
 def _rows(x: Any, bundle: Bundle, where: str) -> Floats:
@@ -108,6 +110,10 @@ def _rows(x: Any, bundle: Bundle, where: str) -> Floats:
 
 def _load(file: Any, where: str) -> NDArray[Any]:
     """The array of a .npy, read as it is used; of a .npz the one named x or x_hat, or its only."""
+    if isinstance(file, str):
+        with images.open_file(file) as opened:
+            if not opened.read(8).startswith(ARRAY_STARTS):
+                raise InputError(f"{where}: expected a .npy or .npz of numbers, got another format")
     try:
         loaded = np.load(file, mmap_mode="r" if isinstance(file, str) else None)
         if isinstance(loaded, np.ndarray):

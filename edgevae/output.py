@@ -7,12 +7,13 @@ half-written. Arrays and folders hold one batch at a time in memory, sheets and 
 
 import io
 import os
+import shutil
 import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from math import ceil, sqrt
+from math import ceil, prod, sqrt
 from pathlib import Path
 from typing import IO, Any
 
@@ -94,8 +95,13 @@ def staged(out: str) -> Iterator[IO[bytes]]:
     if out == "-":
         if sys.stdout.isatty():
             raise InputError("refused to write binary data to a terminal: redirect it, > FILE")
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        try:
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _unwritable("standard output", error) from error
         return
     path = Path(os.path.realpath(out))  # through a link, not in place of it
     regular = path.is_file() or not path.exists()
@@ -109,14 +115,17 @@ def staged(out: str) -> Iterator[IO[bytes]]:
             yield file
         if regular:
             os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         if regular:
             part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            raise _unwritable(out, error) from error
         raise
 
 
 def write_npy(out: str, batches: Iterable[Array], shape: Sequence[int], dtype: DTypeLike) -> None:
     """One array of `shape` and `dtype`, from batches of its rows. Works on a pipe too."""
+    _check_space(out, shape, dtype)
     with staged(out) as file:
         _stream(file, batches, shape, dtype)
 
@@ -130,6 +139,7 @@ def write_npz(
     **more: Array | int,
 ) -> None:
     """An archive of the array `key`, streamed as by `write_npy`, and of `more` that is small."""
+    _check_space(out, shape, dtype)
     with staged(out) as file, zipfile.ZipFile(file, "w") as archive:
         with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
             _stream(member, batches, shape, dtype)
@@ -224,6 +234,19 @@ def index_names(start: int, rows: int) -> Iterator[str]:
     return (f"{start + row:0{digits}d}" for row in range(rows))
 
 
+def _check_space(out: str, shape: Sequence[int], dtype: DTypeLike) -> None:
+    """Raises InputError where the disk has no room for such an array."""
+    folder = Path(os.path.realpath(out)).parent
+    if out == "-" or not folder.is_dir() or (os.path.exists(out) and not os.path.isfile(out)):
+        return  # nowhere on a disk, or refused when it is opened
+    need, free = prod(shape) * np.dtype(dtype).itemsize, shutil.disk_usage(folder).free
+    if need > free:
+        raise InputError(
+            f"cannot write {out}: {shape[0]} rows take {need / 1e9:.3g} GB, {folder} has "
+            f"{free / 1e9:.3g} GB left; ask for fewer rows, or name another place"
+        )
+
+
 def _stream(
     file: IO[bytes], batches: Iterable[Array], shape: Sequence[int], dtype: DTypeLike
 ) -> None:
@@ -246,5 +269,6 @@ def _save_png(file: IO[bytes], pixels: NDArray[np.uint8], note: str) -> None:
 
 def _unwritable(out: str, error: OSError) -> InputError:
     return InputError(
-        f"cannot write {out}: {error.strerror}; name a place that exists and may be written"
+        f"cannot write {out}: {error.strerror}; name a place that exists, has room and may be "
+        f"written"
     )

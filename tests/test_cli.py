@@ -328,14 +328,19 @@ def test_an_altered_bundle_is_3(grey, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["reconstruct", "missing.png"], "missing.png: expected an image file"),
-        (["reconstruct", "missing.npy"], "missing.npy: expected a .npy"),
+        (["reconstruct", "missing.png"], "missing.png: expected a file that can be read"),
+        (["reconstruct", "missing.npy"], "missing.npy: expected a file that can be read"),
         (["reconstruct", "text.png"], "text.png"),
-        (["reconstruct", "text.npy"], "text.npy"),
+        (["reconstruct", "text.npy"], "text.npy: expected a .npy or .npz of numbers, got another"),
         (["reconstruct", "text.npz"], "text.npz"),
         (["reconstruct", "objects.npy"], "objects.npy"),
         (["reconstruct", "empty"], "empty: expected a folder of images"),
         (["encode", "nan.npy"], "NaN"),
+        (
+            ["encode", "nan-at-300.npy"],
+            "nan-at-300.npy, from row 256 on: x: expected finite numbers",
+        ),
+        (["encode", "flat.npy"], "got (2, 8, 8)"),
         (["encode", "wide.npy"], "wide.npy: x: expected"),
         (["encode", "large.png"], "large.png"),
         (["encode", "two.npz"], "an array named x"),
@@ -350,6 +355,8 @@ def test_bad_input_and_output_are_4(arguments, message, grey, files, capsys):
     os.mkdir("empty")
     np.save("objects.npy", np.array([{}, {}]), allow_pickle=True)
     np.save("nan.npy", np.full((2, 1, 8, 8), np.nan, np.float32))
+    np.save("nan-at-300.npy", np.repeat(np.float32([0, np.nan]), 300 * 64).reshape(600, 1, 8, 8))
+    np.save("flat.npy", np.zeros((2, 8, 8), np.float32))
     np.save("wide.npy", np.zeros((2, 1, 8, 9), np.float32))
     np.savez("two.npz", a=np.zeros(3), b=np.zeros(3))
     Image.new("L", (80, 80)).save("large.png")
@@ -358,6 +365,39 @@ def test_bad_input_and_output_are_4(arguments, message, grey, files, capsys):
     assert message in capsys.readouterr().err
     left = {name for name in os.listdir() if name.startswith((".", "recon", "lat", "walk", "sam"))}
     assert not left
+
+
+@pytest.mark.parametrize("bad", ["text", "small"])
+def test_a_bad_image_among_many_costs_no_work(grey, files, capsys, monkeypatch, bad):
+    """Though it comes last, in the third batch."""
+    for i in range(600):
+        os.link(files[0], f"images/{i}.png")
+    if bad == "text":
+        Path("images/z.png").write_text("no image")
+    else:
+        Image.new("L", (7, 7)).save("images/z.png")
+    monkeypatch.setattr("edgevae.vae.VAE.reconstruct", lambda *_: pytest.fail("work was done"))
+    assert cli.main(["reconstruct", "images", "--model", grey, "--out", "x.npy"]) == 4
+    assert "z.png: " in capsys.readouterr().err
+
+
+def test_more_than_the_disk_holds_is_refused_before_work(grey, capsys):
+    for out in ("x.npy", "x.npz"):
+        assert cli.main(["generate", str(10**14), "--model", grey, "--out", out]) == 4
+        assert "rows take 2.56e+07 GB" in capsys.readouterr().err
+    assert not os.listdir()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
+def test_a_full_disk_is_4_and_says_where(grey):
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "edgevae", "generate", "2", "--model", grey, "--out", "-"]
+        done = subprocess.run(
+            command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=full, stderr=subprocess.PIPE
+        )
+    assert done.returncode == 4
+    assert b"cannot write standard output: No space left on device" in done.stderr
+    assert b"Traceback" not in done.stderr
 
 
 def test_denoise_wants_a_bundle_that_denoises(tiny_paths, tmp_path, monkeypatch, capsys):
@@ -431,15 +471,15 @@ def test_a_reader_that_goes_away_is_met_with_silence(grey):
 
 
 def test_ctrl_c_is_quiet(grey, tmp_path):
-    command = [sys.executable, "-m", "edgevae", "generate", "1000000000", "--seed", "7"]
+    command = [sys.executable, "-m", "edgevae", "generate", "1000000", "--seed", "7"]
     process = subprocess.Popen(
-        [*command, "--model", grey, "--out", "x.npy"],
+        [*command, "--model", grey, "--out", "x.gif"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
     )
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".x.npy.*")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob(".x.gif.*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     with process.stderr:
