@@ -126,7 +126,7 @@ def _latency(canvas: Canvas, box: Box, rows: Sequence[Row]) -> None:
         canvas.line(middle, p50, middle, p99, INK)
         for y in (p90, p99):
             canvas.line(middle - reach, y, middle + reach, y, INK)
-        canvas.text(middle, p99 - 4, f"{b['p50_ms']:.3g}", size=10, ink=MUTED, anchor="mb")
+        canvas.text(middle, p99 - 4, _short(b["p50_ms"]), size=10, ink=MUTED, anchor="mb")
 
 
 def _throughput(canvas: Canvas, box: Box, rows: Sequence[Row]) -> None:
@@ -201,6 +201,11 @@ def _legend(canvas: Canvas, x: float, y: float, entries: Sequence[tuple[str, str
     for words, ink in entries:
         canvas.bar(Box(x, y - 5, x + 10, y + 5), ink)
         x += 16 + canvas.text(x + 16, y, words, size=12) + 20
+
+
+def _short(value: float) -> str:
+    """Three digits of a number, all of one from 100, never an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _round_step(least: float) -> float:

@@ -8,12 +8,13 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgevae import batching
 
 
+@settings(deadline=None)
 @given(rows=st.integers(0, 500), chunk=st.integers(1, 70), workers=st.integers(1, 5))
 def test_every_row_is_done_once(rows, chunk, workers):
     done, sizes = np.zeros(rows, int), []
