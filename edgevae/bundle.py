@@ -39,6 +39,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Floats = npt.NDArray[np.float32]
+Likelihood = Mapping[str, str | float | list[float]]
 
 
 class Mixture(Protocol):
@@ -71,8 +72,10 @@ class File(NamedTuple):
 class Bundle:
     """A bundle that was read and whose files are those that were written.
 
-    Shapes are without the batch axis. `x_range` is None for vectors without bounds, `noise` the
-    largest noise sigma the encoder was trained under (0: it does not denoise), `components` the
+    Shapes are without the batch axis. `x_range` is None for vectors without bounds. `likelihood`
+    has a `name`, and for "gaussian" a `sigma` in x's units: one number, or one for each value of
+    x. `noise` is the largest noise sigma the encoder was trained under, for vectors in standard
+    deviations of each value over the training data (0: it does not denoise), `components` the
     size of the mixture prior (0: the prior is the standard normal), `tolerance` the largest
     difference from PyTorch's outputs that a provider may show.
     """
@@ -85,7 +88,7 @@ class Bundle:
     latent_shape: tuple[int, ...]
     stream: int
     opset: int
-    likelihood: Mapping[str, str | float]
+    likelihood: Likelihood
     noise: float
     components: int
     variants: Mapping[str, Mapping[str, str]]
@@ -184,7 +187,7 @@ def write(
     decoder: bytes,
     prior: Mixture | None,
     selfcheck: Mapping[str, npt.ArrayLike],
-    likelihood: Mapping[str, str | float],
+    likelihood: Likelihood,
     noise: float,
     licence: str,
     provenance: Mapping[str, str | float],
@@ -393,7 +396,6 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
     if "fp32" not in variants:
         raise manifest.bad("variants", "an object that holds 'fp32'")
     listed("selfcheck.npz", "`edgevae verify`")
-    manifest.fields("likelihood").text("name", LIKELIHOODS)
 
     x = manifest.fields("x")
     bundle = Bundle(
@@ -405,7 +407,7 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
         latent_shape=manifest.shape("latent_shape"),
         stream=manifest.integer("stream"),
         opset=manifest.integer("opset"),
-        likelihood=manifest.scalars("likelihood"),
+        likelihood=_likelihood(manifest.fields("likelihood"), math.prod(x.shape("shape"))),
         noise=manifest.number("noise"),
         components=components,
         variants=variants,
@@ -419,6 +421,23 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
     if bundle.kind == "image" and bundle.x_range is None:
         raise x.bad("range", "[low, high] for images")
     return bundle
+
+
+def _likelihood(fields: _Fields, size: int) -> dict[str, str | float | list[float]]:
+    """That of an x of so many values."""
+    name = fields.text("name", LIKELIHOODS)
+    if name == "bernoulli":
+        return {"name": name}
+    sigma = fields.take("sigma")
+    numbers = sigma if isinstance(sigma, list) else [sigma]
+    values = [float(number) for number in numbers if _is_number(number) and number > 0]
+    if len(values) != len(numbers):
+        raise fields.bad("sigma", "positive and finite")
+    if not isinstance(sigma, list):
+        return {"name": name, "sigma": values[0]}
+    if len(values) != size:
+        raise fields.bad("sigma", f"one number, or {size}, one for each value of x")
+    return {"name": name, "sigma": values}
 
 
 # --- files -----------------------------------------------------------------------------------

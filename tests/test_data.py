@@ -106,6 +106,8 @@ def test_arrays_of_images_and_vectors(tmp_path):
         (np.zeros((10, 2, 2), np.float32), "uint8 images"),
         (np.full((10, 2), np.nan), "finite"),
         (np.zeros((3, 2)), "at least 10"),
+        (np.zeros((10, 2, 2, 4), np.uint8), "1 or 3 channels"),
+        (np.full((10, 2), 1e300), "finite"),
     ],
 )
 def test_arrays_that_are_refused(tmp_path, array, message):
@@ -119,6 +121,37 @@ def test_the_held_out_tenth_is_a_function_of_the_seed(tmp_path):
     one, same, other = (data.load("folder", tmp_path / "a.npy", seed=s).test for s in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+def test_images_that_are_refused(images):
+    np.save(images / "a.npy", np.zeros((10, 4, 6), np.uint8))
+    with pytest.raises(ValueError, match="array itself"):
+        data.load("folder", images / "a.npy", size=8)
+    Image.new("I;16", (5, 6)).save(images / "deep.png")
+    with pytest.raises(ValueError, match=r"8 bits a channel.*deep\.png"):
+        data.load("folder", images)
+    with pytest.raises(FileNotFoundError, match="check --data"):
+        data.load("folder", images / "nowhere")
+
+
+def test_photographs_stand_upright(tmp_path):
+    for number in range(10):
+        exif = Image.Exif()
+        exif[0x0112] = 6  # the camera was turned
+        Image.new("RGB", (8, 4)).save(tmp_path / f"{number}.jpg", exif=exif)
+    assert data.load("folder", tmp_path).x_shape == (3, 8, 4)
+
+
+def test_black_and_white_images_stay_grey(images):
+    Image.new("1", (5, 6)).save(images / "z.png")
+    assert data.load("folder", images).x_shape == (1, 6, 5)
+
+
+def test_a_folder_of_idx_files_is_known(tmp_path):
+    assert data.holds_fashion(None)
+    assert not data.holds_fashion(tmp_path)
+    (tmp_path / "train-images-idx3-ubyte.gz").touch()
+    assert data.holds_fashion(tmp_path)
 
 
 def test_images_become_floats_in_the_unit_interval():

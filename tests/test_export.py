@@ -68,10 +68,35 @@ def test_vectors_keep_their_units(tmp_path):
         x_shape=[5], architecture="mlp", widths=[6], images=False, likelihood="gaussian"
     )
     description["ema"]["shift"] += 100
+    description["ema"]["scale"] *= torch.arange(1, 6)
     bundle = export.export(description, tmp_path / "b")
+    assert bundle.likelihood["sigma"] == [1, 2, 3, 4, 5]
     assert bundle.kind == "vector"
     assert bundle.x_range is None
     assert edgevae.load(bundle.path).generate(50, seed=1).mean() == pytest.approx(100, abs=5)
+
+
+def test_an_autoencoder_s_posterior_is_a_point(tmp_path):
+    """Its bundle has no mixture; the device, which samples any posterior, gets mu."""
+    description = content(variational=False, architecture="mlp", widths=[6])
+    del description["prior"]
+    vae = edgevae.load(export.export(description, tmp_path / "b").path)
+    assert vae.bundle.components == 0
+    assert vae.bundle.provenance["model"] == "autoencoder"
+    posterior = vae.encode(np.random.default_rng(0).random((4, 1, 8, 8), np.float32))
+    np.testing.assert_allclose(posterior.sample(seed=1), posterior.mu, atol=1e-5)
+
+
+def test_a_run_that_has_not_ended_is_not_exported(tmp_path):
+    description = content()
+    del description["prior"]
+    with pytest.raises(ValueError, match="--resume, then export"):
+        export.export(description, tmp_path / "b")
+
+
+def test_parity_is_proved_at_every_batch_of_a_small_data_set():
+    items = torch.arange(2.0)[:, None]
+    assert [len(batch) for batch in export.batches([items])] == [1, 2, 7]
 
 
 def test_a_graph_that_differs_from_pytorch_is_not_written(tmp_path, monkeypatch):

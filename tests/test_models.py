@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from train.models import ARCHITECTURES, VAE, Autoencoder, Residual
+from train.models import ARCHITECTURES, VAE, Autoencoder, Residual, default_widths
 
 
 def tiny(**changes):
@@ -65,6 +65,44 @@ def test_an_autoencoder_s_latent_is_mu():
     model = Autoencoder((3, 8, 8), 5, widths=(4, 6))
     mu, logvar = model.encode(torch.rand(2, 3, 8, 8))
     assert model.reparameterize(mu, logvar) is mu
+    assert (logvar == -30).all()  # on a device that samples, it is mu as well
+
+
+@pytest.mark.parametrize(
+    ("side", "widths"),
+    [
+        (28, [16, 48, 80]),
+        (8, [16]),
+        (30, [16, 48]),
+        (64, [16, 48, 80, 112]),
+        (128, [16, 48, 80, 112, 144]),
+    ],
+)
+def test_default_widths_follow_the_size(side, widths):
+    assert default_widths((3, side, side), "residual") == widths
+    assert VAE((3, side, side), 2, widths=widths).decode(torch.zeros(1, 2)).shape[2] == side
+
+
+def test_sizes_that_hardly_halve_name_what_to_do():
+    with pytest.raises(ValueError, match=r"50 x 50, which halve to 25 x 25: .*--size 32"):
+        default_widths((1, 50, 50), "residual")
+
+
+def test_a_vector_has_no_residual_architecture():
+    for build in (lambda: VAE((5,), 2), lambda: default_widths((5,), "residual")):
+        with pytest.raises(ValueError, match="use --architecture mlp"):
+            build()
+
+
+def test_a_bernoulli_keeps_digits_near_one_that_bf16_would_lose():
+    model = tiny(likelihood="bernoulli").eval()
+    torch.nn.init.zeros_(model.decoder[-1].weight)
+    torch.nn.init.constant_(model.decoder[-1].bias, 7.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        x_hat = model.decode(torch.zeros(1, 5))
+    torch.testing.assert_close(
+        1 - x_hat.max(), 1 - torch.sigmoid(torch.tensor(7.0)), rtol=1e-3, atol=0
+    )
 
 
 def test_sizes_that_do_not_halve_are_refused():

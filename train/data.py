@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edgevae.errors import InputError
+
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 FASHION_ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 # MD5 of each compressed file as its authors publish it, and SHA-256 of what it decompresses to
@@ -34,6 +36,7 @@ FASHION_FILES = {
     ),
 }
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+GREY, COLOUR = {"1", "L", "LA"}, {"P", "RGB", "RGBA", "CMYK", "YCbCr"}  # Pillow's modes, 8 bits
 
 
 @dataclass(frozen=True)
@@ -66,17 +69,26 @@ def load(source: str, folder: Path | None, size: int | None = None, seed: int = 
 
     One's own data: a folder of images (resized to size x size where `size` is given), or an .npy
     or .npz file (uint8 images (N, H, W) or (N, H, W, C); vectors (N, D)). A tenth, chosen by
-    `seed`, is held out as the test set.
+    `seed`, is held out as the test set. Raises InputError or FileNotFoundError.
     """
+    if size is not None and (source == "fashion" or (folder is not None and folder.is_file())):
+        raise InputError("expected --size with a folder of images alone: resize the array itself")
     if source == "fashion":
         return fashion(folder)
     if folder is None:
-        raise ValueError("expected a folder or file of data, got none: give --data")
+        raise InputError("expected a folder or file of data, got none: give --data")
+    if not folder.exists():
+        raise FileNotFoundError(f"expected data at {folder}, found nothing: check --data")
     if folder.is_dir():
-        return hold_out(folder.name, read_images(folder, size), seed)
+        return hold_out(folder.resolve().name, read_images(folder, size), seed)
     if folder.suffix in {".npy", ".npz"}:
         return hold_out(folder.stem, read_array(folder), seed)
-    raise ValueError(f"expected a folder of images, an .npy or an .npz file, got {folder}")
+    raise InputError(f"expected a folder of images, an .npy or an .npz file, got {folder}")
+
+
+def holds_fashion(folder: Path | None) -> bool:
+    """Whether the data at `folder` are Fashion-MNIST's IDX files; None is where they are found."""
+    return folder is None or any(folder.glob("train-images-idx3-ubyte*"))
 
 
 def fashion(folder: Path | None = None) -> Data:
@@ -115,7 +127,7 @@ def fashion_bytes(name: str, folder: Path | None) -> bytes:
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != content_sha256:
-        raise ValueError(
+        raise InputError(
             f"expected SHA-256 {content_sha256} for the content of {path}, got {digest}: "
             "the file is damaged or of another data set; fetch it anew"
         )
@@ -126,7 +138,7 @@ def read_idx(content: bytes) -> NDArray[np.uint8]:
     """An IDX file of unsigned bytes: magic 00 00 08 ndim, big-endian sizes, the values."""
     zeros, kind, ndim = struct.unpack(">HBB", content[:4])
     if zeros != 0 or kind != 8:
-        raise ValueError(f"expected an IDX file of unsigned bytes, got magic {content[:4].hex()}")
+        raise InputError(f"expected an IDX file of unsigned bytes, got magic {content[:4].hex()}")
     shape = struct.unpack(f">{ndim}I", content[4 : 4 + 4 * ndim])
     return np.frombuffer(content, np.uint8, offset=4 + 4 * ndim).reshape(shape).copy()
 
@@ -136,21 +148,24 @@ def read_images(folder: Path, size: int | None) -> NDArray[np.uint8]:
 
     Grey only where every image is grey, else RGB.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
-        raise ValueError(f"expected images in {folder}, found none ({sorted(IMAGE_SUFFIXES)})")
+        raise InputError(f"expected images in {folder}, found none ({sorted(IMAGE_SUFFIXES)})")
     images = []
     for path in paths:
         with Image.open(path) as opened:
-            image = opened if opened.mode == "L" else opened.convert("RGB")
-            images.append(
-                image.resize((size, size), Image.Resampling.LANCZOS) if size else image.copy()
-            )
+            if opened.mode not in GREY | COLOUR:
+                raise InputError(
+                    f"expected an image of 8 bits a channel, got Pillow's mode {opened.mode!r} in "
+                    f"{path}: convert it first"
+                )
+            image = ImageOps.exif_transpose(opened).convert("L" if opened.mode in GREY else "RGB")
+            images.append(image.resize((size, size), Image.Resampling.LANCZOS) if size else image)
     sizes = {image.size for image in images}
     if len(sizes) > 1:
-        raise ValueError(
+        raise InputError(
             f"expected images of one size in {folder}, got {len(sizes)} sizes such as "
             f"{sorted(sizes)[:3]}: give --size to resize them"
         )
@@ -171,20 +186,23 @@ def read_array(path: Path) -> NDArray[np.generic]:
 
 def hold_out(name: str, array: NDArray[np.generic], seed: int) -> Data:
     """Items as Data, a tenth of them (chosen by `seed`) held out as the test set."""
-    if array.dtype == np.uint8 and array.ndim in (3, 4):
+    channels = array.shape[3] if array.ndim == 4 else 1
+    if array.dtype == np.uint8 and array.ndim in (3, 4) and channels in (1, 3):
         images = array[..., None] if array.ndim == 3 else array
         kind, items = "image", torch.from_numpy(np.moveaxis(images, -1, 1).copy())
     elif array.ndim == 2 and np.issubdtype(array.dtype, np.floating):
-        kind, items = "vector", torch.from_numpy(array.astype(np.float32))
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused below
+            kind, items = "vector", torch.from_numpy(array.astype(np.float32))
     else:
-        raise ValueError(
-            "expected uint8 images (N, H, W) or (N, H, W, C), or floating-point vectors (N, D), "
-            f"got {array.dtype} of shape {array.shape}"
+        raise InputError(
+            "expected uint8 images (N, H, W) or (N, H, W, C) of 1 or 3 channels C, or "
+            f"floating-point vectors (N, D), got {array.dtype} of shape {array.shape} in {name}: "
+            "convert it (images in [0, 1]: (255 * x).round().astype('uint8'))"
         )
     if not torch.isfinite(as_float(items)).all():
-        raise ValueError(f"expected finite values in {name}, got NaN or infinity: clean them first")
+        raise InputError(f"expected finite values in {name}, got NaN or infinity: clean them first")
     if len(items) < 10:
-        raise ValueError(f"expected at least 10 items in {name}, got {len(items)}")
+        raise InputError(f"expected at least 10 items in {name}, got {len(items)}: add more data")
     order = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed))
-    held_out = len(items) // 10
+    held_out = max(2, len(items) // 10)
     return Data(name, kind, items[order[held_out:]], items[order[:held_out]], "unknown")

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from edgevae import bundle
-from edgevae.errors import CheckError
+from edgevae import bundle, providers
+from edgevae.errors import CheckError, InputError
 
 from . import checkpoint
 from .data import as_float
@@ -48,9 +47,18 @@ class Decoder(nn.Module):
 
 
 def export(content: dict[str, Any], out: Path, name: str | None = None) -> bundle.Bundle:
-    """Write the bundle of a checkpoint, or raise CheckError and write nothing."""
+    """Write the bundle of a checkpoint, or raise CheckError and write nothing.
+
+    Without a prior in the checkpoint the bundle's is the standard normal: an autoencoder has no
+    other, and a VAE lacks its mixture only where training stopped before it was fitted.
+    """
     model = checkpoint.averaged(content)
     prior = checkpoint.prior(content)
+    if prior is None and model.variational:
+        raise InputError(
+            "expected a checkpoint with its prior, got one of a run that has not ended: "
+            "go on with python -m train ... --resume, then export"
+        )
     real = as_float(content["samples"])
     z = torch.from_numpy(draw(prior, len(real), model.latent_dim, seed=0))
     encoder = to_onnx(Encoder(model).eval(), real[:2], "x", ("mu", "logvar"))
@@ -115,7 +123,7 @@ def strip(proto: onnx.ModelProto) -> None:
 
 def prove(graph: bytes, module: nn.Module, inputs: Sequence[Tensor]) -> None:
     """Raise CheckError unless onnxruntime and PyTorch agree on `inputs` at every batch."""
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    session = providers.runtime().InferenceSession(graph, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     for batch in batches(inputs):
         with torch.inference_mode():
@@ -136,20 +144,22 @@ def prove(graph: bytes, module: nn.Module, inputs: Sequence[Tensor]) -> None:
 def batches(inputs: Sequence[Tensor]) -> Iterator[Tensor]:
     for items in inputs:
         for rows in PARITY_BATCHES:
-            yield items[:rows]
+            yield items[torch.arange(rows) % len(items)]  # a small data set's come round again
 
 
-def likelihood(model: VAE) -> dict[str, str | float]:
-    """What score needs to turn an error into nats; sigma is in units of the data's scale."""
+def likelihood(model: VAE) -> dict[str, str | float | list[float]]:
+    """What turns an error into nats; sigma is in x's units, so that vectors have one a feature."""
     if model.likelihood == "bernoulli":
         return {"name": "bernoulli"}
-    return {"name": "gaussian", "sigma": model.log_sigma.exp().item()}
+    sigma = (model.log_sigma.exp() * model.scale).flatten().tolist()
+    return {"name": "gaussian", "sigma": sigma[0] if model.images else sigma}
 
 
 def provenance(content: dict[str, Any], model: VAE) -> dict[str, str | float]:
     sharp = content.get("sharp")
     facts: dict[str, str | float] = {
         "data": content["data"]["name"],
+        "model": "vae" if model.variational else "autoencoder",
         "architecture": content["architecture"]["architecture"],
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": content["step"],

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from edgevae.errors import InputError
+
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0  # the device's kernel clamps to the same range
 
 
@@ -29,6 +31,39 @@ class Residual(nn.Module):
         return torch.relu(x + self.conv2(torch.relu(self.conv1(x))))
 
 
+def default_widths(x_shape: Sequence[int], architecture: str) -> list[int]:
+    """The widths that suit items of `x_shape`: for (1, 28, 28) and "residual", 16, 48, 80.
+
+    Images are halved until 8 pixels are left, or an odd number; each resolution has 32 channels
+    more than the last. A linear layer takes what is left, so that more than 16 pixels are refused.
+    """
+    if architecture == "mlp":
+        return [256, 128]
+    sides = list(image_shape(x_shape)[1:])
+    widths = [16]
+    while max(sides) > 8 and not any(side % 2 for side in sides):
+        sides = [side // 2 for side in sides]
+        widths.append(widths[-1] + 32)
+    if max(sides) > 16:
+        raise InputError(
+            f"expected images that halve to 16 pixels a side or fewer, got {x_shape[1]} x "
+            f"{x_shape[2]}, which halve to {sides[0]} x {sides[1]}: resize them (--size 32, 64 or "
+            "128 for a folder of images), or choose --widths or --architecture mlp"
+        )
+    return widths
+
+
+def image_shape(x_shape: Sequence[int]) -> tuple[int, int, int]:
+    """`x_shape` as (C, H, W), or an error where it is not that of an image."""
+    if len(x_shape) != 3:
+        raise InputError(
+            f"expected images (C, H, W) for architecture residual, got items of shape "
+            f"{tuple(x_shape)}: use --architecture mlp"
+        )
+    channels, height, width = x_shape
+    return channels, height, width
+
+
 def residual_conv(
     x_shape: Sequence[int], latent_dim: int, widths: Sequence[int]
 ) -> tuple[nn.Module, nn.Module]:
@@ -36,12 +71,13 @@ def residual_conv(
 
     H and W must be divisible by 2 ** (len(widths) - 1).
     """
-    channels, height, width = x_shape
+    channels, height, width = image_shape(x_shape)
     halvings = len(widths) - 1
     if height % 2**halvings or width % 2**halvings:
-        raise ValueError(
+        raise InputError(
             f"expected a height and width divisible by {2**halvings} for widths {tuple(widths)}, "
-            f"got {height} x {width}: give fewer widths or resize the images"
+            f"got {height} x {width}: give fewer --widths (their count less one is the number of "
+            f"halvings), or resize the images (--size for a folder of them)"
         )
     small = (widths[-1], height >> halvings, width >> halvings)
     pixels = small[1] * small[2]
@@ -108,7 +144,7 @@ class VAE(nn.Module):
     ) -> None:
         super().__init__()
         if likelihood == "bernoulli" and not images:
-            raise ValueError("expected data in [0, 1] for likelihood bernoulli: use gaussian")
+            raise InputError("expected data in [0, 1] for likelihood bernoulli: use gaussian")
         self.x_shape, self.latent_dim = tuple(x_shape), latent_dim
         self.likelihood, self.images = likelihood, images
         self.encoder, self.decoder = ARCHITECTURES[architecture](x_shape, latent_dim, widths)
@@ -124,7 +160,10 @@ class VAE(nn.Module):
 
     def decode(self, z: Tensor) -> Tensor:
         y = self.decoder(z)
-        return torch.sigmoid(y) if self.images else y * self.scale + self.shift
+        if not self.images:
+            return y * self.scale + self.shift
+        # bf16 is too coarse near 1 for the logarithms of a Bernoulli.
+        return torch.sigmoid(y.float() if self.likelihood == "bernoulli" else y)
 
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
         return mu + torch.exp(logvar / 2) * torch.randn_like(mu)
@@ -138,11 +177,16 @@ class VAE(nn.Module):
 class Autoencoder(VAE):
     """The baseline: the same networks, z = mu and no prior.
 
-    Nothing asks its codes to fill the space between them, so a random z decodes to nothing;
-    see the evaluation's rows for N(0, I).
+    Nothing asks its latents to fill the space between them, so a random z decodes to nothing;
+    see the evaluation's rows for N(0, I). Its posterior is a point: logvar is at its floor, so
+    that a device that samples it gets mu, to float32's precision.
     """
 
     variational = False
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, _ = super().encode(x)
+        return mu, torch.full_like(mu, LOGVAR_MIN)
 
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
         return mu
