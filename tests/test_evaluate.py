@@ -1,5 +1,7 @@
+import dataclasses
 import json
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -19,8 +21,7 @@ def data():
     return Data("noise", "image", items[:200], items[200:], "MIT", labels[:200], labels[200:])
 
 
-def test_a_report_has_every_row(tiny_paths, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluate.pictures, "interpolations", lambda *_: None)
+def test_a_report_has_every_row(tiny_paths, data, tmp_path):
     report = evaluate.evaluate(
         tiny_paths["grey"], data, tmp_path / "report", tmp_path / "judges", draws=3, iwae_items=20
     )
@@ -30,7 +31,13 @@ def test_a_report_has_every_row(tiny_paths, data, tmp_path, monkeypatch):
     assert next(iter(rows)) == "real train images"
     assert rows["real train images"]["frechet"] < rows["N(0, I)"]["frechet"]
     page = (tmp_path / "report/report.md").read_text()
-    for word in ("-ELBO", "IWAE bound, K = 3", "PCA-Wiener", "mixture prior", "copies"):
+    for word in (
+        "-ELBO",
+        "IWAE bound, K = 3, first 20 items",
+        "PCA-Wiener",
+        "mixture prior",
+        "copies",
+    ):
         assert word.lower() in page.lower()
     with Image.open(tmp_path / "report/grid.png") as grid:
         assert grid.size == (2 * (3 * 64 + 24), 128)
@@ -45,6 +52,69 @@ def test_the_iwae_bound_is_no_worse_than_the_elbo(tiny_paths):
     recon = evaluate.recon_nats(vae, x, vae.decode(posterior.sample(seed=1)))
     # With one draw the bound is the elbo, whose KL is here estimated by the same draw.
     assert one == pytest.approx(-(recon + posterior.kl()).mean(), rel=0.02)
+
+
+def test_the_iwae_bound_of_a_linear_gaussian_nears_its_evidence():
+    """x = a z + sigma e in one dimension: log p(x) = log N(0, a^2 + sigma^2), in closed form."""
+    a, sigma = 1.5, 0.7
+
+    class Posterior:
+        def __init__(self, x):
+            self.mu = 0.8 * a * x / (a**2 + sigma**2)  # near the true one, not at it
+            self.logvar = np.full_like(x, math.log(sigma**2 / (a**2 + sigma**2)))
+
+        def sample(self, seed, start):
+            eps = np.random.default_rng(seed + start).standard_normal(self.mu.shape)
+            return (self.mu + np.exp(self.logvar / 2) * eps).astype(np.float32)
+
+    class Linear:
+        encode = staticmethod(Posterior)
+        decode = staticmethod(lambda z: a * z)
+
+        class bundle:  # noqa: N801
+            likelihood: ClassVar = {"name": "gaussian", "sigma": sigma}
+
+    x = np.linspace(-3, 3, 40, dtype=np.float32)[:, None]
+    variance = a**2 + sigma**2
+    evidence = -0.5 * (x[:, 0] ** 2 / variance + math.log(2 * math.pi * variance))
+    np.testing.assert_allclose(evaluate.iwae(Linear, x, 3000), evidence, atol=0.05)
+    assert (evaluate.iwae(Linear, x, 1).mean() < evidence.mean() - 0.01).all()
+
+
+def test_vectors_are_judged_in_their_own_units(tiny_paths, tmp_path):
+    """No classifier, no pictures; a density by each feature's own sigma."""
+    rng = np.random.default_rng(0)
+    items = torch.from_numpy(rng.standard_normal((60, 5)).astype(np.float32))
+    data = Data("numbers", "vector", items[:40], items[40:], "MIT")
+    report = evaluate.evaluate(tiny_paths["vector"], data, tmp_path, tmp_path, 2, 10)
+    assert "judges" not in report
+    assert "reconstruction_psnr_db" not in report["likelihood"]
+    assert "variance explained" in (tmp_path / "report.md").read_text()
+
+    class Vae:
+        class bundle:  # noqa: N801
+            likelihood: ClassVar = {"name": "gaussian", "sigma": [0.1, 10.0]}
+
+    expected = -math.log(2 * math.pi) - 0.5 * (1 + 4)
+    x, x_hat = np.zeros((1, 2)), np.array([[0.1, 20.0]])
+    assert evaluate.recon_nats(Vae, x, x_hat)[0] == pytest.approx(-expected)
+
+
+def test_a_bundle_without_a_mixture_and_few_unlabelled_items(tiny_paths, data, tmp_path):
+    """As an autoencoder's: N(0, I) is all that it can be sampled from."""
+    few = Data("few", "image", data.train[:20, :, :, :6].expand(-1, 3, -1, -1), None, "MIT")
+    few = dataclasses.replace(few, test=few.train[:3])
+    vae = edgevae.load(tiny_paths["colour"])
+    sets = evaluate.judged_sets(vae, few)
+    assert [*sets] == ["real train images", "reconstructions", "aggregate posterior", "N(0, I)"]
+    report = evaluate.evaluate(tiny_paths["colour"], few, tmp_path, tmp_path, 2, 3)
+    assert report["copies"]["items"] == 3
+    assert "no classifier" in (tmp_path / "report.md").read_text()
+
+
+def test_other_data_than_the_bundle_s_are_refused(tiny_paths, data, tmp_path):
+    with pytest.raises(ValueError, match=r"expected items of shape \(5,\)"):
+        evaluate.evaluate(tiny_paths["vector"], data, tmp_path, tmp_path)
 
 
 def test_recon_in_nats(tiny_paths):

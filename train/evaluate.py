@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
+from sklearn.decomposition import PCA
 
 import edgevae
 from edgevae import sampling
+from edgevae.errors import InputError
 
 from . import distances, pictures
 from .data import Data, as_float
@@ -24,15 +26,25 @@ from .judges import Judge, judges
 
 Floats = NDArray[np.float32]
 ROWS = 10_000  # items a set that is judged
+NEIGHBOURS = 5  # k of precision, recall, density and coverage
 DENOISE_SIGMAS = (0.1, 0.2, 0.3, 0.5)
 
 
 def evaluate(
     path: Path, data: Data, out: Path, judge_folder: Path, draws: int = 100, iwae_items: int = 1000
 ) -> dict[str, Any]:
-    """Judge the bundle at `path` on `data`; write report.json, report.md and pictures to `out`."""
+    """Judge the bundle at `path` on `data`; write report.json, report.md and pictures to `out`.
+
+    Without labels there is no classifier, hence no distance in its features; vectors have neither
+    those nor pictures. Raises InputError where the items are not of the bundle's shape.
+    """
     began = time.monotonic()
     vae = edgevae.load(path)
+    if data.x_shape != vae.bundle.x_shape:
+        raise InputError(
+            f"expected items of shape {vae.bundle.x_shape}, those of bundle {vae.bundle.name!r}, "
+            f"got {data.x_shape} in {data.name!r}: give --data what it was trained on"
+        )
     test = as_float(data.test[:ROWS]).numpy()
     report: dict[str, Any] = {
         "bundle": vae.bundle.name,
@@ -54,7 +66,8 @@ def evaluate(
         report["judges"] = [
             judge_report(judge, data, test, sets) for judge in judges(data, judge_folder)
         ]
-        report["copies"] = copies_report(data, test, sets["mixture prior"])
+    if data.kind == "image":
+        report["copies"] = copies_report(data, test, vae.generate(len(test), seed=3))
     report["seconds"] = round(time.monotonic() - began)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     (out / "report.md").write_text(markdown(report))
@@ -65,23 +78,36 @@ def evaluate(
 
 
 def likelihood_report(vae: edgevae.VAE, x: Floats, draws: int, iwae_items: int) -> dict[str, Any]:
-    """-ELBO at one z an item, the IWAE bound at `draws` (Burda et al. 2016), PSNR, active units."""
+    """-ELBO at one z an item, the IWAE bound, how near x_hat is to x, active units.
+
+    Standard errors are those of a mean over items. The bound is estimated on the first
+    `iwae_items` alone, as it costs `draws` decodings an item.
+    """
     posterior = vae.encode(x)
     recon = recon_nats(vae, x, vae.decode(posterior.sample(seed=0)))
     kl = posterior.kl()
     bounds = iwae(vae, x[:iwae_items], draws)
-    psnr = peak_signal_to_noise(x, vae.reconstruct(x))
     # A unit is active where its posterior mean varies with x (Burda et al. 2016).
     active = int((posterior.mu.reshape(len(x), -1).var(0) > 0.01).sum())
     return {
         "negative_elbo": mean_and_error(recon + kl),
         "recon": mean_and_error(recon),
         "kl": mean_and_error(kl),
-        "negative_iwae": mean_and_error(-bounds) | {"draws": draws},
-        "reconstruction_psnr_db": mean_and_error(psnr),
+        "negative_iwae": mean_and_error(-bounds) | {"draws": draws, "items": len(bounds)},
+        **reconstruction_report(vae, x),
         "active_units": active,
         "latent_dimensions": vae.bundle.dims,
     }
+
+
+def reconstruction_report(vae: edgevae.VAE, x: Floats) -> dict[str, Any]:
+    """PSNR of images; of vectors, whose units are their own, the share of variance explained."""
+    x_hat = vae.reconstruct(x)
+    if vae.bundle.kind == "image":
+        return {"reconstruction_psnr_db": mean_and_error(peak_signal_to_noise(x, x_hat))}
+    varies = x.std(0) > 0
+    left = ((x - x_hat)[:, varies] / x.std(0)[varies]) ** 2
+    return {"explained_variance": float(1 - left.mean())}
 
 
 def recon_nats(vae: edgevae.VAE, x: Floats, x_hat: Floats) -> NDArray[np.float64]:
@@ -90,15 +116,21 @@ def recon_nats(vae: edgevae.VAE, x: Floats, x_hat: Floats) -> NDArray[np.float64
     if vae.bundle.likelihood["name"] == "bernoulli":
         x_hat = x_hat.clip(1e-7, 1 - 1e-7)
         return -(x * np.log(x_hat) + (1 - x) * np.log1p(-x_hat)).sum(1)
-    sigma = float(vae.bundle.likelihood["sigma"])
+    sigma = np.asarray(vae.bundle.likelihood["sigma"], np.float64)  # () or one a feature
     squares = ((x - x_hat) / sigma) ** 2
-    return (0.5 * squares + math.log(sigma) + 0.5 * math.log(2 * math.pi)).sum(1)
+    return (0.5 * squares + np.log(sigma) + 0.5 * math.log(2 * math.pi)).sum(1)
 
 
 def iwae(vae: edgevae.VAE, x: Floats, draws: int) -> NDArray[np.float64]:
-    """log mean_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x), of each item; p(z) = N(0, I)."""
+    """log mean_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x), K = `draws`, of each item: (N,) nats.
+
+    Burda et al. 2016, equation 8; p(z) = N(0, I), whatever prior generation draws from. It rises
+    to log p(x) with K.
+    """
     posterior = vae.encode(x)
-    mu, logvar = (part.reshape(len(x), -1) for part in (posterior.mu, posterior.logvar))
+    mu, logvar = (
+        part.reshape(len(x), -1).astype(np.float64) for part in (posterior.mu, posterior.logvar)
+    )
     log_weights = np.empty((draws, len(x)))
     for draw in range(draws):
         z = posterior.sample(seed=1, start=draw * len(x))
@@ -127,14 +159,15 @@ def mean_and_error(values: NDArray[np.floating[Any]]) -> dict[str, float]:
 
 def denoising_report(vae: edgevae.VAE, data: Data, x: Floats) -> list[dict[str, float]]:
     """Mean PSNR of noisy, PCA-Wiener and the VAE's images; PCA-Wiener is told sigma, we are not."""
-    mean, basis, variance = principal_components(as_float(data.train).numpy())
+    pca = principal_components(as_float(data.train).numpy())
+    mean, basis, variance = pca.mean_, pca.components_.T, pca.explained_variance_
     rows = []
     for sigma in DENOISE_SIGMAS:
         eps = sampling.normal(len(x), x[0].size, seed=2, purpose=sampling.CORRUPTION)
         noisy = x + np.float32(sigma) * eps.reshape(x.shape)
         shrunk = ((noisy.reshape(len(x), -1) - mean) @ basis) * (variance / (variance + sigma**2))
         wiener = (shrunk @ basis.T + mean).clip(0, 1).reshape(x.shape)
-        images = {"noisy": noisy.clip(0, 1), "pca_wiener": wiener}
+        images = {"noisy": noisy.clip(0, 1), "pca_wiener": wiener.astype(np.float32)}
         if vae.bundle.noise:
             images["vae"] = vae.denoise(noisy)
         psnr = {name: peak_signal_to_noise(x, got).mean() for name, got in images.items()}
@@ -142,38 +175,42 @@ def denoising_report(vae: edgevae.VAE, data: Data, x: Floats) -> list[dict[str, 
     return rows
 
 
-def principal_components(x: Floats) -> tuple[Floats, Floats, Floats]:
+def principal_components(x: Floats, most: int = 1024) -> PCA:
+    """All of the items' principal components, or the `most` that vary most."""
     flat = x.reshape(len(x), -1)
-    mean = flat.mean(0)
-    variance, basis = np.linalg.eigh(np.cov(flat - mean, rowvar=False))
-    return mean, basis.astype(np.float32), variance.clip(0).astype(np.float32)
+    return PCA(min(most, *flat.shape), random_state=0).fit(flat)
 
 
 # --- generation ------------------------------------------------------------------------------
 
 
 def judged_sets(vae: edgevae.VAE, data: Data) -> dict[str, Floats]:
-    """The sets of images that the judges compare with the test images."""
+    """The sets of images that the judges compare with the test images.
+
+    A bundle without a mixture, such as an autoencoder's, can only be sampled from N(0, I).
+    """
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))[:ROWS]
     train = as_float(data.train[order]).numpy()
     count = len(train)
     normal = sampling.normal(count, vae.bundle.dims, seed=3)
-    return {
+    sets = {
         "real train images": train,
         "reconstructions": vae.reconstruct(as_float(data.test[:ROWS]).numpy()),
         "aggregate posterior": vae.decode(vae.encode(train).sample(seed=3)),
-        "mixture prior": vae.generate(count, seed=3),
-        "N(0, I)": vae.decode(normal.reshape(count, *vae.bundle.latent_shape)),
     }
+    if vae.bundle.components:
+        sets["mixture prior"] = vae.generate(count, seed=3)
+    return sets | {"N(0, I)": vae.decode(normal.reshape(count, *vae.bundle.latent_shape))}
 
 
 def judge_report(judge: Judge, data: Data, test: Floats, sets: dict[str, Floats]) -> dict[str, Any]:
     real = judge.features(test)
+    real_radius = distances.radii(torch.from_numpy(real), NEIGHBOURS)
     rows = {}
     for name, images in sets.items():
         fake = judge.features(images)
         rows[name] = {"frechet": distances.frechet(real, fake)}
-        rows[name] |= distances.neighbour_metrics(real, fake)
+        rows[name] |= distances.neighbour_metrics(real, fake, NEIGHBOURS, real_radius)
     return {
         "name": judge.name,
         "parameters": judge.parameters,
@@ -198,6 +235,7 @@ def copies_report(data: Data, test: Floats, generated: Floats) -> dict[str, Any]
         table[name] = dict(zip(("least", "1 %", "10 %", "median"), levels, strict=True))
         if name == "generated":
             table["copies"] = int((distance < table["test"]["least"]).sum())
+            table["items"] = len(images)
     return table
 
 
@@ -217,6 +255,8 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         yield from denoising_lines(report["denoising"])
     for judge in report.get("judges", ()):
         yield from judge_lines(judge)
+    if "judges" not in report:
+        yield "\nNo labelled images, hence no classifier to compare generated items with real ones."
     if "copies" in report:
         yield from copies_lines(report["copies"])
 
@@ -226,12 +266,18 @@ def likelihood_lines(likelihood: dict[str, Any]) -> Iterator[str]:
         value = likelihood[name]
         return f"{value['mean']:.2f} ± {value['standard_error']:.2f}"
 
-    draws = likelihood["negative_iwae"]["draws"]
+    iwae = likelihood["negative_iwae"]
     yield "\n| figure | value (± standard error) |\n| --- | --- |"
     yield f"| -ELBO, nats an item | {figure('negative_elbo')} |"
     yield f"| recon + kl | {figure('recon')} + {figure('kl')} |"
-    yield f"| -IWAE bound, K = {draws} | {figure('negative_iwae')} |"
-    yield f"| reconstruction, mean PSNR in dB | {figure('reconstruction_psnr_db')} |"
+    yield (
+        f"| -IWAE bound, K = {iwae['draws']}, first {iwae['items']:,} items "
+        f"| {figure('negative_iwae')} |"
+    )
+    if "explained_variance" in likelihood:
+        yield f"| reconstruction, variance explained | {likelihood['explained_variance']:.3f} |"
+    else:
+        yield f"| reconstruction, mean PSNR in dB | {figure('reconstruction_psnr_db')} |"
     yield f"| active units | {likelihood['active_units']} of {likelihood['latent_dimensions']} |"
 
 
@@ -245,7 +291,8 @@ def denoising_lines(rows: list[dict[str, float]]) -> Iterator[str]:
 def judge_lines(judge: dict[str, Any]) -> Iterator[str]:
     yield (
         f"\nFeatures of the classifier `{judge['name']}` ({judge['parameters']:,} parameters, "
-        f"{100 * judge['accuracy']:.1f} % accurate, {judge['features']} features; k = 5):\n"
+        f"{100 * judge['accuracy']:.1f} % accurate, {judge['features']} features; "
+        f"k = {NEIGHBOURS}):\n"
     )
     columns = ("frechet", "precision", "recall", "density", "coverage")
     yield f"| set | {' | '.join(columns)} |"
@@ -261,4 +308,7 @@ def copies_lines(copies: dict[str, Any]) -> Iterator[str]:
     yield "| --- " * (len(names) + 1) + "|"
     for name in ("test", "generated"):
         yield f"| {name} | " + " | ".join(f"{copies[name][level]:.2f}" for level in names) + " |"
-    yield f"\nCopies, nearer than any test image is, among 2,000 generated: {copies['copies']}."
+    yield (
+        f"\nCopies, nearer than any test image is, among {copies['items']:,} generated: "
+        f"{copies['copies']}."
+    )

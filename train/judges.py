@@ -18,6 +18,7 @@ from .data import Data, as_float
 from .fit import batch_rows, cosine, fastest_precision, seed_step
 
 FEATURES = 128
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def convolution(inputs: int, outputs: int) -> nn.Sequential:
@@ -72,7 +73,7 @@ class Judge:
 
     def __init__(self, name: str, body: nn.Module, classes: int) -> None:
         self.name, self.body = name, body
-        self.model = nn.Sequential(body, nn.Linear(FEATURES, classes))
+        self.model = nn.Sequential(body, nn.Linear(FEATURES, classes)).to(DEVICE)
         self.accuracy = 0.0
 
     @property
@@ -83,8 +84,8 @@ class Judge:
     def features(self, items: Tensor | NDArray[np.float32]) -> NDArray[np.float32]:
         """Items (N, C, H, W), uint8 or in [0, 1] -> (N, 128), the input of the last layer."""
         items = torch.as_tensor(items)
-        parts = [self.body(as_float(chunk)) for chunk in items.split(1000)]
-        return torch.cat(parts).numpy()
+        parts = [self.body(as_float(chunk.to(DEVICE))) for chunk in items.split(1000)]
+        return torch.cat(parts).cpu().numpy()
 
 
 JUDGES = {"pooled": (pooled, 101), "patched": (patched, 202)}
@@ -108,22 +109,27 @@ def judge(name: str, data: Data, path: Path, epochs: int) -> Judge:
     made.model.eval()
     with torch.inference_mode():
         chunks = zip(data.test.split(1000), data.test_labels.split(1000), strict=True)
-        right = sum((made.model(as_float(x)).argmax(1) == y).sum() for x, y in chunks)
+        right = sum(
+            (made.model(as_float(x.to(DEVICE))).argmax(1).cpu() == y).sum() for x, y in chunks
+        )
     made.accuracy = int(right) / len(data.test)
     return made
 
 
 def train(judge: Judge, data: Data, epochs: int, seed: int, batch: int = 128) -> None:
+    batch = min(batch, len(data.train))
     steps = epochs * (len(data.train) // batch)
     model = judge.model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.05)
     labels = data.train_labels.long()
+    half = fastest_precision() == "bf16-mixed"
     for step in tqdm(range(steps), desc=f"judge {judge.name}", disable=None):
         seed_step(seed, step)
         rows = batch_rows(len(data.train), batch, step, seed)
         optimizer.param_groups[0]["lr"] = 2e-3 * cosine(step, steps, warmup=100)
-        with torch.autocast("cpu", torch.bfloat16, enabled=fastest_precision() == "bf16-mixed"):
-            loss = F.cross_entropy(model(as_float(data.train[rows])).float(), labels[rows])
+        x, y = as_float(data.train[rows].to(DEVICE)), labels[rows].to(DEVICE)
+        with torch.autocast(DEVICE.type, torch.bfloat16, enabled=half):
+            loss = F.cross_entropy(model(x).float(), y)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

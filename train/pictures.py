@@ -18,8 +18,9 @@ SCALE = 2
 
 
 def block(x: Floats, columns: int) -> NDArray[np.uint8]:
-    """Images (N, C, H, W), N a multiple of `columns`, side by side: uint8 (H', W', C)."""
-    tiles = packing.pack(np.ascontiguousarray(x))
+    """Images (N, C, H, W) side by side, white where N does not fill a row: uint8 (H', W', C)."""
+    missing = np.ones((-len(x) % columns, *x.shape[1:]), np.float32)
+    tiles = packing.pack(np.concatenate([x, missing]))
     _, height, width, channels = tiles.shape
     rows = tiles.reshape(-1, columns, height, width, channels)
     return rows.swapaxes(1, 2).reshape(-1, columns * width, channels)
@@ -37,14 +38,15 @@ def save(blocks: list[NDArray[np.uint8]], path: Path) -> None:
 
 
 def grids(vae: edgevae.VAE, x: Floats, path: Path) -> None:
-    """Real, reconstructed and generated images, 64 each."""
-    sets = (x[:64], vae.reconstruct(x[:64]), vae.generate(64, seed=7))
+    """Real, reconstructed and generated images, 64 each, or as many as there are."""
+    x = x[:64]
+    sets = (x, vae.reconstruct(x), vae.generate(len(x), seed=7))
     save([block(part, 8) for part in sets], path)
 
 
 def interpolations(vae: edgevae.VAE, x: Floats, path: Path) -> None:
     """Eight straight walks between the latents of two test images, twelve steps each."""
-    walks = [vae.interpolate(x[i], x[i + 8], 12) for i in range(8)]
+    walks = [vae.interpolate(x[i], x[(i + 8) % len(x)], 12) for i in range(min(8, len(x)))]
     save([block(np.concatenate(walks), 12)], path)
 
 
@@ -60,6 +62,7 @@ def denoising(vae: edgevae.VAE, x: Floats, path: Path, sigma: float = 0.3) -> No
 def latents(vae: edgevae.VAE, x: Floats, labels: Tensor | None, path: Path) -> None:
     """Posterior means by class, in the plane of their two first principal components."""
     mu = vae.encode(x).mu.reshape(len(x), -1)
+    mu = np.pad(mu, ((0, 0), (0, max(0, 2 - mu.shape[1]))))  # one dimension lies in a plane too
     plane = PCA(2, random_state=0).fit_transform(mu)
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots()
