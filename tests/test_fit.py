@@ -1,10 +1,15 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from train import checkpoint
 from train.__main__ import main
-from train.fit import batch_rows, corrupt, cosine
+from train.fit import batch_rows, corrupt, cosine, own_share
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +48,111 @@ def test_a_resumed_run_reaches_the_same_weights(array, whole, tmp_path):
         assert same(resumed[key], whole[key])
     assert same(resumed["sharp"]["ema"], whole["sharp"]["ema"])
     assert all(torch.equal(a, b) for a, b in zip(resumed["prior"], whole["prior"], strict=True))
+
+
+def test_a_finished_stage_resumed_to_sharpen_is_the_same_run(array, whole, tmp_path):
+    first = train(array, tmp_path)
+    assert "sharp" not in first
+    resumed = train(array, tmp_path, "--resume", "--sharpen", "1")
+    assert resumed["step"] == first["step"]
+    assert same(resumed["sharp"]["ema"], whole["sharp"]["ema"])
+    again = train(array, tmp_path, "--resume", "--sharpen", "1")
+    assert same(again["sharp"]["ema"], whole["sharp"]["ema"])
+
+
+def test_a_sharpening_that_was_cut_off_reaches_the_same_weights(array, tmp_path, monkeypatch):
+    straight = train(array, tmp_path / "straight", "--sharpen", "2")
+    save = checkpoint.save
+
+    def save_and_die(path, content):
+        save(path, content)
+        if "sharp" in content:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        train(array, tmp_path / "cut", "--sharpen", "2")
+    monkeypatch.undo()
+    assert checkpoint.read(tmp_path / "cut/last.pt")["sharp"]["step"] == 1
+    resumed = train(array, tmp_path / "cut", "--resume", "--sharpen", "2")
+    assert resumed["sharp"]["step"] == 2
+    for part in ("decoder", "discriminator", "ema"):
+        assert same(resumed["sharp"][part], straight["sharp"][part])
+    assert resumed["sharp"]["log_sigma"] == straight["sharp"]["log_sigma"]
+
+
+def test_more_epochs_drop_the_prior_of_the_shorter_run(array, tmp_path):
+    short = train(array, tmp_path, "--sharpen", "1")
+    longer = train(array, tmp_path, "--resume", "--epochs", "4")
+    assert longer["step"] == 36
+    assert "sharp" not in longer
+    assert not torch.equal(longer["prior"][1], short["prior"][1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--resume --latent-dim 4", "latent_dim = 3, got 4"),
+        ("--resume --batch 4", "batch = 8, got 4"),
+        ("--resume --epochs 2", "at most 18 steps.*give more --epochs"),
+        ("", "give --resume to go on from it, or another --out"),
+    ],
+)
+def test_another_run_is_not_continued_nor_replaced(array, whole, tmp_path, options, message):
+    checkpoint.save(tmp_path / "last.pt", whole)
+    with pytest.raises(ValueError, match=message):
+        train(array, tmp_path, *options.split())
+    assert checkpoint.read(tmp_path / "last.pt")["step"] == 27
+
+
+def test_other_data_do_not_continue_a_run(array, whole, tmp_path):
+    checkpoint.save(tmp_path / "last.pt", whole)
+    np.save(tmp_path / "other.npy", 255 - np.load(array))
+    with pytest.raises(
+        ValueError, match="expected the data that the run was begun with, 'squares'"
+    ):
+        train(tmp_path / "other.npy", tmp_path, "--resume")
+
+
+def test_a_run_that_never_began_cannot_resume(array, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"expected a checkpoint.*last\.pt"):
+        train(array, tmp_path, "--resume")
+
+
+def test_two_processes_train_one_model(array, tmp_path):
+    """Both stages through Fabric's DDP, started as a user would; one process writes."""
+    command = f"-m train --data {array} --out {tmp_path} --batch 8 --epochs 1 --sharpen 1"
+    command += " --widths 4 6 --latent-dim 3 --components 2 --accelerator cpu --devices 2"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [sys.executable, *command.split()],
+        cwd=Path(__file__).parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    content = checkpoint.read(tmp_path / "last.pt")
+    assert (content["step"], content["sharp"]["step"]) == (9, 1)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".partial"] == []
+
+
+def test_a_batch_that_processes_cannot_share_is_refused():
+    class Three:
+        world_size, global_rank = 3, 1
+
+    assert own_share(Three, 9) == slice(3, 6)
+    with pytest.raises(ValueError, match="multiple of 3"):
+        own_share(Three, 128)
+
+
+def test_vectors_are_corrupted_in_their_own_units():
+    torch.manual_seed(0)
+    noise = 0.5 * torch.tensor([1e-3, 1.0, 1e3])
+    spread = corrupt(torch.zeros(4000, 3), noise, share=1).std(0)
+    torch.testing.assert_close(spread / spread[1], noise / noise[1], rtol=0.1, atol=0)
 
 
 def test_another_seed_is_another_run(array, whole, tmp_path):

@@ -52,9 +52,15 @@ def test_sigma_is_the_root_mean_squared_error():
     )
 
 
-def test_vectors_are_not_sharpened(tmp_path):
-    np.save(tmp_path / "v.npy", np.random.default_rng(0).standard_normal((50, 3)))
-    arguments = f"--data {tmp_path}/v.npy --out {tmp_path}/run --epochs 1 --batch 5"
-    more = "--latent-dim 2 --components 2 --sharpen 1"
-    with pytest.raises(ValueError, match="expected images to sharpen"):
-        main(f"{arguments} {more}".split())
+@pytest.mark.parametrize(
+    ("array", "option", "message"),
+    [
+        (np.zeros((50, 3)), "", "expected images to sharpen"),
+        (np.zeros((50, 8, 8), np.uint8), "--autoencoder", "expected a VAE to sharpen"),
+    ],
+)
+def test_what_cannot_be_sharpened_is_refused_before_training(tmp_path, array, option, message):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(ValueError, match=message):
+        main(f"--data {tmp_path}/a.npy --out {tmp_path}/run --sharpen 1 {option}".split())
+    assert not (tmp_path / "run").exists()

@@ -2,10 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgevae.errors import EdgeVAEError, InputError
+
 if TYPE_CHECKING:
+    from edgevae.bundle import Bundle
+
     from .data import Data
 
 COMMANDS = ("fashion", "folder", "export", "evaluate")
@@ -29,36 +34,75 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Reads a whole number from `least` to `most`."""
+
+    def read(text: str) -> int:
+        number = int(text)
+        if number < least or (most is not None and number > most):
+            span = f"of at least {least}" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"expected a whole number {span}, got {number}")
+        return number
+
+    return read
+
+
 def add_training(command: argparse.ArgumentParser, source: str) -> None:
     add = command.add_argument
     add("--data", type=Path, help="a folder of IDX files or images, an .npy or an .npz file")
-    add("--size", type=int, help="resize the images of a folder to SIZE x SIZE")
+    add("--size", type=whole(1), help="resize the images of a folder to SIZE x SIZE")
     add("--out", type=Path, default=Path("runs") / source, help="folder of checkpoints and logs")
-    add("--architecture", choices=("residual", "mlp"))
+    add("--architecture", choices=("residual", "mlp"), help="default: mlp for vectors alone")
     add("--autoencoder", action="store_true", help="the baseline: z = mu and no KL")
-    add("--widths", type=int, nargs="+", help="channels a resolution, or units a layer")
-    add("--latent-dim", type=int, default=40)
+    add(
+        "--widths",
+        type=whole(1),
+        nargs="+",
+        help="residual: the channels of each resolution, each half the last, so that three widths "
+        "halve the image twice; mlp: the units of each layer. Default: to fit the data",
+    )
+    add("--latent-dim", type=whole(1), default=40)
     add("--likelihood", choices=("gaussian", "bernoulli"), default="gaussian")
-    add("--epochs", type=int, default=60)
-    add("--batch", type=int, default=128)
+    add("--epochs", type=whole(1), default=60)
+    add("--batch", type=whole(1), default=128, help="items a step, of all processes together")
     add("--learning-rate", type=float, default=2e-3)
     add("--beta", type=float, default=1.0, help="weight of the KL")
-    add("--noise", type=float, default=0.5, help="largest sigma of the noise to see through; or 0")
-    add("--components", type=int, default=256, help="Gaussians of the mixture prior")
+    add(
+        "--noise",
+        type=float,
+        default=0.5,
+        help="largest sigma of the noise to see through, for vectors in standard deviations; or 0",
+    )
+    add("--components", type=whole(1), default=256, help="Gaussians of the mixture prior")
     add(
         "--sharpen",
-        type=int,
+        type=whole(1),
         nargs="?",
         const=12,
         default=0,
         metavar="EPOCHS",
         help="then fine-tune the decoder against a discriminator, for 12 epochs if not told",
     )
-    add("--seed", type=int, default=0)
-    add("--resume", action="store_true", help="go on from OUT/last.pt")
-    add("--stop-after", type=int, metavar="EPOCHS", help="leave the schedule there; see --resume")
+    add("--seed", type=whole(0, 2**20 - 2), default=0)
+    add(
+        "--resume",
+        action="store_true",
+        help="go on from OUT/last.pt, with the same options; --epochs alone may change",
+    )
+    add(
+        "--stop-after",
+        type=whole(1),
+        metavar="EPOCHS",
+        help="leave the schedule there; see --resume",
+    )
     add("--compile", action="store_true", help="torch.compile the model: a slow start, then faster")
     add("--precision", choices=("32-true", "bf16-mixed"), help="default: the hardware's fastest")
+    add("--accelerator", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    add(
+        "--devices",
+        type=whole(1),
+        help="processes, each with a device of its own; default: every GPU, or one for the CPU",
+    )
     add("--log", choices=("csv", "tensorboard"), default="csv")
     command.set_defaults(run=train, source=source)
 
@@ -76,8 +120,8 @@ def add_evaluation(command: argparse.ArgumentParser) -> None:
     add("--data", type=Path, help="the data, if they are not Fashion-MNIST as installed")
     add("--out", type=Path, help="folder of the report; runs/report-NAME if not told")
     add("--judges", type=Path, default=Path("runs/judges"), help="where the classifiers are kept")
-    add("--draws", type=int, default=100, help="K of the IWAE bound")
-    add("--iwae-items", type=int, default=1000, help="test items of the IWAE bound")
+    add("--draws", type=whole(1), default=100, help="K of the IWAE bound")
+    add("--iwae-items", type=whole(2), default=1000, help="test items of the IWAE bound")
     command.set_defaults(run=evaluate)
 
 
@@ -85,43 +129,71 @@ def train(options: argparse.Namespace) -> None:
     from . import checkpoint
     from .data import load
     from .fit import fabric, fit
+    from .sharpen import check_sharpens
 
-    options.out.mkdir(parents=True, exist_ok=True)
+    resume = begun(options)
     data = load(options.source, options.data, options.size, options.seed)
-    images = data.kind == "image"
-    architecture = {
-        "variational": not options.autoencoder,
-        "x_shape": list(data.x_shape),
-        "latent_dim": options.latent_dim,
-        "architecture": options.architecture or ("residual" if images else "mlp"),
-        "widths": options.widths or ([16, 48, 80] if images else [256, 128]),
-        "likelihood": options.likelihood,
-        "images": images,
-    }
-    names = ("epochs", "batch", "learning_rate", "beta", "noise", "seed")
-    recipe = {name: getattr(options, name) for name in names}
-    description = {
-        "architecture": architecture,
-        "recipe": recipe,
-        "data": {"name": data.name, "kind": data.kind, "licence": data.licence},
-        "samples": data.test[:8].clone(),
-    }
-    engine = fabric(options.out, options.log, options.precision)
+    if options.sharpen:
+        check_sharpens(data.kind, not options.autoencoder)
+    description = describe(options, data)
+    recipe = description["recipe"]
+    options.out.mkdir(parents=True, exist_ok=True)
+    engine = fabric(
+        options.out, options.log, options.precision, options.accelerator, options.devices
+    )
     engine.launch()
     engine.seed_everything(options.seed, verbose=False)
     content = fit(
         engine,
-        checkpoint.build(architecture),
+        checkpoint.build(description["architecture"]),
         data,
         options.out,
         description=description,
         **recipe,
-        resume=checkpoint.read(options.out / "last.pt") if options.resume else None,
+        resume=resume,
         stop_after=options.stop_after,
         compile_model=options.compile,
     )
     if options.stop_after is None:
         finish(options, engine, content, data)
+
+
+def begun(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The checkpoint to go on from; InputError where one would be lost or is not there."""
+    from . import checkpoint
+
+    last = options.out / "last.pt"
+    if options.resume:
+        return checkpoint.read(last)
+    if last.exists():
+        raise InputError(
+            f"expected no checkpoint in {options.out}, found last.pt, which a new run would "
+            "replace: give --resume to go on from it, or another --out"
+        )
+    return None
+
+
+def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
+    """What a checkpoint says of its run: the architecture, the recipe, the data."""
+    from .models import default_widths
+
+    images = data.kind == "image"
+    architecture = options.architecture or ("residual" if images else "mlp")
+    names = ("epochs", "batch", "learning_rate", "beta", "noise", "seed")
+    return {
+        "architecture": {
+            "variational": not options.autoencoder,
+            "x_shape": list(data.x_shape),
+            "latent_dim": options.latent_dim,
+            "architecture": architecture,
+            "widths": options.widths or default_widths(data.x_shape, architecture),
+            "likelihood": options.likelihood,
+            "images": images,
+        },
+        "recipe": {name: getattr(options, name) for name in names},
+        "data": {"name": data.name, "kind": data.kind, "licence": data.licence},
+        "samples": data.test[:8].clone(),
+    }
 
 
 def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], data: "Data") -> None:
@@ -130,11 +202,12 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
     from .sharpen import sharpen
 
     if "prior" not in content and not options.autoencoder:
-        table = prior.fit_mixture(
-            checkpoint.averaged(content), data.train, options.components, options.seed
-        )
-        content["prior"] = checkpoint.prior_tensors(table)
-        checkpoint.save(options.out / "last.pt", content)
+        if engine.is_global_zero:
+            model = checkpoint.averaged(content).to(engine.device)
+            table = prior.fit_mixture(model, data.train, options.components, options.seed)
+            content["prior"] = checkpoint.prior_tensors(table)
+            checkpoint.save(options.out / "last.pt", content)
+        content["prior"] = engine.broadcast(content.get("prior"))
     if options.sharpen:
         sharpen(
             engine,
@@ -159,16 +232,14 @@ def export(options: argparse.Namespace) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     from edgevae import bundle
 
-    from .data import load
     from .evaluate import evaluate as judge
     from .evaluate import markdown
 
     found = bundle.find(options.bundle)
-    source = "fashion" if bundle.read(found).provenance["data"] == "fashion" else "folder"
-    out = options.out or Path("runs") / f"report-{found.name}"
+    out = options.out or Path("runs") / f"report-{found.resolve().name}"
     report = judge(
         found,
-        load(source, options.data),
+        training_data(bundle.read(found), options.data),
         out,
         options.judges,
         draws=options.draws,
@@ -177,5 +248,23 @@ def evaluate(options: argparse.Namespace) -> None:
     print(markdown(report))
 
 
+def training_data(trained: "Bundle", path: Path | None) -> "Data":
+    """The data that a bundle was trained on, parted into train and test as they were then."""
+    from .data import holds_fashion, load
+
+    if path is None and trained.provenance.get("data") != "fashion":
+        raise InputError(
+            f"expected the data that bundle {trained.name!r} was trained on, got none: give --data"
+        )
+    if holds_fashion(path):
+        return load("fashion", path)
+    sides = set(trained.x_shape[1:])
+    size = sides.pop() if path.is_dir() and len(sides) == 1 else None
+    return load("folder", path, size, int(trained.provenance.get("recipe_seed", 0)))
+
+
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (EdgeVAEError, FileNotFoundError, FloatingPointError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -1,11 +1,13 @@
 """A checkpoint: everything a run needs to go on, in one file that is whole or absent."""
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from edgevae.errors import InputError
 from edgevae.sampling import MixtureTable
 
 from .models import VAE, Autoencoder
@@ -31,8 +33,34 @@ def read(path: Path) -> dict[str, Any]:
     """The content of a checkpoint, on the CPU; no code in it is run."""
     if not path.is_file():
         raise FileNotFoundError(f"expected a checkpoint, found no file {path}")
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"expected a checkpoint of `python -m train`, got {path}: {error}"
+        ) from None
     return content
+
+
+def check_same_run(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise InputError unless the run that wrote `found` is the one that `wanted` describes.
+
+    The number of epochs may differ: the learning rate then goes on along the other schedule.
+    """
+    for part in ("architecture", "recipe"):
+        for key, value in wanted[part].items():
+            begun = found[part].get(key)
+            if key != "epochs" and begun != value:
+                raise InputError(
+                    f"--resume: expected the {part} that the run was begun with, {key} = {begun}, "
+                    f"got {value}: give the same options again, or begin anew in another --out"
+                )
+    if not torch.equal(found["samples"], wanted["samples"]):
+        raise InputError(
+            f"--resume: expected the data that the run was begun with, {found['data']['name']!r}, "
+            f"got others, {wanted['data']['name']!r}: give the same --data and --size, or begin "
+            "anew in another --out"
+        )
 
 
 def averaged(content: dict[str, Any]) -> VAE:

@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import CSVLogger, TensorBoardLogger
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
+
+from edgevae.errors import InputError
 
 from . import checkpoint, elbo
 from .data import Data, as_float
@@ -23,21 +25,33 @@ from .models import VAE
 LOG_EVERY = 50  # steps
 
 
-def fabric(out: Path, log: str, precision: str | None = None) -> Fabric:
-    """The engine: one process or many (`fabric run`), bf16 where the hardware multiplies it."""
+def fabric(
+    out: Path,
+    log: str,
+    precision: str | None = None,
+    accelerator: str = "auto",
+    devices: int | None = None,
+) -> Fabric:
+    """The engine: one process or many, every GPU or one CPU process if `devices` is None."""
     logger = {"csv": CSVLogger, "tensorboard": TensorBoardLogger}[log](out, name="log")
-    return Fabric(precision=precision or fastest_precision(), loggers=logger)
+    return Fabric(
+        accelerator=accelerator,
+        devices=devices or "auto",
+        precision=precision or fastest_precision(accelerator),
+        loggers=logger,
+    )
 
 
-def fastest_precision() -> str:
-    if torch.cuda.is_available():
+def fastest_precision(accelerator: str = "auto") -> str:
+    """bf16 where the hardware multiplies it, else float32."""
+    if accelerator != "cpu" and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
     capabilities = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
     return "bf16-mixed" if any(has() for has in capabilities) else "32-true"
 
 
 def seed_step(seed: int, step: int, process: int = 0) -> None:
-    """Make every draw of this step a function of (seed, step, process)."""
+    """Make every draw of this step a function of (seed, step, process), seed < 2**20."""
     torch.manual_seed((seed << 44) ^ (process << 36) ^ step)
 
 
@@ -48,8 +62,22 @@ def batch_rows(items: int, batch: int, step: int, seed: int) -> Tensor:
     return order[place * batch : (place + 1) * batch]
 
 
-def corrupt(x: Tensor, noise: float, share: float = 0.3) -> Tensor:
-    """Add Gaussian noise to a `share` of the items, its sigma uniform in [0, noise] for each."""
+def own_share(engine: Fabric, batch: int) -> slice:
+    """The part of each batch that is this process's."""
+    share, left = divmod(batch, engine.world_size)
+    if left or not share:
+        raise InputError(
+            f"expected a batch that {engine.world_size} processes can share, got {batch} items: "
+            f"give --batch a multiple of {engine.world_size}, or another --devices"
+        )
+    return slice(engine.global_rank * share, (engine.global_rank + 1) * share)
+
+
+def corrupt(x: Tensor, noise: float | Tensor, share: float = 0.3) -> Tensor:
+    """Add Gaussian noise to a `share` of the items, its sigma uniform in [0, noise] for each.
+
+    `noise` is a number, or one for each value of an item.
+    """
     ones = (1,) * (x.ndim - 1)
     sigma = noise * torch.rand(len(x), *ones, device=x.device)
     chosen = torch.rand(len(x), *ones, device=x.device) < share
@@ -63,9 +91,28 @@ def cosine(step: int, steps: int, warmup: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
-def ema_decay(steps: int) -> float:
-    """An average over the last tenth of the run, over 2,000 steps at most."""
-    return 1 - 1 / max(1, min(2000, steps // 10))
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def averaging(model: nn.Module, steps: int) -> AveragedModel:
+    """An exponential moving average over the last tenth of `steps`, over 2,000 steps at most."""
+    decay = 1 - 1 / max(1, min(2000, steps // 10))
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+
+def progress(engine: Fabric, description: str, total: int, done: int) -> tqdm:
+    """A bar of items on the first process's terminal: their rate, and the time left."""
+    return tqdm(
+        desc=description,
+        total=total,
+        initial=done,
+        unit="img",
+        unit_scale=True,
+        smoothing=0.05,
+        disable=None if engine.is_global_zero else True,
+    )
 
 
 def fit(
@@ -90,34 +137,33 @@ def fit(
 
     `description` (the architecture, the data) goes into the checkpoint as it is. `beta` rises
     from zero over the first steps, lest the posteriors collapse before the decoder has learned
-    to listen. `noise` is the largest sigma of the noise the encoder learns to see through.
-    `stop_after` ends the run after so many epochs of the schedule.
+    to listen. `noise` is the largest sigma of the noise the encoder learns to see through, in
+    standard deviations of each feature where items are vectors. `resume` is a checkpoint to go
+    on from, and what comes back where it is already finished. `stop_after` ends the run after so
+    many epochs of the schedule. `batch` is that of all processes together.
     """
     batch = min(batch, len(data.train))
     epoch_steps = len(data.train) // batch
     steps = epochs * epoch_steps
+    last = steps if stop_after is None else min(steps, stop_after * epoch_steps)
     warmup = max(1, min(1000, steps // 10))
-    train = data.train.to(engine.device)
+    mine = own_share(engine, batch)
+    step = 0 if resume is None else first_step(resume, description, steps)
+    if resume is not None and step >= last:
+        return resume
 
+    train = data.train.to(engine.device)
     if not model.images:
         standardise(model, data.train)
-    optimizer = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad],
-        lr=learning_rate,
-        betas=(0.9, 0.99),
-        weight_decay=0.01,
-    )
-    model = model.to(engine.device, memory_format=torch.channels_last)
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema_decay(steps)))
-    step = 0
+    bare = model.to(engine.device, memory_format=torch.channels_last)
+    optimizer = adamw(bare, learning_rate)
+    average = averaging(bare, steps)
     if resume is not None:
-        step = resume["step"]
-        model.load_state_dict(resume["model"])
+        bare.load_state_dict(resume["model"])
         average.module.load_state_dict(resume["ema"])
         average.n_averaged.fill_(step)
         optimizer.load_state_dict(resume["optimizer"])
-    bare = model
-    model, optimizer = engine.setup(torch.compile(model) if compile_model else model, optimizer)
+    model, optimizer = engine.setup(torch.compile(bare) if compile_model else bare, optimizer)
 
     def content() -> dict[str, Any]:
         return description | {
@@ -127,24 +173,13 @@ def fit(
             "optimizer": optimizer.state_dict(),
         }
 
-    share = batch // engine.world_size
-    mine = slice(engine.global_rank * share, (engine.global_rank + 1) * share)
-    last = steps if stop_after is None else min(steps, stop_after * epoch_steps)
-    bar = tqdm(
-        total=last * batch,
-        initial=step * batch,
-        unit="img",
-        unit_scale=True,
-        smoothing=0.05,
-        disable=None if engine.is_global_zero else True,
-    )
+    bar = progress(engine, "elbo", last * batch, step * batch)
     while step < last:
         seed_step(seed, step, engine.global_rank)
         x = as_float(train[batch_rows(len(train), batch, step, seed)[mine]])
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate * cosine(step, steps, warmup)
+        set_rate(optimizer, learning_rate * cosine(step, steps, warmup))
         loss, recon, kl = elbo.loss(
-            model, corrupt(x, noise), x, beta=beta * min(1.0, step / warmup)
+            model, corrupt(x, noise * bare.scale), x, beta=beta * min(1.0, step / warmup)
         )
         optimizer.zero_grad(set_to_none=True)
         engine.backward(loss)
@@ -154,13 +189,7 @@ def fit(
         step += 1
         bar.update(batch)
         if step % LOG_EVERY == 0 or step == last:
-            nats = {"recon": recon.item(), "kl": kl.item(), "elbo": -(recon + kl).item()}
-            if not math.isfinite(nats["elbo"]):
-                raise FloatingPointError(
-                    f"expected a finite elbo, got {nats} at step {step}: lower --learning-rate"
-                )
-            bar.set_postfix({name: f"{value:.1f}" for name, value in nats.items()})
-            engine.log_dict(nats, step=step)
+            report(engine, bar, step, recon, kl)
         if step % epoch_steps == 0 and engine.is_global_zero:
             engine.log_dict(held_out(average.module, data.test[:2000]), step=step)
             for logger in engine.loggers:
@@ -170,6 +199,36 @@ def fit(
     for logger in engine.loggers:
         logger.finalize("success")
     return content()
+
+
+def first_step(resume: dict[str, Any], description: dict[str, Any], steps: int) -> int:
+    """The step to go on from; InputError where `resume` is of another run."""
+    checkpoint.check_same_run(resume, description)
+    step: int = resume["step"]
+    if step > steps:
+        raise InputError(
+            f"--resume: expected a checkpoint of at most {steps:,} steps, those of "
+            f"{description['recipe']['epochs']} epochs, got one of {step:,}: give more --epochs"
+        )
+    return step
+
+
+def adamw(model: VAE, learning_rate: float) -> torch.optim.AdamW:
+    """Of what is learned: a Bernoulli's log_sigma is not."""
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(learned, lr=learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+
+
+def report(engine: Fabric, bar: tqdm, step: int, recon: Tensor, kl: Tensor) -> None:
+    """Show and log a batch's nats; FloatingPointError where they are no longer numbers."""
+    recon, kl = engine.all_reduce(torch.stack([recon.detach(), kl.detach()])).tolist()
+    nats = {"recon": recon, "kl": kl, "elbo": -(recon + kl)}
+    if not math.isfinite(nats["elbo"]):
+        raise FloatingPointError(
+            f"expected a finite elbo, got {nats} at step {step}: lower --learning-rate"
+        )
+    bar.set_postfix({name: f"{value:.1f}" for name, value in nats.items()})
+    engine.log_dict(nats, step=step)
 
 
 def standardise(model: VAE, train: Tensor) -> None:
@@ -184,8 +243,9 @@ def held_out(model: VAE, items: Tensor) -> dict[str, float]:
     """recon, kl and elbo of held-out items under the averaged weights, one z each."""
     parts = []
     for chunk in items.split(500):
-        x = as_float(chunk.to(next(model.parameters()).device))
+        x = as_float(chunk.to(model.log_sigma.device))
         x_hat, mu, logvar = model(x)
-        parts.append(torch.stack([elbo.recon(model, x, x_hat), elbo.kl(mu, logvar)], dim=1))
+        kl = elbo.kl(mu, logvar) if model.variational else mu.new_zeros(len(x))
+        parts.append(torch.stack([elbo.recon(model, x, x_hat), kl], dim=1))
     recon, kl = torch.cat(parts).mean(0).tolist()
     return {"test_recon": recon, "test_kl": kl, "test_elbo": -(recon + kl)}

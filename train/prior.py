@@ -20,8 +20,9 @@ from .models import VAE
 
 @torch.inference_mode()
 def encode(model: VAE, items: Tensor) -> tuple[Tensor, Tensor]:
-    """mu, logvar (N, D) of every item."""
-    pairs = [model.encode(as_float(chunk)) for chunk in items.split(1000)]
+    """mu, logvar (N, D) of every item, computed and left where the model is."""
+    device = model.log_sigma.device
+    pairs = [model.encode(as_float(chunk.to(device))) for chunk in items.split(1000)]
     mu, logvar = (torch.cat(part) for part in zip(*pairs, strict=True))
     return mu, logvar
 
@@ -29,7 +30,7 @@ def encode(model: VAE, items: Tensor) -> tuple[Tensor, Tensor]:
 def sampled_posteriors(model: VAE, items: Tensor, seed: int) -> NDArray[np.float32]:
     """One z of each item's posterior: (N, D), draws of the aggregate posterior."""
     torch.manual_seed(seed)
-    z: NDArray[np.float32] = model.reparameterize(*encode(model, items)).numpy()
+    z: NDArray[np.float32] = model.reparameterize(*encode(model, items)).cpu().numpy()
     return z
 
 
@@ -43,9 +44,12 @@ def draw(
 
 
 def fit_mixture(model: VAE, items: Tensor, components: int = 256, seed: int = 0) -> MixtureTable:
-    """The mixture of the training items' posteriors, by expectation maximisation."""
+    """The mixture of the training items' posteriors, by expectation maximisation.
+
+    It has `components` Gaussians, or fewer: at least 20 items to each.
+    """
     z = sampled_posteriors(model, items, seed)
-    components = max(1, min(components, len(z) // 20))  # fewer where a Gaussian would see too few
+    components = max(1, min(components, len(z) // 20))
     mixture = GaussianMixture(
         components, covariance_type="diag", reg_covar=1e-4, max_iter=100, random_state=seed
     ).fit(z.astype(np.float64))

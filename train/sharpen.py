@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
+
+from edgevae.errors import InputError
 
 from . import checkpoint
 from .data import Data, as_float
-from .fit import LOG_EVERY, batch_rows, cosine, ema_decay, seed_step
+from .fit import LOG_EVERY, averaging, batch_rows, cosine, own_share, progress, seed_step, set_rate
 from .models import VAE
 from .prior import draw, encode
 
@@ -75,6 +75,20 @@ def decoder_loss(
     return -score + feature_weight * distance + pixel_weight * pixels, pixels
 
 
+def check_sharpens(kind: str, variational: bool) -> None:
+    """Raise InputError for what has no second stage, before the first one is spent on it."""
+    if kind != "image":
+        raise InputError(
+            f"expected images to sharpen, since a patch is one of an image, got {kind} data: "
+            "leave --sharpen out"
+        )
+    if not variational:
+        raise InputError(
+            "expected a VAE to sharpen, got an autoencoder, which has no prior to draw from: "
+            "leave --sharpen or --autoencoder out"
+        )
+
+
 def sharpen(
     engine: Fabric,
     content: dict[str, Any],
@@ -92,24 +106,27 @@ def sharpen(
     """Fine-tune the decoder of a finished first stage; return the checkpoint, written each epoch.
 
     `content["sharp"]` holds the stage: where it is there already, it goes on from its step.
-    Images only, since a patch is a notion of images.
+    Images (N, C, H, W) only.
     """
-    if data.kind != "image":
-        raise ValueError(f"expected images to sharpen, got {data.kind} data: leave --sharpen out")
-    model = checkpoint.build(content["architecture"])
-    model.load_state_dict(content["ema"])
-    prior = checkpoint.prior(content)
+    check_sharpens(data.kind, content["architecture"]["variational"])
     batch = min(batch, len(data.train))
     epoch_steps = len(data.train) // batch
     steps = epochs * epoch_steps
+    mine = own_share(engine, batch)
 
-    mu, logvar = (part.to(engine.device) for part in encode(model, data.train))
+    model = checkpoint.build(content["architecture"])
+    model.load_state_dict(content["ema"])
+    model.to(engine.device)
+    prior = checkpoint.prior(content)
+    mu, logvar = encode(model, data.train)
     train = data.train.to(engine.device)
+
+    torch.manual_seed(seed)  # so that the discriminator's start is the same after a resumed stage
     decoder, discriminator = (
         player.to(engine.device, memory_format=torch.channels_last)
         for player in (model.decoder, Discriminator(data.x_shape[0]))
     )
-    average = AveragedModel(decoder, multi_avg_fn=get_ema_multi_avg_fn(ema_decay(steps)))
+    average = averaging(decoder, steps)
     optimizers = [
         torch.optim.Adam(player.parameters(), lr=learning_rate, betas=(0.5, 0.99))
         for player in (decoder, discriminator)
@@ -132,14 +149,16 @@ def sharpen(
     )
     judge, discriminator_optimizer = engine.setup(discriminator, optimizers[1])
 
-    bar = tqdm(total=steps * batch, initial=step * batch, unit="img", unit_scale=True, disable=None)
+    bar = progress(engine, "sharpen", steps * batch, step * batch)
     while step < steps:
         seed_step(seed + 1, step, engine.global_rank)
-        for group in (*decoder_optimizer.param_groups, *discriminator_optimizer.param_groups):
-            group["lr"] = learning_rate * cosine(step, steps, warmup=100)
-        rows = batch_rows(len(train), batch, step, seed + 1)
+        rate = learning_rate * cosine(step, steps, warmup=100)
+        set_rate(decoder_optimizer, rate)
+        set_rate(discriminator_optimizer, rate)
+        rows = batch_rows(len(train), batch, step, seed + 1)[mine]
         x = as_float(train[rows]).contiguous(memory_format=torch.channels_last)
-        draws = draw(prior, batch, model.latent_dim, seed=seed, start=step * batch)
+        first = step * batch + mine.start
+        draws = draw(prior, len(rows), model.latent_dim, seed=seed, start=first)
         z = torch.cat(
             [model.reparameterize(mu[rows], logvar[rows]), torch.from_numpy(draws).to(x.device)]
         )
@@ -151,7 +170,8 @@ def sharpen(
         discriminator_optimizer.step()
 
         discriminator.requires_grad_(False)
-        made_loss, pixels = decoder_loss(judge, x, x_hat, feature_weight, pixel_weight)
+        with engine.no_backward_sync(judge):  # it learns nothing here
+            made_loss, pixels = decoder_loss(judge, x, x_hat, feature_weight, pixel_weight)
         decoder_optimizer.zero_grad(set_to_none=True)
         engine.backward(made_loss)
         decoder_optimizer.step()
@@ -160,17 +180,21 @@ def sharpen(
 
         step += 1
         bar.update(batch)
-        if step % LOG_EVERY == 0:
+        if step % LOG_EVERY == 0 or step == steps:
             figures = {"discriminator": loss.item(), "pixels": pixels.item()}
             bar.set_postfix({name: f"{value:.4f}" for name, value in figures.items()})
             engine.log_dict({f"sharpen_{name}": v for name, v in figures.items()}, step=step)
         if step % epoch_steps == 0 and engine.is_global_zero:
+            for logger in engine.loggers:
+                logger.save()
             content["sharp"] = {name: part.state_dict() for name, part in parts.items()} | {
                 "step": step,
                 "log_sigma": log_sigma(model, average.module, mu, logvar, train[:6000]),
             }
             checkpoint.save(out / "last.pt", content)
     bar.close()
+    for logger in engine.loggers:
+        logger.finalize("success")
     return content
 
 
