@@ -63,8 +63,11 @@ def export(content: dict[str, Any], out: Path, name: str | None = None) -> bundl
     z = torch.from_numpy(draw(prior, len(real), model.latent_dim, seed=0))
     encoder = to_onnx(Encoder(model).eval(), real[:2], "x", ("mu", "logvar"))
     decoder = to_onnx(Decoder(model).eval(), z[:2], "z", ("x_hat",))
-    prove(encoder, Encoder(model), (real, torch.rand(7, *model.x_shape)))
-    prove(decoder, Decoder(model), (z, torch.randn(7, model.latent_dim)))
+    # 1 for images, whose shift is 0 and scale 1; float32 errs in proportion to vectors' units.
+    unit = model.scale + model.shift.abs()
+    random = torch.rand(7, *model.x_shape) * model.scale + model.shift
+    prove(encoder, Encoder(model), (real, random))
+    prove(decoder, Decoder(model), (z, torch.randn(7, model.latent_dim)), unit)
     with torch.inference_mode():
         mu, logvar = model.encode(real)
         check = {"x": real, "mu": mu, "logvar": logvar, "z": z, "x_hat": model.decode(z)}
@@ -84,6 +87,7 @@ def export(content: dict[str, Any], out: Path, name: str | None = None) -> bundl
         noise=content["recipe"]["noise"],
         licence=content["data"]["licence"],
         provenance=provenance(content, model),
+        tolerance=10 * PARITY * max(1.0, unit.max().item()),
     )
 
 
@@ -121,8 +125,14 @@ def strip(proto: onnx.ModelProto) -> None:
     proto.graph.name = "edgevae"
 
 
-def prove(graph: bytes, module: nn.Module, inputs: Sequence[Tensor]) -> None:
-    """Raise CheckError unless onnxruntime and PyTorch agree on `inputs` at every batch."""
+def prove(
+    graph: bytes, module: nn.Module, inputs: Sequence[Tensor], unit: Tensor | float = 1.0
+) -> None:
+    """Raise CheckError unless onnxruntime and PyTorch agree on `inputs` at every batch.
+
+    They may differ by PARITY of `unit`, a number or one for each value of an output.
+    """
+    unit = np.asarray(unit)
     session = providers.runtime().InferenceSession(graph, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     for batch in batches(inputs):
@@ -132,7 +142,7 @@ def prove(graph: bytes, module: nn.Module, inputs: Sequence[Tensor]) -> None:
         for value, got in zip(
             expected if isinstance(expected, tuple) else (expected,), outputs, strict=True
         ):
-            error = float(np.abs(value.numpy() - got).max())
+            error = float((np.abs(value.numpy() - got) / unit).max())
             if not error <= PARITY:
                 raise CheckError(
                     f"expected the exported {type(module).__name__.lower()} to agree with PyTorch "
