@@ -215,6 +215,7 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
             data,
             options.out,
             epochs=options.sharpen,
+            batch=options.batch,
             seed=options.seed,
             compile_model=options.compile,
         )
