@@ -1,5 +1,6 @@
 """Tiny bundles whose answers numpy knows, one linear layer each way; each kernel in turn."""
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,6 +160,12 @@ TINIES = {
     "colour": Tiny("image", (3, 8, 6), (-1.0, 1.0), (2, 3)),
     "vector": Tiny("vector", (5,), None, (3,), components=2),
 }
+
+
+@pytest.fixture(autouse=True, scope="session")
+def hear_interrupts() -> None:
+    """A shell starts what it puts in the background deaf to interrupts, and so its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
