@@ -99,7 +99,7 @@ def sharpen(
     batch: int = 128,
     learning_rate: float = 4e-4,
     feature_weight: float = 10.0,
-    pixel_weight: float = 40.0,
+    pixel_weight: float = 60.0,
     seed: int = 0,
     compile_model: bool = False,
 ) -> dict[str, Any]:
