@@ -484,7 +484,9 @@ def test_ctrl_c_is_quiet(grey, tmp_path):
     process.send_signal(signal.SIGINT)
     with process.stderr:
         assert process.stderr.read() == "edgevae: interrupted\n"
-    assert process.wait() == 130
+    # A shell reports 130 for both: where the signal met an exec, as of a dataclass that is being
+    # imported, Python ends by the signal itself, although the interrupt was handled.
+    assert process.wait() in (130, -signal.SIGINT)
     assert not os.listdir(tmp_path)
 
 
