@@ -23,6 +23,8 @@ LAYERS = [
     {"bundle", "providers", "batching", "images"},
     {"vae"},
     {"bench", "chart", "inputs", "output"},
+    {"commands"},
+    {"arguments"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,0 +1,259 @@
+"""The grammar of the command line: each verb's options, help and example."""
+
+import argparse
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+import edgevae
+from edgevae import commands
+
+EXIT_CODES = """\
+exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 bad bundle; 4 bad input, or an output
+that cannot be written; 5 provider that cannot be had; 6 check failed; 130 interrupted; 141 the
+reader of standard output went away
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of every verb: a parsed command line has `command` and `parser`."""
+    parser = argparse.ArgumentParser(
+        prog="edgevae",
+        description="Run a variational autoencoder: numpy, onnxruntime and a C kernel.",
+        epilog=f"example: edgevae generate 64 --seed 7 --out samples.png\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    version = f"edgevae {edgevae.__version__}"
+    parser.add_argument("--version", action="version", version=version, help="show it and exit")
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for add in (_generate, _encode, _reconstruct, _denoise, _interpolate, _info, _verify, _bench):
+        add(verbs)
+    return parser
+
+
+def _add(
+    verbs: Any, command: Callable[[argparse.Namespace], int], example: str, about: str = ""
+) -> argparse.ArgumentParser:
+    """A parser whose help ends in an example and the exit codes; `about` adds to the summary."""
+    summary = (command.__doc__ or "").strip().rstrip(".")
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        command.__name__,
+        help=summary[0].lower() + summary[1:],
+        description=f"{summary}. {about}".strip(),
+        epilog=f"example: {example}\n\n{EXIT_CODES}",
+        formatter_class=_Help,
+    )
+    parser.set_defaults(command=command, parser=parser)
+    parser.add_argument("--json", action="store_true", help="report as JSON")
+    return parser
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Wraps descriptions, and leaves the example and the table of exit codes as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("example:"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
+    )
+
+
+def _add_provider(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--provider", default="auto", help="auto, cpu, cuda, ...: used or refused, never replaced"
+    )
+
+
+def _add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threads", type=_whole(1), metavar="N", help="default: what affinity and quota leave"
+    )
+
+
+def _add_runtime(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser)
+    _add_provider(parser)
+    _add_threads(parser)
+
+
+def _add_out(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--out", metavar="PATH", help=text)
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    last = 2**64 - 1
+    parser.add_argument(
+        "--seed", type=_whole(0, last), metavar="N", help="default: fresh from the system, printed"
+    )
+    parser.add_argument(
+        "--start", type=_whole(0, last), default=0, metavar="N", help="number of the first row (0)"
+    )
+
+
+def _generate(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.generate,
+        "edgevae generate 64 --seed 7 --out samples.png",
+        "Row i is a function of seed and i alone: --start 100 continues a run of 100. "
+        "A PNG carries the command that makes it again as its text 'edgevae'.",
+    )
+    parser.add_argument("n", nargs="?", type=_whole(0), default=1, help="rows (1)")
+    _add_out(
+        parser,
+        ".png sheet, folder/ of PNGs, .npy, .npz, .gif, or - for .npy on standard output "
+        "(samples.png; samples.npy for vectors)",
+    )
+    _add_seed(parser)
+    parser.add_argument(
+        "--temperature", type=_number(0), default=1.0, metavar="T", help="scale of the noise (1)"
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "uint8"),
+        help="of arrays: float32 (N,C,H,W) as trained, or uint8 (N,H,W,C) (float32)",
+    )
+    _add_runtime(parser)
+
+
+def _encode(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.encode,
+        "edgevae encode photos/ --out latents.npz",
+        "The archive holds mu and logvar, the log of the variance, float32 (N, *latent_shape).",
+    )
+    _add_inputs(parser)
+    _add_out(parser, ".npz, or - for standard output (latents.npz)")
+    _add_runtime(parser)
+
+
+def _add_inputs(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
+    parser.add_argument(
+        "inputs",
+        nargs=nargs,
+        metavar="INPUT",
+        help="images, or one folder of them, one .npy or .npz, or - for standard input",
+    )
+
+
+def _reconstruct(verbs: Any) -> None:
+    _add_map(
+        verbs, commands.reconstruct, "edgevae reconstruct a.png b.png --compare --out pairs.png"
+    )
+
+
+def _denoise(verbs: Any) -> None:
+    _add_map(verbs, commands.denoise, "edgevae denoise - < noisy.png > clean.png")
+
+
+def _add_map(verbs: Any, command: Callable[[argparse.Namespace], int], example: str) -> None:
+    parser = _add(verbs, command, example, "What goes in as one type comes out as the same.")
+    _add_inputs(parser)
+    _add_out(
+        parser,
+        ".png sheet, folder/ of PNGs named as the inputs, .npy, .npz, .gif, or - (the inputs' own "
+        "form: reconstructed.png, reconstructed/, denoised.npy, ...)",
+    )
+    parser.add_argument("--compare", action="store_true", help="a sheet of pairs: input, output")
+    _add_runtime(parser)
+
+
+def _interpolate(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.interpolate,
+        "edgevae interpolate a.png b.png --steps 30 --out walk.gif",
+        "Between the latents of two inputs, or without inputs, between rows START and START + 1 "
+        "that --seed generates. Both ends are among the steps.",
+    )
+    _add_inputs(parser, "*")
+    parser.add_argument("--steps", type=_whole(2), default=30, metavar="N", help="frames (30)")
+    _add_out(parser, "animated .gif, .png strip, folder/, .npy, .npz, or - (walk.gif)")
+    _add_seed(parser)
+    _add_runtime(parser)
+
+
+def _info(verbs: Any) -> None:
+    parser = _add(verbs, commands.info, "edgevae info --json")
+    parser.add_argument(
+        "model", nargs="?", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
+    )
+
+
+def _verify(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.verify,
+        "edgevae verify fashion --provider cpu",
+        "x -> mu, logvar and z -> x_hat, against the outputs that the bundle carries, and the "
+        "stream's latents, against golden ones to the bit.",
+    )
+    parser.add_argument(
+        "model", nargs="?", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
+    )
+    _add_provider(parser)
+    _add_threads(parser)
+
+
+def _bench(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.bench,
+        "edgevae bench --provider cpu --chart bench.png",
+        "Cold start, latency, throughput and memory of every available provider, each measured "
+        "in fresh processes beside a plain onnxruntime script on the same graph. Compare the "
+        "ratios of one run, never figures of two.",
+    )
+    _add_model(parser)
+    parser.add_argument(
+        "--provider",
+        action="append",
+        metavar="P",
+        help="repeatable; refused where it cannot be had (every one that can)",
+    )
+    _add_threads(parser)
+    parser.add_argument("--chart", metavar="FILE.png", help="also draw the figures")
+    parser.add_argument(
+        "--batch", type=_whole(1), action="append", metavar="N", help="repeatable (1, 8, 64)"
+    )
+    parser.add_argument(
+        "--rounds", type=_whole(1), default=3, metavar="N", help="processes each (3)"
+    )
+    parser.add_argument(
+        "--seconds", type=_number(0), default=0.5, metavar="S", help="a batch in a process (0.5)"
+    )
+
+
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """An argument's type: a whole number of at least `least`, at most `most`."""
+
+    def parse(text: str) -> int:
+        bound = f"at least {least}" if most is None else f"from {least} to {most}"
+        try:
+            value = int(text, 0)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"expected a whole number {bound}, got {text!r}")
+        return value
+
+    return parse
+
+
+def _number(least: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = inf
+        if not least <= value < inf:
+            raise argparse.ArgumentTypeError(f"expected a number from {least:g}, got {text!r}")
+        return value
+
+    return parse

@@ -1,0 +1,435 @@
+"""What each verb of the command line does, from its parsed arguments to its exit code.
+
+Whatever is heavy is imported inside the command that needs it: `edgevae --help` is quick. Data
+goes to --out, reports to standard output (to standard error where data goes there), messages and
+the progress bar, which only a terminal sees, to standard error.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from math import ceil
+from typing import IO, TYPE_CHECKING, Any
+
+import edgevae
+from edgevae.errors import CheckError, InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgevae.bundle import Bundle
+    from edgevae.inputs import Inputs
+    from edgevae.vae import VAE
+
+    Floats = NDArray[np.float32]
+
+OK = 0
+# sha256 of the little-endian bytes of stream 1's normal(257, 33, seed=2**64 - 59, start=2**32 - 7).
+GOLDEN = "eb57002701975b7ba0d6459f6df8799273a9e4ad8aff70c26fee0bdb0568effd"
+
+ARRAYS = ("npy", "npz")  # the forms of output that are no pictures
+
+Report = dict[str, Any]
+
+
+class UsageError(Exception):
+    """Options that do not go together."""
+
+
+def generate(args: argparse.Namespace) -> int:
+    """Decodes rows drawn from the prior."""
+    from edgevae import output
+
+    vae = _load(args)
+    out = args.out or ("samples.png" if vae.bundle.kind == "image" else "samples.npy")
+    form = _form(out, vae.bundle)
+    if args.dtype == "float32" and form not in ARRAYS:
+        raise UsageError(f"--dtype float32: pictures are uint8; write .npy or .npz, not {out}")
+    if args.dtype == "uint8" and vae.bundle.kind != "image":
+        raise UsageError(f"--dtype uint8 is for images; {vae.bundle.name!r} makes vectors")
+    seed = _seed(args)
+    batches = vae.stream(args.n, seed=seed, start=args.start, temperature=args.temperature)
+    note = f"generate {args.n} --model {vae.bundle.name} --seed {seed} --start {args.start}"
+    output.save(
+        out,
+        form,
+        _progress(batches, args.n),
+        args.n,
+        vae.bundle,
+        dtype=args.dtype or "float32",
+        names=output.index_names(args.start, args.n),
+        note=f"{note} --temperature {args.temperature:g}",
+        more={"seed": _uint64(seed), "start": _uint64(args.start)},
+    )
+    facts = {"start": args.start, "temperature": args.temperature, "model": vae.bundle.name}
+    _report(args, out, {"rows": args.n, "seed": seed, **facts, "provider": vae.provider})
+    return OK
+
+
+def encode(args: argparse.Namespace) -> int:
+    """Writes the posterior of each item."""
+    import numpy as np
+
+    from edgevae import inputs, output
+
+    out = args.out or ("-" if args.inputs == ["-"] else "latents.npz")
+    if _form_named(out, stream="npz") != "npz":
+        raise UsageError(f"--out: mu and logvar need a name that ends in .npz, got {out!r}")
+    vae = _load(args)
+    given = inputs.read(args.inputs, vae.bundle)
+    shape = given.rows, *vae.bundle.latent_shape
+    mu, logvar = np.empty(shape, np.float32), np.empty(shape, np.float32)
+
+    def batches() -> "Iterator[Floats]":
+        done = 0
+        for x in given.batches:
+            rows = slice(done, done := done + len(x))
+            posterior = vae.encode(x)
+            mu[rows], logvar[rows] = posterior.mu, posterior.logvar
+            yield mu[rows]
+
+    output.write_npz(out, "mu", _progress(batches(), given.rows), shape, "float32", logvar=logvar)
+    _report(args, out, {"rows": given.rows, "latent_shape": list(vae.bundle.latent_shape)})
+    return OK
+
+
+def reconstruct(args: argparse.Namespace) -> int:
+    """Encodes and decodes each item, at z = mu."""
+    vae = _load(args)
+    return _map(args, vae, vae.reconstruct, "reconstructed")
+
+
+def denoise(args: argparse.Namespace) -> int:
+    """Reconstructs with an encoder that was trained to see through noise."""
+    vae = _load(args)
+    return _map(args, vae, vae.denoise, "denoised")
+
+
+def interpolate(args: argparse.Namespace) -> int:
+    """Decodes the line between two latents."""
+    import numpy as np
+
+    from edgevae import inputs, output
+
+    if len(args.inputs) not in (0, 2) or (args.inputs and args.seed is not None):
+        raise UsageError("expected two inputs, or none and --seed to walk between two samples")
+    vae = _load(args)
+    out = args.out or ("walk.gif" if vae.bundle.kind == "image" else "walk.npy")
+    form = _form(out, vae.bundle)
+    facts: Report = {"rows": args.steps, "inputs": args.inputs}
+    if args.inputs:
+        ends = [_one(inputs.read([path], vae.bundle), path) for path in args.inputs]
+        a, b = vae.encode(np.concatenate(ends)).mu
+    else:
+        facts = {"rows": args.steps, "seed": _seed(args), "start": args.start}
+        a, b = vae.sample(2, seed=facts["seed"], start=args.start)
+
+    def batches() -> "Iterator[Floats]":
+        every = np.linspace(0, 1, args.steps, dtype=np.float32).reshape(-1, *[1] * a.ndim)
+        for t in np.array_split(every, ceil(args.steps / 256)):
+            yield vae.decode((1 - t) * a + t * b)
+
+    output.save(
+        out,
+        form,
+        _progress(batches(), args.steps),
+        args.steps,
+        vae.bundle,
+        names=output.index_names(0, args.steps),
+        columns=args.steps,
+    )
+    _report(args, out, facts)
+    return OK
+
+
+def info(args: argparse.Namespace) -> int:
+    """What runs here, and what a bundle holds."""
+    from edgevae import bench, bundle, providers
+
+    model = bundle.read(bundle.find(args.model))
+    kernels = edgevae.kernels()
+    facts = {
+        **bench.machine(),
+        "kernel": kernels["active"],
+        "kernels": kernels["available"],
+        "providers": providers.available(),
+        "threads": providers.usable_threads(),
+        "threads_from": _why_threads(),
+        "bundles": bundle.names(),
+        "bundle": _bundle_facts(model),
+    }
+    print(json.dumps(facts, indent=2) if args.json else _as_text(facts))
+    return OK
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Recomputes what PyTorch computed when the bundle was made."""
+    import numpy as np
+
+    vae = _load(args)
+    expected = vae.bundle.selfcheck()
+    posterior = vae.encode(expected["x"])
+    got = {"mu": posterior.mu, "logvar": posterior.logvar, "x_hat": vae.decode(expected["z"])}
+    differences = {key: float(np.abs(got[key] - expected[key]).max(initial=0)) for key in got}
+    # <= is false for NaN, which is a failure too
+    passed = {key: value <= vae.bundle.tolerance for key, value in differences.items()}
+    passed["stream"] = _stream_digest() == GOLDEN
+    report = {
+        "bundle": vae.bundle.name,
+        "provider": vae.provider,
+        "tolerance": vae.bundle.tolerance,
+        "differences": differences,
+        "passed": passed,
+    }
+    print(json.dumps(report, indent=2) if args.json else _verdict(report))
+    if not all(passed.values()):
+        failed = ", ".join(key for key, good in passed.items() if not good)
+        raise CheckError(
+            f"{vae.bundle.path} on provider {vae.provider}: {failed} not as proved when the bundle "
+            f"was made; try --provider cpu for the graphs, EDGEVAE_KERNEL=scalar for the stream"
+        )
+    return OK
+
+
+def bench(args: argparse.Namespace) -> int:
+    """Measures providers, each beside plain onnxruntime."""
+    from edgevae import bench, bundle, output, providers
+
+    if args.chart and not args.chart.endswith(".png"):
+        raise UsageError(f"--chart: expected a name that ends in .png, got {args.chart!r}")
+    name = bundle.read(bundle.find(args.model)).name
+    if args.provider:
+        chosen = list(dict.fromkeys(providers.candidates(p)[0] for p in args.provider))
+    else:
+        chosen = [p for p in providers.available() if _can(args.model, p)]
+    reports = bench.measure(
+        args.model,
+        chosen,
+        batches=args.batch or bench.BATCHES,
+        rounds=args.rounds,
+        seconds=args.seconds,
+        threads=args.threads or 0,
+    )
+    processes = len(chosen) * len(bench.RUNNERS) * args.rounds
+    with output.staged(args.chart) if args.chart else nullcontext() as file:
+        rows = bench.summarise([*_progress(reports, processes, "process", count=lambda _: 1)])
+        facts = {"model": name, **bench.machine(), "rows": rows}
+        print(json.dumps(facts, indent=2) if args.json else bench.table(rows))
+        if file:
+            _draw(file, facts)
+    return OK
+
+
+# --- what commands share ---------------------------------------------------------------------
+
+
+def _load(args: argparse.Namespace) -> "VAE":
+    from edgevae.vae import load
+
+    return load(args.model, provider=args.provider, threads=args.threads)
+
+
+def _seed(args: argparse.Namespace) -> int:
+    """The seed asked for, or a fresh one, told before any work: what it makes can be remade."""
+    if args.seed is not None:
+        return int(args.seed)
+    from edgevae.sampling import fresh_seed
+
+    seed = fresh_seed()
+    print(f"edgevae: seed {seed} (--seed {seed} makes the same again)", file=sys.stderr)
+    return seed
+
+
+def _form_named(out: str, stream: str) -> str:
+    from edgevae import output
+
+    try:
+        return output.form_of(out, stream)
+    except ValueError as error:
+        raise UsageError(f"--out: {error}") from error
+
+
+def _form(out: str, bundle: "Bundle", stream: str = "npy") -> str:
+    form = _form_named(out, stream)
+    if bundle.kind != "image" and form not in ARRAYS:
+        raise UsageError(
+            f"--out {out}: bundle {bundle.name!r} makes {bundle.kind}s, which cannot be drawn; "
+            f"write .npy or .npz"
+        )
+    return form
+
+
+def _map(args: argparse.Namespace, vae: "VAE", run: "Callable[[Floats], Floats]", stem: str) -> int:
+    """Runs every batch of the inputs and writes the results in the inputs' own form."""
+    import numpy as np
+
+    from edgevae import inputs, output
+
+    given = inputs.read(args.inputs, vae.bundle)
+    out = args.out or _beside(args.inputs, given, stem)
+    form = _form(out, vae.bundle, stream="sheet" if given.form == "image" else "npy")
+    if args.compare and form != "sheet":
+        raise UsageError(f"--compare draws a sheet: --out needs a name in .png, got {out!r}")
+    rows, columns = given.rows, None
+    if args.compare:
+        _, height, width = vae.bundle.x_shape
+        rows, columns = 2 * rows, 2 * output.near_square(rows, height, 2 * width)
+
+    def batches() -> "Iterator[Floats]":
+        for x in given.batches:
+            x_hat = run(x)
+            pairs = np.stack([x, x_hat], axis=1) if args.compare else x_hat
+            yield pairs.reshape(-1, *vae.bundle.x_shape)
+
+    output.save(
+        out,
+        form,
+        _progress(batches(), rows),
+        rows,
+        vae.bundle,
+        dtype=given.dtype,
+        names=given.names or output.index_names(0, rows),
+        columns=columns,
+    )
+    _report(args, out, {"rows": given.rows, "provider": vae.provider})
+    return OK
+
+
+def _beside(paths: Sequence[str], given: "Inputs", stem: str) -> str:
+    """Where results go without --out: in the form of the inputs, to the current folder."""
+    if list(paths) == ["-"]:
+        return "-"
+    return {"image": f"{stem}.png", "images": f"{stem}/", "array": f"{stem}.npy"}[given.form]
+
+
+def _one(given: "Inputs", path: str) -> "Floats":
+    if given.rows != 1:
+        raise InputError(f"{path}: expected one item, got {given.rows}; give an image of its own")
+    return next(given.batches)
+
+
+def _progress(
+    batches: Iterable[Any], total: int, unit: str = "row", count: Callable[[Any], int] = len
+) -> Iterator[Any]:
+    """The same batches, counted by a bar on standard error where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield from batches
+        return
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    with tqdm(total=total, unit=unit, unit_scale=total > 9999, leave=False) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(count(batch))
+
+
+def _report(args: argparse.Namespace, out: str, facts: Report) -> None:
+    where = "standard output" if out == "-" else out
+    if args.json:
+        stream = sys.stderr if out == "-" else sys.stdout
+        print(json.dumps({"out": out, **facts}), file=stream)
+        return
+    shown = {key: " ".join(v) if key == "inputs" else v for key, v in facts.items()}
+    told = ", ".join(f"{key} {value}" for key, value in shown.items() if value not in ("", None))
+    print(f"edgevae: wrote {where}: {told}", file=sys.stderr)
+
+
+def _uint64(value: int) -> Any:
+    import numpy as np
+
+    return np.uint64(value)
+
+
+def _why_threads() -> str:
+    from edgevae import providers
+
+    cores = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    if providers.usable_threads() < allowed:
+        return f"the CPU quota of the cgroup, below {allowed} cores"
+    return "all cores" if allowed == cores else f"affinity, of {cores} cores"
+
+
+def _bundle_facts(bundle: "Bundle") -> Report:
+    prior = f"mixture of {bundle.components}" if bundle.components else "standard normal"
+    return {
+        "name": bundle.name,
+        "path": str(bundle.path),
+        "kind": bundle.kind,
+        "x_shape": list(bundle.x_shape),
+        "x_range": bundle.x_range and list(bundle.x_range),
+        "latent_shape": list(bundle.latent_shape),
+        "prior": prior,
+        "likelihood": dict(bundle.likelihood),
+        "noise": bundle.noise,
+        "stream": bundle.stream,
+        "opset": bundle.opset,
+        "variants": sorted(bundle.variants),
+        "tolerance": bundle.tolerance,
+        "licence": bundle.licence,
+        "provenance": dict(bundle.provenance),
+        "files": {
+            name: {"bytes": file.bytes, "sha256": file.sha256}
+            for name, file in bundle.files.items()
+        },
+    }
+
+
+def _as_text(facts: Report, indent: str = "") -> str:
+    lines = []
+    for key, value in facts.items():
+        label = f"{indent}{key.replace('_', ' ')}"
+        if isinstance(value, dict) and "sha256" in value:
+            lines.append(f"{label:<20} {value['bytes']:>9,} bytes  sha256 {value['sha256'][:16]}")
+        elif isinstance(value, dict):
+            lines += [label, _as_text(value, indent + "  ")]
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            lines.append(f"{label:<20} {shown}")
+    return "\n".join(lines)
+
+
+def _stream_digest() -> str:
+    import hashlib
+
+    from edgevae import sampling
+
+    golden = sampling.normal(257, 33, seed=2**64 - 59, start=2**32 - 7)
+    return hashlib.sha256(golden.astype("<f4").tobytes()).hexdigest()
+
+
+def _verdict(report: Report) -> str:
+    words = {True: "ok", False: "FAILED"}
+    lines = [f"{report['bundle']} on {report['provider']}, against PyTorch's outputs:"]
+    for key, value in report["differences"].items():
+        verdict = words[report["passed"][key]]
+        limit = report["tolerance"]
+        lines.append(f"  {key:<8} max abs difference {value:.2e}, at most {limit:.0e}: {verdict}")
+    lines.append(f"  {'stream':<8} golden latents, to the bit: {words[report['passed']['stream']]}")
+    return "\n".join(lines)
+
+
+def _can(model: str, provider: str) -> bool:
+    """Whether a provider that nobody named can be had; says so where it cannot."""
+    from edgevae import bench
+
+    reason = bench.refusal(model, provider)
+    if reason:
+        print(f"edgevae: {provider} is left out: {reason}", file=sys.stderr)
+    return reason is None
+
+
+def _draw(file: IO[bytes], facts: Report) -> None:
+    from edgevae import chart
+
+    rows = facts["rows"]
+    subtitle = (
+        f"{facts['cpu']} · {facts['threads']} threads · onnxruntime {facts['onnxruntime']} · "
+        f"{rows[0]['processes']} processes each · sess.run: plain onnxruntime, same graph"
+    )
+    image = chart.draw(rows, title=f"edgevae bench: {facts['model']}", subtitle=subtitle)
+    image.save(file, "PNG")
