@@ -75,10 +75,20 @@ def _add_threads(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_precision(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "int8"),
+        default="float32",
+        help="int8: where the bundle has it, at the cost that `edgevae info` shows (float32)",
+    )
+
+
 def _add_runtime(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
     _add_provider(parser)
     _add_threads(parser)
+    _add_precision(parser)
 
 
 def _add_out(parser: argparse.ArgumentParser, text: str) -> None:
@@ -199,6 +209,7 @@ def _verify(verbs: Any) -> None:
     )
     _add_provider(parser)
     _add_threads(parser)
+    _add_precision(parser)
 
 
 def _bench(verbs: Any) -> None:

@@ -1,10 +1,11 @@
 """A bundle: the folder that a device needs to run one VAE. Its only reader and writer.
 
-    manifest.json    what the files are, and the sha256 of each
-    encoder.onnx     x -> mu, logvar
-    decoder.onnx     z -> x_hat
-    prior.npz        weights (K,), means (K, D), logvars (K, D); absent: the standard normal
-    selfcheck.npz    x, mu, logvar, z, x_hat: inputs, and what PyTorch made of them
+    manifest.json      what the files are, and the sha256 of each
+    encoder.onnx       x -> mu, logvar; absent: the bundle only decodes
+    decoder.onnx       z -> x_hat
+    decoder.int8.onnx  the same graphs in other arithmetic, by variant
+    prior.npz          weights (K,), means (K, D), logvars (K, D); absent: the standard normal
+    selfcheck.npz      x, mu, logvar, z, x_hat: inputs, and what PyTorch made of them
 
 Reading writes nothing and fetches nothing. A field that this version does not know is ignored; a
 change that an older reader must not ignore takes a new schema number.
@@ -17,33 +18,40 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from edgevae.errors import BundleError
+from edgevae.sampling import MixtureTable
 
 SCHEMA = 1
 STREAM = 1
 KINDS = ("image", "vector")
 LIKELIHOODS = ("gaussian", "bernoulli")
-SELFCHECK = ("x", "mu", "logvar", "z", "x_hat")
+# Of the encoder, where there is one, and of the decoder.
+_SELFCHECK = {"encoder": ("x", "mu", "logvar"), "decoder": ("z", "x_hat")}
+_PRIOR = ("weights", "means", "logvars")
 
 _MANIFEST = "manifest.json"
 _ZOO = Path(__file__).parent / "zoo"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_ROLES = ("encoder", "decoder")
+_ADD_ENCODER = "the bundle only decodes; make one with an encoder, `edgevae compile --encoder`"
+_MARGIN = 1.5
 
 Floats = npt.NDArray[np.float32]
 Likelihood = Mapping[str, str | float | list[float]]
 
 
 class Mixture(Protocol):
-    """K diagonal Gaussians over D latent dimensions."""
+    """K diagonal Gaussians over D latent dimensions, such as a `MixtureTable`."""
 
     @property
     def weights(self) -> Floats: ...
@@ -51,14 +59,6 @@ class Mixture(Protocol):
     def means(self) -> Floats: ...
     @property
     def logvars(self) -> Floats: ...
-
-
-class MixtureArrays(NamedTuple):
-    """A `Mixture` as a bundle stores it: float32 (K,), (K, D) and (K, D)."""
-
-    weights: Floats
-    means: Floats
-    logvars: Floats
 
 
 class File(NamedTuple):
@@ -78,6 +78,13 @@ class Bundle:
     deviations of each value over the training data (0: it does not denoise), `components` the
     size of the mixture prior (0: the prior is the standard normal), `tolerance` the largest
     difference from PyTorch's outputs that a provider may show.
+
+    `variants` has the ONNX files of each by role, "encoder" and "decoder". "fp32" has a decoder;
+    where it has no encoder the bundle only decodes. Another variant may lack a role. `quality`
+    says what a variant costs against fp32 on latents that it was not made from:
+    `decoder_psnr`, in dB between 8-bit pixels; `decoder_max_difference` and
+    `encoder_max_difference`, of any number of x_hat and of mu and logvar; `encoder_mu_error`, the
+    root mean square of mu's, in standard deviations of the posterior.
     """
 
     path: Path
@@ -92,6 +99,7 @@ class Bundle:
     noise: float
     components: int
     variants: Mapping[str, Mapping[str, str]]
+    quality: Mapping[str, Mapping[str, float]]
     tolerance: float
     licence: str
     provenance: Mapping[str, str | float]
@@ -102,18 +110,38 @@ class Bundle:
         """Numbers in one latent."""
         return math.prod(self.latent_shape)
 
+    @property
+    def encodes(self) -> bool:
+        """Whether there is an encoder."""
+        return "encoder" in self.variants["fp32"]
+
     def graph(self, role: str, variant: str = "fp32") -> Path:
-        """The ONNX file of a role, "encoder" or "decoder"."""
+        """The ONNX file of a role, "encoder" or "decoder": that of fp32 where the variant has none.
+
+        Raises `BundleError` for an encoder where the bundle only decodes.
+        """
         if variant not in self.variants:
             has = ", ".join(sorted(self.variants))
             raise BundleError(f"{self.path}: no variant {variant!r}; the bundle has {has}")
-        return self.path / self.variants[variant][role]
+        files = {**self.variants["fp32"], **self.variants[variant]}
+        if role not in files:
+            raise BundleError(f"{self.path}: no {role}; {_ADD_ENCODER}")
+        return self.path / files[role]
 
-    def mixture(self) -> MixtureArrays | None:
+    def allowed_difference(self, role: str, variant: str = "fp32") -> float:
+        """The largest difference from PyTorch's outputs that a role's may show.
+
+        For a variant whose quality is known that is the tolerance and 1.5 times the difference
+        seen on other inputs: less than that is another input's, or another processor's rounding.
+        """
+        seen = self.quality.get(variant, {}).get(f"{role}_max_difference", 0.0)
+        return self.tolerance + _MARGIN * seen
+
+    def mixture(self) -> MixtureTable | None:
         """The mixture prior; None where the prior is the standard normal."""
         if not self.components:
             return None
-        arrays = _load_arrays(self.path / "prior.npz", MixtureArrays._fields)
+        arrays = _load_arrays(self.path / "prior.npz", _PRIOR)
         shape = (self.components, self.dims)
         for key, expected in (("weights", shape[:1]), ("means", shape), ("logvars", shape)):
             _check_shape(self.path / "prior.npz", key, arrays[key], expected)
@@ -123,17 +151,25 @@ class Bundle:
                 f"{self.path / 'prior.npz'}: weights must be at least 0 and sum to 1, got a "
                 f"least of {weights.min():g} and a sum of {weights.sum():g}; export it again"
             )
-        return MixtureArrays(**arrays)
+        return MixtureTable(**arrays)
 
     def selfcheck(self) -> dict[str, Floats]:
-        """Inputs and PyTorch's outputs: x, mu, logvar of one count; z, x_hat of another."""
-        arrays = _load_arrays(self.path / "selfcheck.npz", SELFCHECK)
+        """Inputs and PyTorch's outputs: x, mu, logvar of one count; z, x_hat of another.
+
+        A bundle that only decodes has only the latter.
+        """
+        keys = _selfcheck_keys(self.encodes)
+        arrays = _load_arrays(self.path / "selfcheck.npz", keys)
         shapes = {"x": self.x_shape, "x_hat": self.x_shape}
         for key, array in arrays.items():
-            rows = len(arrays["x" if key in ("x", "mu", "logvar") else "z"])
+            rows = len(arrays["x" if key in _SELFCHECK["encoder"] else "z"])
             expected = (rows, *shapes.get(key, self.latent_shape))
             _check_shape(self.path / "selfcheck.npz", key, array, expected)
         return arrays
+
+
+def _selfcheck_keys(encodes: bool) -> tuple[str, ...]:
+    return _SELFCHECK["encoder"] + _SELFCHECK["decoder"] if encodes else _SELFCHECK["decoder"]
 
 
 def names() -> list[str]:
@@ -183,7 +219,7 @@ def write(
     x_range: tuple[float, float] | None,
     latent_shape: tuple[int, ...],
     opset: int,
-    encoder: bytes,
+    encoder: bytes | None,
     decoder: bytes,
     prior: Mixture | None,
     selfcheck: Mapping[str, npt.ArrayLike],
@@ -192,25 +228,29 @@ def write(
     licence: str,
     provenance: Mapping[str, str | float],
     tolerance: float = 1e-4,
+    variants: Mapping[str, Mapping[str, bytes]] = MappingProxyType({}),
+    quality: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> Bundle:
     """Writes a bundle, whole or not at all, and returns it as read back.
 
     `path` may be a new folder, an empty one, or a bundle, which is replaced. Arguments are as in
-    `Bundle`; `encoder` and `decoder` are ONNX files, `selfcheck` has the arrays that
-    `Bundle.selfcheck` returns. Raises `BundleError` where the reader would refuse the result, or
+    `Bundle`; `encoder` and `decoder` are ONNX files, and so are the values of `variants`, by
+    variant (beside fp32) and role; `selfcheck` has the arrays that `Bundle.selfcheck` returns.
+    Raises `BundleError` where the reader would refuse the result, or
     where `path` holds anything that is not part of a bundle; nothing is changed then.
     """
-    files = {
-        "encoder.onnx": encoder,
-        "decoder.onnx": decoder,
-        "selfcheck.npz": _dump_arrays(
-            {key: selfcheck[key] for key in SELFCHECK if key in selfcheck}
-        ),
+    graphs = {"decoder": decoder} if encoder is None else {"encoder": encoder, "decoder": decoder}
+    names = {
+        variant: {role: _graph_name(role, variant) for role in roles}
+        for variant, roles in {"fp32": graphs, **variants}.items()
     }
+    keys = [key for key in _selfcheck_keys(encoder is not None) if key in selfcheck]
+    files = {names["fp32"][role]: graph for role, graph in graphs.items()}
+    for variant, roles in variants.items():
+        files |= {names[variant][role]: graph for role, graph in roles.items()}
+    files["selfcheck.npz"] = _dump_arrays({key: selfcheck[key] for key in keys})
     if prior is not None:
-        files["prior.npz"] = _dump_arrays(
-            {key: getattr(prior, key) for key in MixtureArrays._fields}
-        )
+        files["prior.npz"] = _dump_arrays({key: getattr(prior, key) for key in _PRIOR})
     manifest = {
         "schema": SCHEMA,
         "name": name,
@@ -224,7 +264,12 @@ def write(
         "prior": {"kind": "normal"}
         if prior is None
         else {"kind": "mixture", "components": len(prior.weights)},
-        "variants": {"fp32": {"encoder": "encoder.onnx", "decoder": "decoder.onnx"}},
+        "variants": names,
+        **(
+            {"quality": {variant: dict(figures) for variant, figures in quality.items()}}
+            if quality
+            else {}
+        ),
         "tolerance": tolerance,
         "licence": licence,
         "provenance": dict(provenance),
@@ -255,6 +300,10 @@ def write(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return read(target)
+
+
+def _graph_name(role: str, variant: str) -> str:
+    return f"{role}.onnx" if variant == "fp32" else f"{role}.{variant}.onnx"
 
 
 # --- the manifest, field by field ------------------------------------------------------------
@@ -329,6 +378,12 @@ class _Fields:
     def fields(self, key: str) -> "_Fields":
         return _Fields(self.take(key), f"{self._where}: {key}")
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._value)
+
     def each(self) -> "Iterator[tuple[str, _Fields]]":
         for key in self._value:
             yield key, self.fields(key)
@@ -390,11 +445,18 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
             raise prior.bad("components", "at least 1")
 
     variants = {
-        key: {role: listed(entry.text(role), f"variant {key}") for role in ("encoder", "decoder")}
+        key: {
+            role: listed(entry.text(role), f"variant {key}")
+            for role in _ROLES
+            if role in entry or (role, key) == ("decoder", "fp32")
+        }
         for key, entry in manifest.fields("variants").each()
     }
     if "fp32" not in variants:
         raise manifest.bad("variants", "an object that holds 'fp32'")
+    for key, roles in variants.items():
+        if not set(roles) <= set(variants["fp32"]):
+            raise manifest.bad("variants", f"without an encoder in {key!r}, as 'fp32' has none")
     listed("selfcheck.npz", "`edgevae verify`")
 
     x = manifest.fields("x")
@@ -411,6 +473,7 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
         noise=manifest.number("noise"),
         components=components,
         variants=variants,
+        quality=_quality(manifest, variants),
         tolerance=manifest.number("tolerance"),
         licence=manifest.text("licence"),
         provenance=manifest.scalars("provenance"),
@@ -421,6 +484,19 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
     if bundle.kind == "image" and bundle.x_range is None:
         raise x.bad("range", "[low, high] for images")
     return bundle
+
+
+def _quality(
+    manifest: _Fields, variants: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, float]]:
+    if "quality" not in manifest:
+        return {}
+    quality = {}
+    for key, entry in manifest.fields("quality").each():
+        if key not in variants:
+            raise manifest.bad("quality", f"of variants that there are, not of {key!r}")
+        quality[key] = {figure: entry.number(figure) for figure in entry}
+    return quality
 
 
 def _likelihood(fields: _Fields, size: int) -> dict[str, str | float | list[float]]:
@@ -468,7 +544,7 @@ def _dump_arrays(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
     return file.getvalue()
 
 
-def _load_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, Floats]:
+def _load_arrays(path: Path, keys: Sequence[str]) -> dict[str, Floats]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in keys}

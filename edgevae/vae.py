@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import batching, bundle, images, providers, sampling
-from edgevae.errors import InputError
+from edgevae.errors import BundleError, InputError
 
 Floats = npt.NDArray[np.float32]
 
@@ -27,6 +27,8 @@ _FEW = 4
 _ACCELERATED = 16
 # Chunks for each worker in a batch of `stream`, so that workers seldom wait for the caller.
 _CHUNKS = 4
+# The variant of the bundle that computes in each precision.
+VARIANTS = {"float32": "fp32", "int8": "int8"}
 # The last of the 2^64 seeds and rows.
 _LAST = (1 << 64) - 1
 
@@ -74,30 +76,49 @@ class VAE:
     """
 
     def __init__(
-        self, bundle: bundle.Bundle, provider: str = "auto", threads: int | None = None
+        self,
+        bundle: bundle.Bundle,
+        provider: str = "auto",
+        threads: int | None = None,
+        *,
+        precision: str = "float32",
     ) -> None:
         self.bundle = bundle
+        self.precision = precision
+        self.variant = _variant(bundle, precision)
         self.threads = _threads(threads)
-        self._asked = provider, threads
+        self._asked: dict[str, Any] = {
+            "provider": provider,
+            "threads": threads,
+            "precision": precision,
+        }
         self._candidates = providers.candidates(provider)
         self._chunk = batching.chunk_rows(bundle.kind, bundle.x_shape)
         x, z = bundle.x_shape, bundle.latent_shape
-        self._encoder = providers.Graph(
-            bundle.graph("encoder"),
-            self._candidates,
-            inputs={"x": x},
-            outputs={"mu": z, "logvar": z},
-        )
+        self._encoder = None
+        if bundle.encodes:
+            self._encoder = providers.Graph(
+                bundle.graph("encoder", self.variant),
+                self._candidates,
+                inputs={"x": x},
+                outputs={"mu": z, "logvar": z},
+            )
         self._decoder = providers.Graph(
-            bundle.graph("decoder"), self._candidates, inputs={"z": z}, outputs={"x_hat": x}
+            bundle.graph("decoder", self.variant),
+            self._candidates,
+            inputs={"z": z},
+            outputs={"x_hat": x},
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load, (self.bundle.path, *self._asked)
+        return functools.partial(load, **self._asked), (self.bundle.path,)
 
     def __repr__(self) -> str:
         provider = " or ".join(self._candidates)
-        return f"<edgevae.VAE {self.bundle.name!r} on {provider}, threads={self.threads}>"
+        return (
+            f"<edgevae.VAE {self.bundle.name!r} on {provider}, threads={self.threads}, "
+            f"{self.precision}>"
+        )
 
     @property
     def provider(self) -> str:
@@ -268,8 +289,7 @@ class VAE:
 
     @functools.cached_property
     def _table(self) -> sampling.MixtureTable | None:
-        prior = self.bundle.mixture()
-        return None if prior is None else sampling.MixtureTable(*prior)
+        return self.bundle.mixture()
 
     def _draw(self, z: Floats, seed: int, start: int, temperature: float) -> None:
         """Fills z with the prior's rows from `start` on."""
@@ -285,15 +305,21 @@ class VAE:
             rows *= np.float32(temperature)
 
     def _encode(self, x: Floats) -> Posterior:
+        encoder = self._encoder
+        if encoder is None:
+            raise InputError(
+                f"bundle {self.bundle.name!r} has no encoder: it only decodes; make one with an "
+                f"encoder, by `edgevae compile --encoder`"
+            )
         mu = np.empty((len(x), *self.bundle.latent_shape), np.float32)
         posterior = Posterior(mu, np.empty_like(mu))
 
         def work(first: int, last: int, threads: int) -> None:
             rows = slice(first, last)
             outputs = {"mu": mu[rows], "logvar": posterior.logvar[rows]}
-            self._encoder.run({"x": x[rows]}, outputs, threads=threads)
+            encoder.run({"x": x[rows]}, outputs, threads=threads)
 
-        self._spread(self._encoder, len(x), work)
+        self._spread(encoder, len(x), work)
         return posterior
 
     def _decode_rows(self, z: Floats) -> Floats:
@@ -338,20 +364,26 @@ def load(
     name_or_path: str | os.PathLike[str] = "fashion",
     provider: str = "auto",
     threads: int | None = None,
+    *,
+    precision: str = "float32",
 ) -> VAE:
     """Opens a bundle: a shipped one by its name, any other by its path.
 
     `provider` is "auto" (an accelerator where onnxruntime has one that works, else the CPU) or
     the name of one, which is used or refused. `threads` is how many to use; None takes the cores
-    that affinity and cgroup quota leave to this process. Raises `BundleError`, `ProviderError`.
+    that affinity and cgroup quota leave to this process. `precision` is "float32", or "int8" for
+    a bundle that has that variant; what it costs stands in `vae.bundle.quality`. Raises
+    `BundleError`, `InputError`, `ProviderError`.
     """
-    return VAE(bundle.read(bundle.find(name_or_path)), provider, threads)
+    found = bundle.read(bundle.find(name_or_path))
+    return VAE(found, provider, threads, precision=precision)
 
 
 def generate(
     n: int = 1,
     *,
     model: str | os.PathLike[str] = "fashion",
+    precision: str = "float32",
     seed: int | None = None,
     start: int = 0,
     temperature: float = 1.0,
@@ -359,14 +391,25 @@ def generate(
     dtype: str = "float32",
 ) -> npt.NDArray[Any]:
     """`VAE.generate` of a bundle that is loaded once a process."""
-    vae = _loaded(bundle.find(model).absolute())
+    vae = _loaded(bundle.find(model).absolute(), precision)
     return vae.generate(n, seed=seed, start=start, temperature=temperature, out=out, dtype=dtype)
 
 
 # Two threads that come first at once may both load it; a lock could be held during a fork.
 @functools.lru_cache(maxsize=8)
-def _loaded(path: Path) -> VAE:
-    return load(path)
+def _loaded(path: Path, precision: str) -> VAE:
+    return load(path, precision=precision)
+
+
+def _variant(bundle: bundle.Bundle, precision: str) -> str:
+    if precision not in VARIANTS:
+        raise InputError(f"precision: expected {' or '.join(VARIANTS)}, got {precision!r:.60}")
+    if (variant := VARIANTS[precision]) not in bundle.variants:
+        raise BundleError(
+            f"{bundle.path}: precision {precision!r} was asked for, and the bundle has only "
+            f"{', '.join(bundle.variants)}; make it with `edgevae compile --{variant}`"
+        )
+    return variant
 
 
 def _described(out: object) -> str:

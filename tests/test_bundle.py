@@ -41,8 +41,36 @@ def test_what_is_written_is_read(tinies, tiny_paths, name):
     if tiny.prior is None:
         assert read.mixture() is None
     else:
-        for key, array in read.mixture()._asdict().items():
-            np.testing.assert_array_equal(array, getattr(tiny.prior, key))
+        for key in ("weights", "means", "logvars"):
+            np.testing.assert_array_equal(getattr(read.mixture(), key), getattr(tiny.prior, key))
+
+
+def test_a_variant_stands_in_for_the_roles_it_has(tinies, tmp_path):
+    quality = {"int8": {"decoder_psnr": 40.5, "decoder_max_difference": 0.02}}
+    written = tinies["grey"].write(
+        tmp_path / "b", variants={"int8": {"decoder": b"int8"}}, quality=quality
+    )
+    assert written.variants == {
+        "fp32": {"encoder": "encoder.onnx", "decoder": "decoder.onnx"},
+        "int8": {"decoder": "decoder.int8.onnx"},
+    }
+    assert written.graph("decoder", "int8").read_bytes() == b"int8"
+    assert written.graph("encoder", "int8") == written.graph("encoder")
+    assert written.quality == quality
+    assert written.allowed_difference("decoder", "int8") == pytest.approx(0.0301)
+    assert written.allowed_difference("encoder", "int8") == written.tolerance
+    assert written.allowed_difference("decoder") == written.tolerance
+    with pytest.raises(BundleError, match="no variant 'int4'; the bundle has fp32, int8"):
+        written.graph("decoder", "int4")
+
+
+def test_a_bundle_may_only_decode(tinies, tmp_path):
+    written = tinies["grey"].write(tmp_path / "b", encoder=None)
+    assert not written.encodes
+    assert written.variants == {"fp32": {"decoder": "decoder.onnx"}}
+    assert written.selfcheck().keys() == {"z", "x_hat"}
+    with pytest.raises(BundleError, match="no encoder; the bundle only decodes"):
+        written.graph("encoder")
 
 
 def test_the_stream_is_that_of_the_kernels():
@@ -119,6 +147,15 @@ def test_a_folder_without_manifest_is_refused(tmp_path):
         ("prior", {"kind": "flow"}, "kind must be 'mixture' or 'normal'"),
         ("variants", {}, "variants must be an object that holds 'fp32'"),
         ("variants", {"fp32": {"encoder": "encoder.onnx"}}, "decoder is missing"),
+        ("variants", {"fp32": {"decoder": 1}}, "decoder must be a string"),
+        (
+            "variants",
+            {"fp32": {"decoder": "decoder.onnx"}, "int8": {"encoder": "encoder.onnx"}},
+            "without an encoder in 'int8', as 'fp32' has none",
+        ),
+        ("quality", [], "quality: expected an object"),
+        ("quality", {"int4": {}}, "quality must be of variants that there are, not of 'int4'"),
+        ("quality", {"fp32": {"decoder_psnr": "good"}}, "decoder_psnr must be a finite number"),
         (
             "variants",
             {"fp32": {"encoder": "encoder.onnx", "decoder": "x.onnx"}},
@@ -136,6 +173,7 @@ def test_a_wrong_field_is_refused(copy, field, value, says):
 
 
 def test_every_field_is_required(copy):
+    assert "quality" not in json.loads((copy / "manifest.json").read_text())  # which is optional
     for field in json.loads((copy / "manifest.json").read_text()):
         manifest = (copy / "manifest.json").read_text()
         edit(copy, lambda manifest, field=field: manifest.pop(field))
@@ -165,6 +203,8 @@ def test_an_unknown_field_and_a_stray_file_are_ignored(copy):
         ({"noise": float("nan")}, "finite numbers only"),
         ({"provenance": {"by": Path()}}, "strings and finite numbers only"),
         ({"selfcheck": {"x": np.zeros((1, 1, 8, 8))}}, "expected arrays x, mu, logvar, z, x_hat"),
+        ({"variants": {"int8": {"decoder": b""}}, "quality": {"int9": {}}}, "not of 'int9'"),
+        ({"encoder": None, "variants": {"int8": {"encoder": b""}}}, "without an encoder in 'int8'"),
         ({"latent_shape": (5,)}, r"means must have shape \(5, 5\), got \(5, 4\)"),
     ],
 )

@@ -1,5 +1,6 @@
 """Each command does what its help says, says what it did, and ends with the code it promises."""
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -285,7 +286,8 @@ def test_verify_accepts_what_was_proved(tiny_paths, name, capsys):
     assert cli.main(["verify", str(tiny_paths[name]), "--provider", "cpu", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["passed"] == {"mu": True, "logvar": True, "x_hat": True, "stream": True}
-    assert max(report["differences"].values()) <= report["tolerance"]
+    assert report["tolerances"] == {"mu": 1e-4, "logvar": 1e-4, "x_hat": 1e-4}
+    assert max(report["differences"].values()) <= 1e-4
 
 
 def test_the_golden_latents_are_those_of_the_definition():
@@ -303,8 +305,37 @@ def test_verify_refuses_other_answers_with_6(tinies, tmp_path, capsys):
     tiny.write(tmp_path / "off", selfcheck=selfcheck)
     assert cli.main(["verify", str(tmp_path / "off")]) == 6
     printed = capsys.readouterr()
-    assert "logvar   max abs difference 1.00e-02, at most 1e-04: FAILED" in printed.out
+    assert "logvar   max abs difference 1.00e-02, at most 1.0e-04: FAILED" in printed.out
     assert "logvar not as proved" in printed.err
+
+
+def test_verify_allows_a_variant_the_difference_that_is_known(tinies, tmp_path, capsys):
+    tiny = tinies["grey"]
+    dim = dataclasses.replace(tiny, x_range=(0.0, 0.95)).decoder()
+    for difference, code in ((0.05, 0), (0.02, 6)):
+        path = str(tmp_path / str(code))
+        quality = {"int8": {"decoder_max_difference": difference}}
+        tiny.write(Path(path), variants={"int8": {"decoder": dim}}, quality=quality)
+        assert cli.main(["verify", path, "--precision", "int8", "--json"]) == code
+        report = json.loads(capsys.readouterr().out)
+        assert report["precision"] == "int8"
+        assert report["passed"]["x_hat"] is (code == 0)
+        assert report["tolerances"]["x_hat"] == pytest.approx(1e-4 + 1.5 * difference)
+        assert report["tolerances"]["mu"] == 1e-4
+        assert cli.main(["verify", path]) == 0
+        assert cli.main(["info", path]) == 0
+        assert f"decoder max difference {difference}" in capsys.readouterr().out
+    assert cli.main(["generate", "2", "--model", path, "--precision", "int8"]) == 0
+
+
+def test_a_bundle_that_only_decodes(tinies, files, tmp_path, capsys):
+    path = str(tinies["grey"].write(tmp_path / "b", encoder=None).path)
+    assert cli.main(["verify", path, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["differences"].keys() == {"x_hat"}
+    assert cli.main(["info", path]) == 0
+    for verb in ("encode", "reconstruct", "denoise"):
+        assert cli.main([verb, files[0], "--model", path]) == 4
+        assert "has no encoder: it only decodes" in capsys.readouterr().err
 
 
 # --- exit codes ------------------------------------------------------------------------------

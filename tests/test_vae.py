@@ -1,5 +1,6 @@
 """A VAE from its bundle: the rows are those of the seed, and what comes in goes out as it came."""
 
+import dataclasses
 import math
 import multiprocessing
 import os
@@ -502,7 +503,7 @@ def test_interpolation_refuses_one_step_and_many_items(grey, pictures):
 def test_load_says_what_it_opened(tiny_paths):
     model = edgevae.load(str(tiny_paths["vector"]), provider="cpu", threads=1)
     assert (model.provider, model.threads) == ("cpu", 1)
-    assert repr(model) == "<edgevae.VAE 'tiny-vector' on cpu, threads=1>"
+    assert repr(model) == "<edgevae.VAE 'tiny-vector' on cpu, threads=1, float32>"
 
 
 @pytest.mark.parametrize(
@@ -556,6 +557,45 @@ def test_threads_may_share_a_vae(tiny_paths):
     with ThreadPoolExecutor(8) as pool:
         for i, x in enumerate(pool.map(run, range(8))):
             np.testing.assert_allclose(x, model.generate(20 * i, seed=i), atol=CLOSE)
+
+
+@pytest.fixture
+def inverted(tinies, tmp_path):
+    """The bundle grey, with a decoder of its own in int8: that of the negative."""
+    negative = dataclasses.replace(tinies["grey"], x_range=(1.0, 0.0)).decoder()
+    return tinies["grey"].write(tmp_path / "b", variants={"int8": {"decoder": negative}}).path
+
+
+def test_a_precision_is_that_of_the_variant(inverted):
+    plain, int8 = edgevae.load(inverted), edgevae.load(inverted, precision="int8")
+    assert (plain.precision, int8.precision) == ("float32", "int8")
+    x = plain.generate(4, seed=1)
+    np.testing.assert_allclose(int8.generate(4, seed=1), 1 - x, atol=CLOSE)
+    np.testing.assert_array_equal(int8.encode(x).mu, plain.encode(x).mu)
+    twin = pickle.loads(pickle.dumps(int8))
+    np.testing.assert_array_equal(twin.generate(4, seed=1), int8.generate(4, seed=1))
+    made = edgevae.generate(4, model=inverted, precision="int8", seed=1)
+    np.testing.assert_allclose(made, 1 - x, atol=CLOSE)
+
+
+def test_a_precision_that_is_not_there_is_refused(tiny_paths):
+    with pytest.raises(BundleError, match=r"has only fp32; make it with `edgevae compile --int8`"):
+        edgevae.load(tiny_paths["grey"], precision="int8")
+    with pytest.raises(InputError, match="precision: expected float32 or int8, got 'half'"):
+        edgevae.load(tiny_paths["grey"], precision="half")
+
+
+def test_a_bundle_without_encoder_decodes(tinies, grey, pictures, tmp_path):
+    decoder = edgevae.load(tinies["grey"].write(tmp_path / "b", encoder=None, noise=0.0).path)
+    np.testing.assert_array_equal(decoder.generate(5, seed=1), grey.generate(5, seed=1))
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(decoder)).sample(2, seed=1), grey.sample(2, seed=1)
+    )
+    for verb in (decoder.encode, decoder.reconstruct):
+        with pytest.raises(InputError, match="has no encoder: it only decodes"):
+            verb(pictures)
+    with pytest.raises(InputError, match="was not trained to denoise"):
+        decoder.denoise(pictures)
 
 
 def test_a_vae_is_pickled_by_its_path(grey):
