@@ -5,32 +5,13 @@ chunk's activations stay in the cache of one core. What a chunk needs beside its
 caller's array is allocated by the worker, so memory is bounded by chunk and workers, not by n.
 """
 
-import math
 import threading
 from collections import deque
 from collections.abc import Callable
 
 from edgevae._core import gather, scatter
 
-__all__ = ["chunk_rows", "gather", "scatter", "spread"]
-
-# The widest layers of a convolutional decoder hold some 10 to 30 times as many numbers as one
-# x_hat, and should stay in a core's cache from one to the next; the linear layers of a small one
-# want many rows for each pass over their weights. At the bounds below, decoders of 28x28, 3x64x64
-# and 3x128x128 pixels get 64, 16 and 4 rows, each within 15 % of the best of all sizes measured.
-_IMAGE_ROWS = 64
-_IMAGE_NUMBERS = 3 << 16
-# Vectors come out of linear layers alone.
-_VECTOR_ROWS = 256
-_VECTOR_NUMBERS = 1 << 20
-
-
-def chunk_rows(kind: str, x_shape: tuple[int, ...]) -> int:
-    """Rows that one worker should run at a time, by the kind and size of x."""
-    rows, numbers = (
-        (_IMAGE_ROWS, _IMAGE_NUMBERS) if kind == "image" else (_VECTOR_ROWS, _VECTOR_NUMBERS)
-    )
-    return max(1, min(rows, numbers // math.prod(x_shape)))
+__all__ = ["gather", "scatter", "spread"]
 
 
 def spread(rows: int, chunk: int, workers: int, work: Callable[[int, int], None]) -> None:

@@ -138,13 +138,10 @@ def machine() -> Report:
     import numpy as np
 
     import edgevae
-    from edgevae import providers
+    from edgevae import plans, providers
 
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
-        "cpu": names[0] if names else platform.processor() or platform.machine(),
+        "cpu": plans.cpu(),
         "system": platform.platform(),
         "threads": providers.usable_threads(),
         "edgevae": edgevae.__version__,

@@ -85,6 +85,9 @@ class Bundle:
     `decoder_psnr`, in dB between 8-bit pixels; `decoder_max_difference` and
     `encoder_max_difference`, of any number of x_hat and of mu and logvar; `encoder_mu_error`, the
     root mean square of mu's, in standard deviations of the posterior.
+
+    `chunk_rows` has, by role, the rows that one worker should run at a time, and `row_bytes` the
+    memory that one row in flight takes, where the maker of the bundle measured or modelled them.
     """
 
     path: Path
@@ -100,6 +103,8 @@ class Bundle:
     components: int
     variants: Mapping[str, Mapping[str, str]]
     quality: Mapping[str, Mapping[str, float]]
+    chunk_rows: Mapping[str, int]
+    row_bytes: Mapping[str, int]
     tolerance: float
     licence: str
     provenance: Mapping[str, str | float]
@@ -109,6 +114,11 @@ class Bundle:
     def dims(self) -> int:
         """Numbers in one latent."""
         return math.prod(self.latent_shape)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What there are graphs for: "encoder", where there is one, and "decoder"."""
+        return tuple(role for role in _ROLES if role in self.variants["fp32"])
 
     @property
     def encodes(self) -> bool:
@@ -230,6 +240,8 @@ def write(
     tolerance: float = 1e-4,
     variants: Mapping[str, Mapping[str, bytes]] = MappingProxyType({}),
     quality: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    chunk_rows: Mapping[str, int] = MappingProxyType({}),
+    row_bytes: Mapping[str, int] = MappingProxyType({}),
 ) -> Bundle:
     """Writes a bundle, whole or not at all, and returns it as read back.
 
@@ -270,6 +282,8 @@ def write(
             if quality
             else {}
         ),
+        **({"chunk_rows": dict(chunk_rows)} if chunk_rows else {}),
+        **({"row_bytes": dict(row_bytes)} if row_bytes else {}),
         "tolerance": tolerance,
         "licence": licence,
         "provenance": dict(provenance),
@@ -474,6 +488,8 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
         components=components,
         variants=variants,
         quality=_quality(manifest, variants),
+        chunk_rows=_counts(manifest, "chunk_rows"),
+        row_bytes=_counts(manifest, "row_bytes"),
         tolerance=manifest.number("tolerance"),
         licence=manifest.text("licence"),
         provenance=manifest.scalars("provenance"),
@@ -497,6 +513,18 @@ def _quality(
             raise manifest.bad("quality", f"of variants that there are, not of {key!r}")
         quality[key] = {figure: entry.number(figure) for figure in entry}
     return quality
+
+
+def _counts(manifest: _Fields, key: str) -> dict[str, int]:
+    """Whole numbers of at least 1 by role, where there are any."""
+    if key not in manifest:
+        return {}
+    fields = manifest.fields(key)
+    counts = {role: fields.integer(role) for role in _ROLES if role in fields}
+    for role, count in counts.items():
+        if count < 1:
+            raise fields.bad(role, "at least 1")
+    return counts
 
 
 def _likelihood(fields: _Fields, size: int) -> dict[str, str | float | list[float]]:

@@ -161,6 +161,7 @@ def info(args: argparse.Namespace) -> int:
         "threads_from": _why_threads(),
         "bundles": bundle.names(),
         "bundle": _bundle_facts(model),
+        "plans_on_cpu": _plan_facts(model),
     }
     print(json.dumps(facts, indent=2) if args.json else _as_text(facts))
     return OK
@@ -386,6 +387,14 @@ def _bundle_facts(bundle: "Bundle") -> Report:
             for name, file in bundle.files.items()
         },
     }
+
+
+def _plan_facts(bundle: "Bundle") -> Report:
+    """The plans on this machine's CPU."""
+    from edgevae import plans, providers
+
+    setting = plans.Setting("cpu", "float32", providers.usable_threads())
+    return {role: plans.choose(bundle, role, setting)._asdict() for role in bundle.roles}
 
 
 def _as_text(facts: Report, indent: str = "") -> str:

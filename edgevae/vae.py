@@ -16,15 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import batching, bundle, images, providers, sampling
+from edgevae import batching, bundle, images, plans, providers, sampling
 from edgevae.errors import BundleError, InputError
 
 Floats = npt.NDArray[np.float32]
 
-# Up to so many rows a thread, one call with onnxruntime's own threads beats our workers.
-_FEW = 4
-# Chunks of the CPU in one chunk of an accelerator.
-_ACCELERATED = 16
 # Chunks for each worker in a batch of `stream`, so that workers seldom wait for the caller.
 _CHUNKS = 4
 # The variant of the bundle that computes in each precision.
@@ -82,6 +78,8 @@ class VAE:
         threads: int | None = None,
         *,
         precision: str = "float32",
+        chunk: int | None = None,
+        max_memory: int | str | None = None,
     ) -> None:
         self.bundle = bundle
         self.precision = precision
@@ -91,9 +89,18 @@ class VAE:
             "provider": provider,
             "threads": threads,
             "precision": precision,
+            "chunk": chunk,
+            "max_memory": max_memory,
         }
+        self._chunk = None if chunk is None else _whole(chunk, "chunk", least=1)
+        self._max_memory = None if max_memory is None else plans.memory(max_memory)
+        self._most: dict[str, int] = {}
+        if self._max_memory is not None:
+            self._most = {
+                role: plans.most_rows(bundle, role, self._max_memory) for role in bundle.roles
+            }
+        self._plans: dict[str, plans.Plan] = {}
         self._candidates = providers.candidates(provider)
-        self._chunk = batching.chunk_rows(bundle.kind, bundle.x_shape)
         x, z = bundle.x_shape, bundle.latent_shape
         self._encoder = None
         if bundle.encodes:
@@ -126,6 +133,15 @@ class VAE:
         if self._candidates == ("cpu",):
             return "cpu"
         return self._decoder.open(self.threads)
+
+    def plan(self, role: str) -> plans.Plan:
+        """How the rows of the "encoder" or the "decoder" are divided, and who says so."""
+        if role not in self._plans:
+            setting = plans.Setting(self.provider, self.precision, self.threads)
+            self._plans[role] = plans.choose(
+                self.bundle, role, setting, chunk=self._chunk, most=self._most.get(role)
+            )
+        return self._plans[role]
 
     # --- prior -> data -----------------------------------------------------------------------
 
@@ -181,14 +197,13 @@ class VAE:
     ) -> Iterator[npt.NDArray[Any]]:
         """The rows of `generate(n, ...)` in batches, of which it holds one at a time.
 
-        `batch` rows each, the last maybe fewer; None: a few chunks for each worker.
+        `batch` rows each, the last maybe fewer; None: a few chunks for each worker, as far as
+        half of `max_memory` holds them.
         """
         n, seed, start = _whole(n, "n", most=_LAST), _seed(seed), _whole(start, "start", most=_LAST)
         temperature = _temperature(temperature)
-        if batch is None:
-            batch = self._chunk * self.threads * _CHUNKS
-        batch = _whole(batch, "batch", least=1)
-        self._result(0, dtype, None)
+        row_bytes = self._result(1, dtype, None).nbytes
+        batch = self._batch(row_bytes) if batch is None else _whole(batch, "batch", least=1)
         return (
             self.generate(
                 min(batch, n - first),
@@ -319,7 +334,7 @@ class VAE:
             outputs = {"mu": mu[rows], "logvar": posterior.logvar[rows]}
             encoder.run({"x": x[rows]}, outputs, threads=threads)
 
-        self._spread(encoder, len(x), work)
+        self._spread("encoder", encoder, len(x), work)
         return posterior
 
     def _decode_rows(self, z: Floats) -> Floats:
@@ -340,24 +355,30 @@ class VAE:
             assert self.bundle.x_range is not None  # no image is without one
             images.to_uint8(x_hat, self.bundle.x_range, rows)
 
-        self._spread(self._decoder, n, work)
+        self._spread("decoder", self._decoder, n, work)
 
     def _spread(
-        self, graph: providers.Graph, n: int, work: Callable[[int, int, int], None]
+        self, role: str, graph: providers.Graph, n: int, work: Callable[[int, int, int], None]
     ) -> None:
         """Calls work(first, last, threads of each operator) for stretches of range(n)."""
         if not n:
             return
-        if n <= min(self._chunk, _FEW * self.threads):
+        plan = self.plan(role)
+        if n <= plan.few:
             work(0, n, self.threads)
             return
-        if self.provider == "cpu":
-            workers, threads, chunk = self.threads, 1, self._chunk
-        else:
-            # An accelerator has its own parallelism: one worker feeds it, in larger chunks.
-            workers, threads, chunk = 1, self.threads, self._chunk * _ACCELERATED
-        graph.open(threads)  # here, or every worker would
-        batching.spread(n, chunk, workers, lambda first, last: work(first, last, threads))
+        graph.open(plan.threads)  # here, or every worker would
+        batching.spread(
+            n, plan.chunk, plan.workers, lambda first, last: work(first, last, plan.threads)
+        )
+
+    def _batch(self, row_bytes: int) -> int:
+        """Rows that `stream` makes at a time, of so many bytes each."""
+        plan = self.plan("decoder")
+        batch = plan.chunk * plan.workers * _CHUNKS
+        if self._max_memory is None:
+            return batch
+        return max(1, min(batch, self._max_memory // (2 * row_bytes)))
 
 
 def load(
@@ -366,17 +387,24 @@ def load(
     threads: int | None = None,
     *,
     precision: str = "float32",
+    chunk: int | None = None,
+    max_memory: int | str | None = None,
 ) -> VAE:
     """Opens a bundle: a shipped one by its name, any other by its path.
 
     `provider` is "auto" (an accelerator where onnxruntime has one that works, else the CPU) or
     the name of one, which is used or refused. `threads` is how many to use; None takes the cores
     that affinity and cgroup quota leave to this process. `precision` is "float32", or "int8" for
-    a bundle that has that variant; what it costs stands in `vae.bundle.quality`. Raises
-    `BundleError`, `InputError`, `ProviderError`.
+    a bundle that has that variant; what it costs stands in `vae.bundle.quality`.
+
+    `chunk` is how many rows a worker runs at a time; None leaves that to `edgevae tune`, the
+    bundle, or a guess: `vae.plan("decoder")` tells. `max_memory`, in bytes or as "64MB", bounds
+    what a call holds beside the caller's arrays, the bundle's weights and onnxruntime itself:
+    half is for rows in flight, which are estimated where the manifest does not state them, half
+    for a batch of `stream`. Raises `BundleError`, `InputError`, `ProviderError`.
     """
     found = bundle.read(bundle.find(name_or_path))
-    return VAE(found, provider, threads, precision=precision)
+    return VAE(found, provider, threads, precision=precision, chunk=chunk, max_memory=max_memory)
 
 
 def generate(

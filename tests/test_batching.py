@@ -81,21 +81,6 @@ batching.spread(100_000, 1, 2, lambda first, last: time.sleep(0.01))
     assert errors.splitlines()[-1] == "KeyboardInterrupt"
 
 
-@pytest.mark.parametrize(
-    ("kind", "x_shape", "rows"),
-    [
-        ("image", (1, 28, 28), 64),
-        ("image", (3, 64, 64), 16),
-        ("image", (3, 128, 128), 4),
-        ("image", (3, 2048, 2048), 1),
-        ("vector", (5,), 256),
-        ("vector", (1 << 22,), 1),
-    ],
-)
-def test_chunks_shrink_as_items_grow(kind, x_shape, rows):
-    assert batching.chunk_rows(kind, x_shape) == rows
-
-
 def test_gather_and_scatter_are_inverse():
     parts = [np.full((n, 3), n, np.float32) for n in (1, 4, 2)]
     merged = batching.gather(parts, np.empty((7, 3), np.float32))

@@ -154,6 +154,8 @@ def test_a_folder_without_manifest_is_refused(tmp_path):
             "without an encoder in 'int8', as 'fp32' has none",
         ),
         ("quality", [], "quality: expected an object"),
+        ("chunk_rows", {"decoder": 0}, "chunk_rows: decoder must be at least 1, got 0"),
+        ("row_bytes", {"encoder": 1.5}, "encoder must be a whole number of at least 0, got 1.5"),
         ("quality", {"int4": {}}, "quality must be of variants that there are, not of 'int4'"),
         ("quality", {"fp32": {"decoder_psnr": "good"}}, "decoder_psnr must be a finite number"),
         (
@@ -187,6 +189,12 @@ def test_a_file_outside_of_the_bundle_is_refused(copy, name):
     edit(copy, lambda manifest: manifest["files"].update({name: manifest["files"]["prior.npz"]}))
     with pytest.raises(BundleError, match="named by plain file names"):
         bundle.read(copy)
+
+
+def test_what_was_measured_for_a_role_is_read_back(tinies, tmp_path):
+    figures = {"chunk_rows": {"encoder": 64, "decoder": 32}, "row_bytes": {"decoder": 4096}}
+    written = tinies["grey"].write(tmp_path / "b", **figures)
+    assert {"chunk_rows": written.chunk_rows, "row_bytes": written.row_bytes} == figures
 
 
 def test_an_unknown_field_and_a_stray_file_are_ignored(copy):

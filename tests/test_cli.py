@@ -275,6 +275,7 @@ def test_info_says_what_runs_and_what_the_bundle_is(grey, capsys):
     assert facts["threads"] >= 1
     assert facts["bundle"]["x_shape"] == [1, 8, 8]
     assert facts["bundle"]["files"]["decoder.onnx"]["bytes"] > 0
+    assert facts["plans_on_cpu"]["decoder"]["workers"] == facts["threads"]
     assert cli.main(["info", grey]) == 0
     text = capsys.readouterr().out
     assert facts["bundle"]["files"]["decoder.onnx"]["sha256"][:16] in text

@@ -21,6 +21,7 @@ LAYERS = [
     {"_core"},
     {"sampling", "packing"},
     {"bundle", "providers", "batching", "images"},
+    {"plans"},
     {"vae"},
     {"bench", "chart", "inputs", "output"},
     {"commands"},

@@ -631,7 +631,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-def test_an_accelerator_gets_larger_chunks_and_one_worker(grey, monkeypatch):
+def test_an_accelerator_gets_larger_chunks_and_one_worker(tiny_paths, monkeypatch):
     sizes, run = [], vae.providers.Graph.run
 
     def note(self, inputs, outputs, *, threads):
@@ -640,6 +640,6 @@ def test_an_accelerator_gets_larger_chunks_and_one_worker(grey, monkeypatch):
 
     monkeypatch.setattr(vae.providers.Graph, "run", note)
     monkeypatch.setattr(vae.VAE, "provider", "cuda")
-    grey.generate(2000, seed=1)
+    edgevae.load(tiny_paths["grey"], "cpu").generate(2000, seed=1)
     assert [size for size, _ in sizes] == [1000, 1000]
     assert {thread for _, thread in sizes} == {threading.current_thread()}

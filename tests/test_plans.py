@@ -1,0 +1,209 @@
+"""Plans: who says how many rows at a time, within which memory, and what counts as damaged."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import edgevae
+from edgevae import bundle, plans
+from edgevae.errors import InputError
+
+CPU = plans.Setting("cpu", "float32", 2)
+
+
+@pytest.fixture
+def caches(tmp_path, monkeypatch):
+    """An empty folder of caches."""
+    monkeypatch.setenv("LOCALAPPDATA" if plans.sys.platform == "win32" else "XDG_CACHE_HOME", "")
+    monkeypatch.setattr(plans, "_caches", lambda: tmp_path / "caches")
+    return tmp_path / "caches"
+
+
+@pytest.fixture
+def grey(tiny_paths, caches):
+    return bundle.read(tiny_paths["grey"])
+
+
+def test_the_caller_comes_before_tune_before_the_manifest_before_a_guess(grey):
+    choose = plans.choose
+    assert choose(grey, "decoder", CPU) == (8, 64, 2, 1, "a guess by the size of x")
+    grey = replace(grey, chunk_rows={"decoder": 24})
+    assert choose(grey, "decoder", CPU) == (8, 24, 2, 1, "the manifest")
+    plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(chunk=16, few=3)})
+    assert choose(grey, "decoder", CPU) == (3, 16, 2, 1, "edgevae tune")
+    assert choose(grey, "decoder", CPU, chunk=5) == (5, 5, 2, 1, "the caller")
+    assert choose(grey, "encoder", CPU).source == "a guess by the size of x"
+
+
+def test_an_accelerator_gets_larger_chunks_and_one_worker(grey):
+    cuda = plans.Setting("cuda", "float32", 2)
+    assert plans.choose(grey, "decoder", cuda)[:4] == (8, 1024, 1, 2)
+    assert plans.choose(grey, "decoder", cuda, chunk=5)[:4] == (5, 5, 1, 2)
+
+
+def test_a_measurement_holds_for_its_setting_alone(grey, monkeypatch):
+    plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(16, 3)})
+    for other in (CPU._replace(threads=3), CPU._replace(precision="int8")):
+        assert plans.read_tuned(grey, other) == {}
+    other = replace(grey, files={**grey.files, "decoder.onnx": bundle.File("0" * 64, 1)})
+    assert plans.read_tuned(other, CPU) == {}
+    assert plans.read_tuned(replace(grey, name="other"), CPU) == {"decoder": (16, 3)}
+    monkeypatch.setattr(plans, "cpu", lambda: "another processor")
+    assert plans.read_tuned(grey, CPU) == {}
+
+
+def test_what_is_known_of_another_role_is_kept(grey):
+    plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(16, 3)})
+    plans.write_tuned(grey, CPU, {"encoder": plans.Tuned(8, 2)})
+    path = plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(32, 4)})
+    assert plans.read_tuned(grey, CPU) == {"decoder": (32, 4), "encoder": (8, 2)}
+    assert [*path.parent.iterdir()] == [path]
+
+
+GOOD = {"chunk": 16, "few": 3}
+DAMAGED_FILES = [b"", b"{", b"\xff\xfe", b"[" * 100_000]
+DAMAGED_ROLES = [
+    None,
+    [GOOD],
+    {"decoder": None},
+    {"decoder": {"chunk": 16}},
+    {"decoder": {**GOOD, "more": 1}},
+    {"decoder": {**GOOD, "few": 0}},
+    {"decoder": {**GOOD, "chunk": 1e9}},
+    {"decoder": {**GOOD, "chunk": True}},
+    {"decoder": {**GOOD, "chunk": "16"}},
+    {"decoder": {**GOOD, "chunk": 1 << 60}},
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED_FILES + DAMAGED_ROLES, ids=lambda c: str(c)[:40])
+def test_a_damaged_file_counts_as_none(grey, content):
+    path = plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(16, 3)})
+    if not isinstance(content, bytes):
+        content = json.dumps({**json.loads(path.read_bytes()), "roles": content}).encode()
+    path.write_bytes(content)
+    assert plans.choose(grey, "decoder", CPU).source == "a guess by the size of x"
+
+
+def test_another_machines_file_counts_as_none(grey):
+    path = plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(16, 3)})
+    content = json.loads(path.read_bytes())
+    content["machine"]["cpu"] += " of a later stepping"
+    path.write_text(json.dumps(content))
+    assert plans.read_tuned(grey, CPU) == {}
+
+
+def test_loading_and_running_write_nothing(tiny_paths, caches):
+    edgevae.load(tiny_paths["grey"], "cpu").generate(100, seed=1)
+    assert not caches.exists()
+
+
+def test_without_a_home_there_is_no_cache(grey, monkeypatch):
+    monkeypatch.setattr(plans, "_caches", lambda: None)
+    assert plans.read_tuned(grey, CPU) == {}
+    with pytest.raises(InputError, match="set XDG_CACHE_HOME"):
+        plans.write_tuned(grey, CPU, {})
+
+
+@pytest.mark.parametrize(
+    ("platform", "environment", "folder"),
+    [
+        ("linux", {}, "home/.cache"),
+        ("linux", {"XDG_CACHE_HOME": "/x"}, "/x"),
+        ("linux", {"XDG_CACHE_HOME": "relative"}, "home/.cache"),  # which its specification ignores
+        ("darwin", {}, "home/Library/Caches"),
+        ("win32", {}, "home/AppData/Local"),
+    ],
+)
+def test_the_folder_is_the_platforms(monkeypatch, tmp_path, platform, environment, folder):
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(plans.Path, "home", lambda: tmp_path / "home")
+    monkeypatch.setattr(plans.sys, "platform", platform)
+    assert plans._caches() == tmp_path / folder
+
+
+# --- memory ----------------------------------------------------------------------------------
+
+
+@given(
+    memory=st.integers(1, 10**9), row=st.integers(1, 10**7), threads=st.integers(1, 64),
+    chunk=st.none() | st.integers(1, 500),
+)  # fmt: skip
+def test_rows_in_flight_fit_into_half_of_the_memory(tiny_bundle, memory, row, threads, chunk):
+    made = replace(tiny_bundle, row_bytes={"decoder": row})
+    if memory < 2 * row:
+        with pytest.raises(InputError, match=f"max_memory: expected at least {2 * row:,} bytes"):
+            plans.most_rows(made, "decoder", memory)
+        return
+    most = plans.most_rows(made, "decoder", memory)
+    setting = plans.Setting("cpu", "float32", threads)
+    plan = plans.choose(made, "decoder", setting, chunk=chunk, most=most)
+    assert max(plan.few, plan.chunk * plan.workers) * row <= memory / 2
+    assert min(plan[:4]) >= 1
+    assert plan.workers * plan.threads <= threads
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_paths):
+    return bundle.read(tiny_paths["grey"])
+
+
+def test_max_memory_bounds_a_plan_and_a_batch(tiny_paths, caches):
+    row = plans.row_bytes(bundle.read(tiny_paths["grey"]), "decoder")
+    assert row == 4 * (128 * 64 + 4)
+    vae = edgevae.load(tiny_paths["grey"], "cpu", 4, max_memory=6 * row)
+    assert vae.plan("decoder") == (3, 1, 3, 1, "a guess by the size of x")
+    batches = [len(x) for x in vae.stream(1000, seed=1)]
+    assert max(batches) == 12  # three workers, four chunks for each
+    vae = edgevae.load(tiny_paths["grey"], "cpu", 2, max_memory="128kB", chunk=1)
+    assert [len(x) for x in vae.stream(9, seed=1, batch=5)] == [5, 4]
+    assert edgevae.load(tiny_paths["grey"], "cpu", 2, max_memory=2 * row).plan("decoder")[:4] == (
+        1, 1, 1, 2,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="one row of the encoder fits into half of it, got 1,000"):
+        edgevae.load(tiny_paths["grey"], "cpu", 2, max_memory="1kB")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [(5, 5), ("5", 5), ("5B", 5), ("64MB", 64 * 10**6), ("64 MiB", 64 << 20), ("1.5G", 1.5e9),
+     ("2k", 2000), ("2KiB", 2048), (" 1TB ", 10**12)],
+)  # fmt: skip
+def test_sizes(text, size):
+    assert plans.memory(text) == size
+
+
+@pytest.mark.parametrize("bad", [0, -1, True, 1.5, None, "", "0MB", "MB", "-1", "64 apples", "1e6"])
+def test_what_is_no_size_is_refused(bad):
+    with pytest.raises(InputError, match="max_memory: expected a number of bytes above 0"):
+        plans.memory(bad)
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, "4", True])
+def test_a_bad_chunk_is_refused(tiny_paths, bad):
+    with pytest.raises(InputError, match="chunk: expected a whole number at least 1"):
+        edgevae.load(tiny_paths["grey"], "cpu", chunk=bad)
+
+
+# --- the guess -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "x_shape", "rows"),
+    [
+        ("image", (1, 28, 28), 64),
+        ("image", (3, 64, 64), 16),
+        ("image", (3, 128, 128), 4),
+        ("image", (3, 2048, 2048), 1),
+        ("vector", (5,), 256),
+        ("vector", (1 << 22,), 1),
+    ],
+)
+def test_chunks_shrink_as_items_grow(kind, x_shape, rows):
+    assert plans.guess(kind, x_shape) == rows
