@@ -233,6 +233,48 @@ def bench(args: argparse.Namespace) -> int:
     return OK
 
 
+def compile(args: argparse.Namespace) -> int:
+    """Makes a bundle of ONNX graphs."""
+    try:
+        from edgevae import compiler
+    except ModuleNotFoundError as error:
+        raise UsageError(str(error)) from error
+    compiled = compiler.compile(
+        args.decoder,
+        args.encoder,
+        out=args.out,
+        name=args.name,
+        kind=args.kind,
+        x_range=args.range and tuple(args.range),
+        prior=args.prior,
+        likelihood=_likelihood(args),
+        noise=args.noise,
+        licence=args.licence,
+        decoder_output=args.x_hat,
+        encoder_outputs=args.outputs,
+        measure=not args.no_measure,
+    )
+    for note in compiled.notes:
+        print(f"edgevae: {note}", file=sys.stderr)
+    rows = {role: [row._asdict() for row in table] for role, table in compiled.passes.items()}
+    if args.json:
+        print(json.dumps({"out": args.out, "notes": compiled.notes, "passes": rows}, indent=2))
+    else:
+        print(compiler.table(compiled.passes))
+        _report(args, args.out, {"model": compiled.bundle.name})
+    return OK
+
+
+def _likelihood(args: argparse.Namespace) -> dict[str, str | float] | None:
+    if args.likelihood == "bernoulli":
+        if args.sigma is not None:
+            raise UsageError("--sigma is a gaussian's; a bernoulli likelihood has none")
+        return {"name": "bernoulli"}
+    if args.sigma is None and args.likelihood is None:
+        return None
+    return {"name": "gaussian", "sigma": 1.0 if args.sigma is None else args.sigma}
+
+
 # --- what commands share ---------------------------------------------------------------------
 
 

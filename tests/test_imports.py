@@ -24,6 +24,7 @@ LAYERS = [
     {"plans"},
     {"vae"},
     {"bench", "chart", "inputs", "output"},
+    {"compiler"},
     {"commands"},
     {"arguments"},
     {"cli"},

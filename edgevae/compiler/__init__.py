@@ -1,0 +1,21 @@
+"""ONNX graphs in, a bundle out: a workstation's work, which needs the extra `compile`.
+
+from edgevae import compiler
+compiler.compile("decoder.onnx", "encoder.onnx", out="mine", x_range=(0, 1))
+"""
+
+try:
+    import onnx as _onnx  # noqa: F401
+    import onnx_ir as _onnx_ir  # noqa: F401
+    import onnxscript as _onnxscript  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"edgevae.compiler needs {error.name}, which is not installed: "
+        "pip install 'edgevae[compile]'",
+        name=error.name,
+    ) from error
+
+from edgevae.compiler.build import Compiled, compile
+from edgevae.compiler.passes import Row, table
+
+__all__ = ["Compiled", "Row", "compile", "table"]

@@ -1,0 +1,200 @@
+"""The road from ONNX graphs to a bundle: read, rewrite, prove, write."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from edgevae import bundle
+from edgevae.compiler import front, guess, names, parity, passes
+from edgevae.compiler import prior as priors
+from edgevae.compiler.parity import Floats
+from edgevae.compiler.passes import Row
+from edgevae.compiler.ports import Tell
+from edgevae.errors import CheckError, InputError
+
+Source = bytes | str | os.PathLike[str]
+
+_ROWS = 8  # of the self-check
+
+
+class Compiled(NamedTuple):
+    """A bundle, what was inferred for it, and the passes that each role's graph went through."""
+
+    bundle: bundle.Bundle
+    notes: list[str]
+    passes: dict[str, list[Row]]
+
+
+class _Graph(NamedTuple):
+    """A role's graph as it was given, as it will be written, and the passes between."""
+
+    given: front.Given
+    model: ir.Model
+    rows: list[Row]
+
+
+def compile(
+    decoder: Source,
+    encoder: Source | None = None,
+    *,
+    out: str | os.PathLike[str],
+    name: str | None = None,
+    kind: str | None = None,
+    x_range: tuple[float, float] | None = None,
+    prior: bundle.Mixture | str | os.PathLike[str] | None = None,
+    likelihood: bundle.Likelihood | None = None,
+    noise: float = 0.0,
+    licence: str = "not stated",
+    provenance: Mapping[str, str | float] | None = None,
+    decoder_output: str | None = None,
+    encoder_outputs: Sequence[str] = (),
+    selfcheck: Mapping[str, Floats] | None = None,
+    tolerance: float | None = None,
+    measure: bool = True,
+) -> Compiled:
+    """Writes the bundle of a decoder and, where there is one, its encoder: ONNX, opset 11 or later.
+
+    The decoder has one input z and the encoder one input x, float32 with the batch first; bytes
+    are a graph, anything else its path. Outputs are found by their names or order, or are those
+    named by `decoder_output` and `encoder_outputs` (mu, logvar); one encoder output of twice the
+    latent's channels is split. What is None is inferred: `name` from `out`, `kind` ("image" or
+    "vector") from the shape of x_hat, `x_range` of images from the decoder's last operators,
+    `tolerance` from the size of the outputs. `prior` is a mixture, or the path of an .npz with
+    weights (K,), means (K, D) and logvars (K, D); None is the standard normal. `likelihood` is as
+    in `Bundle`; None is a Gaussian with sigma 1. `selfcheck` holds inputs and right outputs; None
+    takes those of the given graphs. With `measure` a pass is kept only where it is faster on this
+    machine.
+
+    Raises `InputError` where a graph cannot be taken, `CheckError` where the result would differ
+    by more than 1e-5 from the graph that was given; nothing is written then.
+    """
+    notes: list[str] = []
+    tell = notes.append
+    given = front.given(
+        _source(decoder), "decoder", outputs=[decoder_output] if decoder_output else (), tell=tell
+    )
+    latent_shape = given.item_shape
+    mixture = priors.read(prior, latent_shape)
+    z = priors.latents(mixture, latent_shape, _ROWS)
+    graphs = {"decoder": _rewritten(given, z, measure, tell)}
+    (x_hat,) = graphs["decoder"].given.right.run(z)
+    if encoder is not None:
+        given = front.given(
+            _source(encoder),
+            "encoder",
+            outputs=encoder_outputs,
+            latent_shape=latent_shape,
+            tell=tell,
+        )
+        _check_x(given, x_hat)
+        graphs["encoder"] = _rewritten(given, x_hat, measure, tell)
+        _check_mu(graphs["encoder"], x_hat, latent_shape)
+
+    kind = kind or _kind(x_hat.shape[1:], tell)
+    if x_range is None and kind == "image":
+        x_range = guess.x_range(graphs["decoder"].model, graphs["decoder"].given.where)
+        tell(f"range: {x_range[0]:g} to {x_range[1]:g}, by the decoder's last operators")
+    if likelihood is None:
+        likelihood = {"name": "gaussian", "sigma": 1.0}
+        tell("likelihood: not given; took a Gaussian of sigma 1, which scores in squared errors")
+    check = selfcheck or _answers(graphs, z, x_hat)
+    written = bundle.write(
+        out,
+        name=name or Path(out).absolute().name,
+        kind=kind,
+        x_shape=x_hat.shape[1:],
+        x_range=x_range,
+        latent_shape=latent_shape,
+        opset=max(graph.model.opset_imports[""] for graph in graphs.values()),
+        encoder=_data(graphs["encoder"]) if "encoder" in graphs else None,
+        decoder=_data(graphs["decoder"]),
+        prior=mixture,
+        selfcheck=check,
+        likelihood=likelihood,
+        noise=noise,
+        licence=licence,
+        provenance=_provenance(graphs) if provenance is None else provenance,
+        tolerance=_tolerance(check) if tolerance is None else tolerance,
+    )
+    return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
+
+
+def _source(source: Source) -> bytes | Path:
+    return source if isinstance(source, bytes) else Path(source)
+
+
+def _kind(x_shape: tuple[int, ...], tell: Tell) -> str:
+    kind = guess.kind(x_shape)
+    tell(f"kind: {kind}, as x has shape {x_shape}")
+    return kind
+
+
+def _rewritten(given: front.Given, items: Floats, measure: bool, tell: Tell) -> _Graph:
+    """The graph after every pass that is worth having, proved on random rows and on `items`."""
+    random = np.random.default_rng(1).standard_normal((7, *items.shape[1:]), np.float32)
+    trial = np.concatenate([random, items])
+    model = front.normal(given, tell)
+    model, rows = passes.optimise(model, right=given.right, items=trial, measure=measure)
+    names.tidy(model)
+    error = parity.difference(given.right, parity.Runner(model, given.where), trial)
+    if not error <= parity.LIMIT:
+        raise CheckError(
+            f"{given.where}: expected the compiled graph to differ by at most {parity.LIMIT} from "
+            f"the one that was given, got {error:.1e}; no bundle was written"
+        )
+    return _Graph(given, model, rows)
+
+
+def _check_x(given: front.Given, x_hat: Floats) -> None:
+    if given.item_shape != x_hat.shape[1:]:
+        raise InputError(
+            f"{given.where}: expected an encoder of the x that the decoder makes, "
+            f"{x_hat.shape[1:]}, got one of {given.item_shape}; are they of one model?"
+        )
+
+
+def _check_mu(encoder: _Graph, x: Floats, latent_shape: tuple[int, ...]) -> None:
+    for port, value in zip(("mu", "logvar"), encoder.given.right.run(x), strict=True):
+        if value.shape[1:] != latent_shape:
+            raise InputError(
+                f"{encoder.given.where}: expected {port} of the decoder's z, {latent_shape}, got "
+                f"{value.shape[1:]}; name the outputs (--outputs MU LOGVAR) or export both graphs "
+                f"from one model"
+            )
+
+
+def _answers(graphs: Mapping[str, _Graph], z: Floats, x_hat: Floats) -> dict[str, Floats]:
+    """What the given graphs make of latents from the prior, and of the x that these become."""
+    answers = {"z": z, "x_hat": x_hat}
+    if "encoder" in graphs:
+        mu, logvar = graphs["encoder"].given.right.run(x_hat)
+        answers |= {"x": x_hat, "mu": mu, "logvar": logvar}
+    return answers
+
+
+def _tolerance(answers: Mapping[str, Floats]) -> float:
+    """Ten times what was proved here, since other machines sum in other orders."""
+    outputs = (answers[key] for key in ("mu", "logvar", "x_hat") if key in answers)
+    largest = max(float(np.abs(output).max()) for output in outputs)
+    return 10 * parity.LIMIT * max(1.0, largest)
+
+
+def _provenance(graphs: Mapping[str, _Graph]) -> dict[str, str | float]:
+    producers = {
+        f"{role}_producer": graph.given.producer
+        for role, graph in graphs.items()
+        if graph.given.producer
+    }
+    return {**producers, "onnx": onnx.__version__}
+
+
+def _data(graph: _Graph) -> bytes:
+    proto = ir.to_proto(graph.model)
+    onnx.checker.check_model(proto)
+    data: bytes = proto.SerializeToString()
+    return data

@@ -1,0 +1,97 @@
+"""Whether two graphs compute the same, to 1e-5."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from edgevae import providers
+from edgevae.errors import InputError
+
+LIMIT = 1e-5  # of the output's largest value where that exceeds 1
+BATCHES = (1, 2, 7)
+
+Floats = npt.NDArray[np.float32]
+
+
+class Runner:
+    """A graph of one float32 input, run on the CPU by onnxruntime.
+
+    With `exactly`, onnxruntime optimises nothing: the graph as it was written is what is right.
+    `rows` is the batch that the graph insists on, None where it takes any.
+    """
+
+    def __init__(self, graph: bytes | ir.Model, where: str, *, exactly: bool = False) -> None:
+        ort = providers.runtime()
+        data = graph if isinstance(graph, bytes) else ir.to_proto(graph).SerializeToString()
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        if exactly:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            self._session = ort.InferenceSession(data, options, ["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions have no other base
+            raise InputError(
+                f"{where}: onnxruntime {ort.__version__} cannot open this graph: {error}"
+            ) from error
+        self._where = where
+        port = self._session.get_inputs()[0]
+        self._input = port.name
+        self.rows = port.shape[0] if isinstance(port.shape[0], int) else None
+        self.outputs = [port.name for port in self._session.get_outputs()]
+
+    def run(self, items: Floats) -> list[Floats]:
+        """The outputs for `items`, any number of rows, in blocks of the batch that is insisted on.
+
+        Raises `InputError` where onnxruntime fails, or where an output has other rows.
+        """
+        rows = self.rows or len(items)
+        blocks = [
+            self._block(items[first : first + rows], rows) for first in range(0, len(items), rows)
+        ]
+        return [np.concatenate(parts)[: len(items)] for parts in zip(*blocks, strict=True)]
+
+    def _block(self, items: Floats, rows: int) -> list[Floats]:
+        full = items[np.arange(rows) % len(items)]
+        try:
+            outputs: list[Any] = self._session.run(None, {self._input: full})
+        except Exception as error:
+            raise InputError(
+                f"{self._where}: onnxruntime cannot run this graph on a batch of {rows}: {error}"
+            ) from error
+        for name, output in zip(self.outputs, outputs, strict=True):
+            if output.shape[:1] != (rows,):
+                raise InputError(
+                    f"{self._where}: expected {name} to have a row for each of {rows} items, got "
+                    f"shape {output.shape}; the batch must be the first axis of every output"
+                )
+        return outputs
+
+
+def difference(right: Runner, other: Runner, items: Floats) -> float:
+    """The largest `error` of any output on `items`, at batches of 1, 2 and 7."""
+    return max(
+        error(expected, got)
+        for batch in batches(items)
+        for expected, got in zip(right.run(batch), other.run(batch), strict=True)
+    )
+
+
+def error(expected: Floats, got: Floats) -> float:
+    """The largest difference, relative to the largest value expected where that exceeds 1.
+
+    Another shape, or NaN in one of them, is an infinite error.
+    """
+    if expected.shape != got.shape:
+        return np.inf
+    largest = float(np.abs(expected - got).max()) / max(1.0, float(np.abs(expected).max()))
+    return largest if largest >= 0 else np.inf
+
+
+def batches(items: Floats) -> Iterator[Floats]:
+    """`items` in batches of each size, one after the other, each row in one batch of each size."""
+    for rows in BATCHES:
+        for first in range(0, len(items) - rows + 1, rows):
+            yield items[first : first + rows]

@@ -1,0 +1,144 @@
+"""Which inputs and outputs of a graph are x, mu, logvar, z and x_hat."""
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from edgevae.errors import InputError
+
+Tell = Callable[[str], None]
+
+INPUT = {"encoder": "x", "decoder": "z"}
+OUTPUTS = {"encoder": ("mu", "logvar"), "decoder": ("x_hat",)}
+
+# Beside the design's own names, those that exporters' users give.
+_LIKE = {
+    "mu": r"(z_?)?(mu|mean|loc)s?",
+    "logvar": r"(z_?)?log_?(var(iance)?|sigma_?(sq|2))s?",
+    "x_hat": r"x_?hat|recon(s|structed|struction)?|image|sample|decoded|x_?recon",
+}
+_DEVIATION = re.compile(r"(z_?)?(std(dev)?|sigma|scale|stddevs?|log_?(std|sigma|scale))s?")
+
+
+def the_input(model: ir.Model, role: str, where: str) -> ir.Value:
+    """The one input of a graph: float32, of a known shape but for the batch."""
+    inputs = [value for value in model.graph.inputs if not value.is_initializer()]
+    if len(inputs) != 1:
+        names = ", ".join(str(value.name) for value in inputs) or "none"
+        raise InputError(
+            f"{where}: expected one input, {INPUT[role]}, got {names}; export a module whose "
+            f"forward takes {INPUT[role]} alone (noise and labels cannot be inputs)"
+        )
+    value = inputs[0]
+    _check_float32(value, where)
+    dims = list(value.shape or ())
+    if len(dims) < 2 or not all(isinstance(size, int) and size > 0 for size in dims[1:]):
+        shown = "unknown" if value.shape is None else str(value.shape)
+        raise InputError(
+            f"{where}: expected input {value.name} to have a batch axis and then fixed sizes, got "
+            f"shape {shown}; export for items of one size, with only the batch dynamic"
+        )
+    return value
+
+
+def choose(
+    model: ir.Model, role: str, where: str, asked: Sequence[str], tell: Tell
+) -> list[ir.Value]:
+    """The outputs that are mu and logvar, or x_hat; one where mu and logvar are in one tensor.
+
+    Those that are asked for, else those with telling names, else the first ones.
+    """
+    outputs = list(model.graph.outputs)
+    named = {str(value.name): value for value in outputs}
+    wanted = OUTPUTS[role]
+    if asked:
+        missing = [name for name in asked if name not in named]
+        if missing or len(asked) > len(wanted):
+            raise InputError(
+                f"{where}: expected outputs for {', '.join(wanted)} among {', '.join(named)}, got "
+                f"{', '.join(asked)}"
+            )
+        chosen = [named[name] for name in asked]
+    else:
+        found = [_like(name, named) for name in wanted]
+        chosen = [named[name] for name in found if name is not None]
+        if len(chosen) != len(wanted):
+            chosen = outputs[: len(wanted)]
+            _refuse_deviation(chosen, where)
+    for value in chosen:
+        _check_float32(value, where)
+    if len(outputs) > 1:
+        told = (f"{value.name} as {name}" for name, value in zip(wanted, chosen, strict=False))
+        tell(f"{where}: took {', '.join(told)}")
+    if unused := [name for name, value in named.items() if value not in chosen]:
+        tell(f"{where}: left out {', '.join(unused)}")
+    return chosen
+
+
+def split(model: ir.Model, value: ir.Value, half: int) -> list[ir.Value]:
+    """Two new values: the first channels of a tensor, so many as `half`, and as many after them."""
+    return [_slice(model, value, first, first + half) for first in (0, half)]
+
+
+def name(model: ir.Model, role: str, input: ir.Value, outputs: Sequence[ir.Value]) -> None:
+    """Makes these the graph's ports, under the design's names; no other value may have them."""
+    graph = model.graph
+    graph.outputs[:] = [_own(model, value, outputs[:i]) for i, value in enumerate(outputs)]
+    input.name = INPUT[role]
+    for output, port in zip(graph.outputs, OUTPUTS[role], strict=True):
+        output.name = port
+
+
+def _like(port: str, named: dict[str, ir.Value]) -> str | None:
+    """The only name that reads like a port's; None where none does, or several."""
+    pattern = re.compile(_LIKE[port], re.IGNORECASE)
+    found = [name for name in named if name == port] or [
+        name for name in named if pattern.fullmatch(name)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _refuse_deviation(values: Sequence[ir.Value], where: str) -> None:
+    for value in values:
+        if _DEVIATION.fullmatch(str(value.name).lower()):
+            raise InputError(
+                f"{where}: expected mu and logvar, the log of the variance, got output "
+                f"{value.name}, which reads like a standard deviation; export 2 * log(sigma), or "
+                f"name the outputs (--outputs) where it is a log-variance after all"
+            )
+
+
+def _check_float32(value: ir.Value, where: str) -> None:
+    if value.dtype != ir.DataType.FLOAT:
+        got = "an unknown type" if value.dtype is None else value.dtype.name.lower()
+        raise InputError(
+            f"{where}: expected {value.name} to be float32, got {got}; export the model in "
+            f"float32 (model.float())"
+        )
+
+
+def _own(model: ir.Model, value: ir.Value, before: Sequence[ir.Value]) -> ir.Value:
+    """The value itself, or a copy where it is an input, a constant or an output already."""
+    if value.producer() is not None and value not in before:
+        return value
+    node = ir.node("Identity", [value])
+    node.outputs[0].type, node.outputs[0].shape = value.type, value.shape
+    model.graph.append(node)
+    return node.outputs[0]
+
+
+def _slice(model: ir.Model, value: ir.Value, first: int, last: int) -> ir.Value:
+    graph = model.graph
+    bounds = []
+    for key, number in (("starts", first), ("ends", last), ("axes", 1)):
+        tensor = ir.tensor(np.array([number], np.int64))
+        bound = ir.val(f"{value.name}.{key}.{first}", const_value=tensor)
+        graph.register_initializer(bound)
+        bounds.append(bound)
+    node = ir.node("Slice", [value, *bounds])
+    node.outputs[0].name = f"{value.name}.{first}"
+    node.outputs[0].type = value.type
+    graph.append(node)
+    return node.outputs[0]

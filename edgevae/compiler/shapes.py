@@ -1,0 +1,74 @@
+"""The shape of each value, with "n" where the batch is."""
+
+from collections.abc import Sequence
+
+import onnx
+import onnx_ir as ir
+from onnx import shape_inference
+
+BATCH = "n"
+
+
+def infer(model: ir.Model) -> None:
+    """Sets the shape and type of every value of the main graph, as far as they can be known.
+
+    The graph is inferred at two batches. A size that is the same at both is a constant, one that
+    equals the batch is "n", any other is unknown: unlike symbols, numbers survive every operator.
+    """
+    proto = ir.to_proto(model)
+    two, three = _at(proto, 2), _at(proto, 3)
+    for node in model.graph:
+        for value in node.outputs:
+            name = value.name or ""
+            if name not in two or name not in three:
+                continue
+            value.dtype = ir.DataType(two[name].elem_type)
+            value.shape = _merge(_sizes(two[name]), _sizes(three[name]))
+
+
+def at(model: ir.Model, batch: int) -> dict[str, list[int | None]]:
+    """Sizes of each value, by name, where the batch has so many rows; None for what is unknown."""
+    return {name: _sizes(tensor) or [] for name, tensor in _at(ir.to_proto(model), batch).items()}
+
+
+def item(model: ir.Model) -> tuple[int, ...]:
+    """The shape of one item of the graph's input, without the batch axis."""
+    dims = sizes(model.graph.inputs[0]) or []
+    return tuple(size for size in dims[1:] if isinstance(size, int))
+
+
+def sizes(value: ir.Value | None) -> list[int | str | None] | None:
+    """The shape of a value as numbers, names and None; None where even the rank is unknown."""
+    if value is None or value.shape is None:
+        return None
+    return [size if isinstance(size, int) else size.value for size in value.shape]
+
+
+def _at(proto: onnx.ModelProto, batch: int) -> dict[str, onnx.TypeProto.Tensor]:
+    trial = onnx.ModelProto()
+    trial.CopyFrom(proto)
+    initializers = {tensor.name for tensor in trial.graph.initializer}
+    for port in trial.graph.input:
+        if port.name not in initializers:
+            port.type.tensor_type.shape.dim[0].dim_value = batch
+    for port in trial.graph.output:
+        port.type.tensor_type.ClearField("shape")
+    del trial.graph.value_info[:]
+    inferred = shape_inference.infer_shapes(trial, data_prop=True)
+    values = (*inferred.graph.value_info, *inferred.graph.output)
+    return {value.name: value.type.tensor_type for value in values}
+
+
+def _sizes(tensor: onnx.TypeProto.Tensor) -> list[int | None] | None:
+    if not tensor.HasField("shape"):
+        return None
+    return [dim.dim_value if dim.HasField("dim_value") else None for dim in tensor.shape.dim]
+
+
+def _merge(two: Sequence[int | None] | None, three: Sequence[int | None] | None) -> ir.Shape | None:
+    if two is None or three is None or len(two) != len(three):
+        return None
+    return ir.Shape(
+        a if a == b else BATCH if (a, b) == (2, 3) else None
+        for a, b in zip(two, three, strict=True)
+    )
