@@ -138,17 +138,19 @@ def machine() -> Report:
     import numpy as np
 
     import edgevae
-    from edgevae import plans, providers
+    from edgevae import plans
+    from edgevae.runtime import runtime
+    from edgevae.threads import usable_threads
 
     return {
         "cpu": plans.cpu(),
         "system": platform.platform(),
-        "threads": providers.usable_threads(),
+        "threads": usable_threads(),
         "edgevae": edgevae.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         # of whichever of its distributions is installed
-        "onnxruntime": providers.runtime().__version__,
+        "onnxruntime": runtime().__version__,
     }
 
 
@@ -212,7 +214,7 @@ def _ratios(row: Report, plain: Report) -> Report:
 
 def run_edgevae(provider: str, model: str, threads: int = 0) -> Iterator[Call | None]:
     """Stops after the import, then after the session, when it yields what makes a batch."""
-    from edgevae.providers import runtime
+    from edgevae.runtime import runtime
     from edgevae.vae import load
 
     runtime()  # load imports onnxruntime; here, so that the phases compare

@@ -7,7 +7,6 @@ the progress bar, which only a terminal sees, to standard error.
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -148,7 +147,7 @@ def interpolate(args: argparse.Namespace) -> int:
 
 def info(args: argparse.Namespace) -> int:
     """What runs here, and what a bundle holds."""
-    from edgevae import bench, bundle, providers
+    from edgevae import bench, bundle, providers, threads
 
     model = bundle.read(bundle.find(args.model))
     kernels = edgevae.kernels()
@@ -157,8 +156,8 @@ def info(args: argparse.Namespace) -> int:
         "kernel": kernels["active"],
         "kernels": kernels["available"],
         "providers": providers.available(),
-        "threads": providers.usable_threads(),
-        "threads_from": _why_threads(),
+        "threads": threads.usable_threads(),
+        "threads_from": threads.why_threads(),
         "bundles": bundle.names(),
         "bundle": _bundle_facts(model),
         "plans_on_cpu": _plan_facts(model),
@@ -395,16 +394,6 @@ def _uint64(value: int) -> Any:
     return np.uint64(value)
 
 
-def _why_threads() -> str:
-    from edgevae import providers
-
-    cores = os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    if providers.usable_threads() < allowed:
-        return f"the CPU quota of the cgroup, below {allowed} cores"
-    return "all cores" if allowed == cores else f"affinity, of {cores} cores"
-
-
 def _bundle_facts(bundle: "Bundle") -> Report:
     prior = f"mixture of {bundle.components}" if bundle.components else "standard normal"
     return {
@@ -433,9 +422,9 @@ def _bundle_facts(bundle: "Bundle") -> Report:
 
 def _plan_facts(bundle: "Bundle") -> Report:
     """The plans on this machine's CPU."""
-    from edgevae import plans, providers
+    from edgevae import plans, threads
 
-    setting = plans.Setting("cpu", "float32", providers.usable_threads())
+    setting = plans.Setting("cpu", "float32", threads.usable_threads())
     return {role: plans.choose(bundle, role, setting)._asdict() for role in bundle.roles}
 
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
-from edgevae.providers import runtime
+from edgevae.runtime import runtime
 
 # Up to so many rows a thread, one call with onnxruntime's own threads beats our workers.
 _FEW = 4
@@ -89,8 +89,9 @@ def choose(
     `chunk` is the caller's, in rows; `most` bounds the rows in flight.
     """
     on_cpu = setting.provider == "cpu"
-    # An accelerator has its own parallelism: one worker feeds it, in larger chunks.
-    workers, larger = (setting.threads, 1) if on_cpu else (1, _ACCELERATED)
+    # An accelerator has its own parallelism, and takes larger chunks one at a time. While it runs
+    # one worker's, the other packs its last and draws the noise of its next.
+    workers, larger = (setting.threads, 1) if on_cpu else (2, _ACCELERATED)
     few = None
     if chunk is not None:
         source = "the caller"
@@ -105,7 +106,8 @@ def choose(
     if most is not None:
         workers = min(workers, most)
         chunk, few = min(chunk, most // workers), min(few, most)
-    return Plan(few, chunk, workers, max(1, setting.threads // workers), source)
+    threads = max(1, setting.threads // workers) if on_cpu else setting.threads
+    return Plan(few, chunk, workers, threads, source)
 
 
 def most_rows(bundle: Bundle, role: str, max_memory: int) -> int:

@@ -7,7 +7,7 @@ rows whether they are made in one call or in many, on one thread or on all.
 import functools
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import index
 from pathlib import Path
@@ -16,15 +16,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import batching, bundle, images, plans, providers, sampling
+from edgevae import batching, bundle, images, plans, sampling
 from edgevae.errors import BundleError, InputError
+from edgevae.graph import Graph, Placement
+from edgevae.providers import Asked, names, prefer
+from edgevae.threads import usable_threads
 
 Floats = npt.NDArray[np.float32]
 
 # Chunks for each worker in a batch of `stream`, so that workers seldom wait for the caller.
 _CHUNKS = 4
 # The variant of the bundle that computes in each precision.
-VARIANTS = {"float32": "fp32", "int8": "int8"}
+VARIANTS = {"float32": "fp32", "int8": "int8", "bf16": "fp32"}
 # The last of the 2^64 seeds and rows.
 _LAST = (1 << 64) - 1
 
@@ -77,6 +80,7 @@ class VAE:
         provider: str = "auto",
         threads: int | None = None,
         *,
+        providers: Sequence[Asked] | None = None,
         precision: str = "float32",
         chunk: int | None = None,
         max_memory: int | str | None = None,
@@ -88,6 +92,7 @@ class VAE:
         self._asked: dict[str, Any] = {
             "provider": provider,
             "threads": threads,
+            "providers": providers,
             "precision": precision,
             "chunk": chunk,
             "max_memory": max_memory,
@@ -100,28 +105,30 @@ class VAE:
                 role: plans.most_rows(bundle, role, self._max_memory) for role in bundle.roles
             }
         self._plans: dict[str, plans.Plan] = {}
-        self._candidates = providers.candidates(provider)
+        self._preference = prefer(provider, providers, precision)
         x, z = bundle.x_shape, bundle.latent_shape
         self._encoder = None
         if bundle.encodes:
-            self._encoder = providers.Graph(
+            self._encoder = Graph(
                 bundle.graph("encoder", self.variant),
-                self._candidates,
+                self._preference,
                 inputs={"x": x},
                 outputs={"mu": z, "logvar": z},
+                precision=precision,
             )
-        self._decoder = providers.Graph(
+        self._decoder = Graph(
             bundle.graph("decoder", self.variant),
-            self._candidates,
+            self._preference,
             inputs={"z": z},
             outputs={"x_hat": x},
+            precision=precision,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(load, **self._asked), (self.bundle.path,)
 
     def __repr__(self) -> str:
-        provider = " or ".join(self._candidates)
+        provider = " or ".join(map(names, self._preference.choices))
         return (
             f"<edgevae.VAE {self.bundle.name!r} on {provider}, threads={self.threads}, "
             f"{self.precision}>"
@@ -130,9 +137,14 @@ class VAE:
     @property
     def provider(self) -> str:
         """The execution provider in use; where there is a choice, the decoder is opened to see."""
-        if self._candidates == ("cpu",):
-            return "cpu"
-        return self._decoder.open(self.threads)
+        first, *others = self._preference.choices
+        return self._decoder.open(self.threads) if others else names(first)
+
+    @property
+    def providers(self) -> dict[str, Placement]:
+        """Where "encoder", if there is one, and "decoder" run, by nodes; opens both to see."""
+        graphs = {"encoder": self._encoder, "decoder": self._decoder}
+        return {role: g.placement(self.threads) for role, g in graphs.items() if g is not None}
 
     def plan(self, role: str) -> plans.Plan:
         """How the rows of the "encoder" or the "decoder" are divided, and who says so."""
@@ -358,7 +370,7 @@ class VAE:
         self._spread("decoder", self._decoder, n, work)
 
     def _spread(
-        self, role: str, graph: providers.Graph, n: int, work: Callable[[int, int, int], None]
+        self, role: str, graph: Graph, n: int, work: Callable[[int, int, int], None]
     ) -> None:
         """Calls work(first, last, threads of each operator) for stretches of range(n)."""
         if not n:
@@ -386,6 +398,7 @@ def load(
     provider: str = "auto",
     threads: int | None = None,
     *,
+    providers: Sequence[Asked] | None = None,
     precision: str = "float32",
     chunk: int | None = None,
     max_memory: int | str | None = None,
@@ -394,8 +407,10 @@ def load(
 
     `provider` is "auto" (an accelerator where onnxruntime has one that works, else the CPU) or
     the name of one, which is used or refused. `threads` is how many to use; None takes the cores
-    that affinity and cgroup quota leave to this process. `precision` is "float32", or "int8" for
-    a bundle that has that variant; what it costs stands in `vae.bundle.quality`.
+    that affinity and cgroup quota leave to this process. `providers` is a list in onnxruntime's
+    manner, of names or (name, options), instead of `provider`: each is used or refused, and what
+    they leave runs on the CPU. `precision` is "float32"; "int8" for a bundle that has that
+    variant, whose cost stands in `vae.bundle.quality`; or "bf16" for a provider that computes so.
 
     `chunk` is how many rows a worker runs at a time; None leaves that to `edgevae tune`, the
     bundle, or a guess: `vae.plan("decoder")` tells. `max_memory`, in bytes or as "64MB", bounds
@@ -404,7 +419,15 @@ def load(
     for a batch of `stream`. Raises `BundleError`, `InputError`, `ProviderError`.
     """
     found = bundle.read(bundle.find(name_or_path))
-    return VAE(found, provider, threads, precision=precision, chunk=chunk, max_memory=max_memory)
+    return VAE(
+        found,
+        provider,
+        threads,
+        providers=providers,
+        precision=precision,
+        chunk=chunk,
+        max_memory=max_memory,
+    )
 
 
 def generate(
@@ -496,4 +519,4 @@ def _temperature(value: float) -> float:
 
 
 def _threads(threads: int | None) -> int:
-    return providers.usable_threads() if threads is None else _whole(threads, "threads", least=1)
+    return usable_threads() if threads is None else _whole(threads, "threads", least=1)

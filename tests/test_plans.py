@@ -38,10 +38,10 @@ def test_the_caller_comes_before_tune_before_the_manifest_before_a_guess(grey):
     assert choose(grey, "encoder", CPU).source == "a guess by the size of x"
 
 
-def test_an_accelerator_gets_larger_chunks_and_one_worker(grey):
+def test_an_accelerator_gets_larger_chunks_and_two_workers(grey):
     cuda = plans.Setting("cuda", "float32", 2)
-    assert plans.choose(grey, "decoder", cuda)[:4] == (8, 1024, 1, 2)
-    assert plans.choose(grey, "decoder", cuda, chunk=5)[:4] == (5, 5, 1, 2)
+    assert plans.choose(grey, "decoder", cuda)[:4] == (8, 1024, 2, 2)
+    assert plans.choose(grey, "decoder", cuda, chunk=5)[:4] == (5, 5, 2, 2)
 
 
 def test_a_measurement_holds_for_its_setting_alone(grey, monkeypatch):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import edgevae
-from edgevae import images, packing, sampling, vae
+from edgevae import graph, images, packing, sampling, vae
 from edgevae.errors import BundleError, EdgeVAEError, InputError, ProviderError
 
 NAMES = ["grey", "colour", "vector"]
@@ -581,7 +581,7 @@ def test_a_precision_is_that_of_the_variant(inverted):
 def test_a_precision_that_is_not_there_is_refused(tiny_paths):
     with pytest.raises(BundleError, match=r"has only fp32; make it with `edgevae compile --int8`"):
         edgevae.load(tiny_paths["grey"], precision="int8")
-    with pytest.raises(InputError, match="precision: expected float32 or int8, got 'half'"):
+    with pytest.raises(InputError, match="precision: expected float32 or int8 or bf16, got 'half'"):
         edgevae.load(tiny_paths["grey"], precision="half")
 
 
@@ -631,15 +631,21 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
 
 
-def test_an_accelerator_gets_larger_chunks_and_one_worker(tiny_paths, monkeypatch):
-    sizes, run = [], vae.providers.Graph.run
+def test_an_accelerator_gets_larger_chunks_and_one_at_a_time(grey, tiny_paths, monkeypatch):
+    sizes, running, run = [], threading.Lock(), graph._run_in_place
 
-    def note(self, inputs, outputs, *, threads):
-        sizes.append((len(inputs["z"]), threading.current_thread()))
-        run(self, inputs, outputs, threads=threads)
+    def note(session, inputs, outputs):
+        assert running.acquire(blocking=False), "two runs at once"
+        sizes.append(len(inputs["z"]))
+        run(session, inputs, outputs)
+        running.release()
 
-    monkeypatch.setattr(vae.providers.Graph, "run", note)
+    expected = grey.generate(4000, seed=1)
+    monkeypatch.setattr(graph, "_run_in_place", note)
     monkeypatch.setattr(vae.VAE, "provider", "cuda")
-    edgevae.load(tiny_paths["grey"], "cpu").generate(2000, seed=1)
-    assert [size for size, _ in sizes] == [1000, 1000]
-    assert {thread for _, thread in sizes} == {threading.current_thread()}
+    grey = edgevae.load(tiny_paths["grey"], "cpu")
+    sessions = grey._decoder._sessions
+    grey._decoder.open(grey.threads)
+    sessions[grey.threads] = sessions[grey.threads]._replace(provider="cuda")
+    assert (grey.generate(4000, seed=1) == expected).all()
+    assert sizes == [1000] * 4

@@ -11,8 +11,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from edgevae import bundle, providers
+from edgevae import bundle
 from edgevae.errors import CheckError, InputError
+from edgevae.runtime import runtime
 
 from . import checkpoint
 from .data import as_float
@@ -133,7 +134,7 @@ def prove(
     They may differ by PARITY of `unit`, a number or one for each value of an output.
     """
     unit = np.asarray(unit)
-    session = providers.runtime().InferenceSession(graph, providers=["CPUExecutionProvider"])
+    session = runtime().InferenceSession(graph, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     for batch in batches(inputs):
         with torch.inference_mode():

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgevae import providers
 from edgevae.errors import InputError
+from edgevae.runtime import runtime
 
 LIMIT = 1e-5  # of the output's largest value where that exceeds 1
 BATCHES = (1, 2, 7)
@@ -24,7 +24,7 @@ class Runner:
     """
 
     def __init__(self, graph: bytes | ir.Model, where: str, *, exactly: bool = False) -> None:
-        ort = providers.runtime()
+        ort = runtime()
         data = graph if isinstance(graph, bytes) else ir.to_proto(graph).SerializeToString()
         options = ort.SessionOptions()
         options.log_severity_level = 4
