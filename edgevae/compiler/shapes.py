@@ -55,7 +55,7 @@ def _at(proto: onnx.ModelProto, batch: int) -> dict[str, onnx.TypeProto.Tensor]:
         port.type.tensor_type.ClearField("shape")
     del trial.graph.value_info[:]
     inferred = shape_inference.infer_shapes(trial, data_prop=True)
-    values = (*inferred.graph.value_info, *inferred.graph.output)
+    values = (*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output)
     return {value.name: value.type.tensor_type for value in values}
 
 
