@@ -93,7 +93,7 @@ def draw(rows: Sequence[Row], *, title: str, subtitle: str) -> "Image":
     canvas = Canvas(WIDTH, lower + LINE * len(rows) + 52)
     canvas.text(MARGIN, 40, title, size=22)
     canvas.text(MARGIN, 68, subtitle, ink=MUTED)
-    _legend(canvas, MARGIN, 100, list(zip(map(name_of, rows), inks(rows), strict=True)))
+    legend(canvas, MARGIN, 100, list(zip(map(name_of, rows), inks(rows), strict=True)))
     half = WIDTH / 2
     _latency(canvas, Box(MARGIN + 40, top, half - 24, top + PLOT), rows)
     _throughput(canvas, Box(half + 64, top, WIDTH - MARGIN, top + PLOT), rows)
@@ -118,7 +118,7 @@ def inks(rows: Sequence[Row]) -> list[str]:
 def _latency(canvas: Canvas, box: Box, rows: Sequence[Row]) -> None:
     every = [b[f"p{q}_ms"] for row in rows for b in row["batches"].values() for q in (50, 99)]
     axis = Axis(every, box.bottom, box.top, log=True)
-    _frame(canvas, box, axis, "Latency in ms: median, whisker to p90 and p99 (log scale)")
+    frame(canvas, box, axis, "Latency in ms: median, whisker to p90 and p99 (log scale)")
     for left, right, ink, b in _bars(canvas, box, rows):
         p50, p90, p99 = (axis.at(b[f"p{q}_ms"]) for q in (50, 90, 99))
         canvas.bar(Box(left, p50, right, box.bottom), ink)
@@ -132,7 +132,7 @@ def _latency(canvas: Canvas, box: Box, rows: Sequence[Row]) -> None:
 def _throughput(canvas: Canvas, box: Box, rows: Sequence[Row]) -> None:
     every = [b["images_per_s"] for row in rows for b in row["batches"].values()]
     axis = Axis(every, box.bottom, box.top, log=False)
-    _frame(canvas, box, axis, "Throughput in images/s")
+    frame(canvas, box, axis, "Throughput in images/s")
     for left, right, ink, b in _bars(canvas, box, rows):
         top = axis.at(b["images_per_s"])
         canvas.bar(Box(left, top, right, box.bottom), ink)
@@ -143,7 +143,7 @@ def _throughput(canvas: Canvas, box: Box, rows: Sequence[Row]) -> None:
 def _cold(canvas: Canvas, box: Box, rows: Sequence[Row]) -> None:
     axis = Axis([row["cold"]["total_ms"] for row in rows], box.left, box.right - 44, log=False)
     canvas.text(box.left - 112, box.top - 46, "Cold start in ms", size=13)
-    _legend(canvas, box.left, box.top - 46, [(label, ink) for _, label, ink in PHASES])
+    legend(canvas, box.left, box.top - 46, [(label, ink) for _, label, ink in PHASES])
     for row, y in _lines(canvas, box, rows):
         reached = 0.0
         for phase, _, ink in PHASES:
@@ -166,7 +166,8 @@ def _memory(canvas: Canvas, box: Box, rows: Sequence[Row]) -> None:
             canvas.text(right + 6, y, f"{row['peak_rss_mib']:.0f}", size=11)
 
 
-def _frame(canvas: Canvas, box: Box, axis: Axis, title: str) -> None:
+def frame(canvas: Canvas, box: Box, axis: Axis, title: str) -> None:
+    """A title above the box, and a line with its value at each tick of an upright axis."""
     canvas.text(box.left - 40, box.top - 30, title, size=13)
     for tick in axis.ticks:
         y = axis.at(tick)
@@ -197,7 +198,8 @@ def _lines(canvas: Canvas, box: Box, rows: Sequence[Row]) -> list[tuple[Row, flo
     return [(row, box.top + i * LINE) for i, row in enumerate(rows)]
 
 
-def _legend(canvas: Canvas, x: float, y: float, entries: Sequence[tuple[str, str]]) -> None:
+def legend(canvas: Canvas, x: float, y: float, entries: Sequence[tuple[str, str]]) -> None:
+    """From x on: words, each after a square of its colour."""
     for words, ink in entries:
         canvas.bar(Box(x, y - 5, x + 10, y + 5), ink)
         x += 16 + canvas.text(x + 16, y, words, size=12) + 20

@@ -1,0 +1,297 @@
+"""Decoding many latents: edgevae beside the ways that people run a decoder on a CPU.
+
+    python benchmarks/bench_peers.py            about 6 minutes; --quick: M1 alone, one round
+
+Each candidate (peers.py) has a process of its own for each decoder (decoders.py), which stays
+while the candidates take turns, several rounds of them, so that a machine that warms up or is
+shared slows them all alike. A ratio is the median over rounds of the ratio within the round;
+compare ratios of one run, never figures of two. Everybody gets the same float32 latents and leaves
+float32 x_hat in the host's memory. Errors are the largest difference from PyTorch's eager float32.
+FLOPs are those of the original layers, two for each multiply-add, whatever a candidate computes;
+"sgemm" is the faster of numpy's and PyTorch's float32 products of two square matrices, taken in
+turn with the rest.
+
+Bias, admitted. The naive row is one `sess.run` on the whole batch with every default, which is
+what most scripts do, and not the best that onnxruntime can: edgevae's rows are onnxruntime too.
+PyTorch and OpenVINO choose among chunk sizes, OpenVINO also between its hints, before they are
+timed; torch.compile between two sizes, as each costs a compilation. OpenVINO runs at a static
+shape, without copies. edgevae is timed through `VAE.decode`, which checks the latents; `generate`
+would draw them too, a cost of its own that nobody else has. The shapes of M1 to M4 were chosen by
+edgevae's authors.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import peers
+import peers_chart
+
+from edgevae.bench import machine, median, percentile
+
+DECODERS = ("M1", "M2", "M3", "M4", "fashion")
+NAIVE, OURS, INT8 = "onnxruntime", "edgevae float32", "edgevae int8"
+OPENVINO, BEST_TORCH = "OpenVINO float32", "best PyTorch"
+TORCH = ("PyTorch, one batch", "PyTorch, best chunk", "torch.compile")
+PAUSE = 0.05  # seconds between turns, in which the threads of the last one stop spinning
+LARGEST_ERROR = 1e-5  # of edgevae in float32
+LARGEST_P50 = {"M2": 0.7}  # of edgevae at one row, in float32, over that of naive
+
+Row = dict[str, Any]
+
+
+class Goal(NamedTuple):
+    """How many times faster than `rival` the candidate is to be on one decoder."""
+
+    decoder: str
+    candidate: str
+    rival: str
+    times: float
+
+
+GOALS = [
+    Goal(decoder, candidate, rival, times)
+    for candidate, rival, each in (
+        (OURS, NAIVE, {"M1": 1.15, "M2": 2.5, "M3": 1.9, "M4": 1.4}),
+        (OURS, OPENVINO, {"M2": 1.3, "M3": 1.2, "M4": 1.2}),
+        (OURS, BEST_TORCH, {"M1": 1.5, "M2": 1.5, "M3": 1.5, "M4": 1.5}),
+        (INT8, NAIVE, {"M1": 3.3, "M2": 5, "M3": 3.8, "M4": 2.6}),
+    )
+    for decoder, times in each.items()
+]
+
+
+class FailedError(Exception):
+    """A candidate's process ended before its work."""
+
+
+class Worker:
+    """The process of one candidate; `facts` are what it said when it was ready."""
+
+    def __init__(self, candidate: str, decoder: str, folder: Path) -> None:
+        self._complaints = folder / f"{candidate}.log"
+        with self._complaints.open("w") as complaints:
+            self._process = subprocess.Popen(
+                [sys.executable, peers.__file__, candidate, decoder, str(folder)],
+                # edgevae leaves onnxruntime's telemetry off: nobody waits for it.
+                env=os.environ | {"ORT_DISABLE_TELEMETRY": "1"},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+            )
+        self.facts = self._answer()
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def times(self, rows: int, seconds: float) -> list[float]:
+        """Seconds of each call with so many rows, for `seconds` but at least one call."""
+        time.sleep(PAUSE)
+        self._process.stdin.write(json.dumps({"rows": rows, "seconds": seconds}) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Any:
+        if line := self._process.stdout.readline():
+            return json.loads(line)
+        self._process.communicate()
+        last = self._complaints.read_text().strip().splitlines()[-1:] or ["no message"]
+        raise FailedError(f"failed with status {self._process.returncode}: {last[0]}")
+
+
+def measure(decoder: str, rounds: int, seconds: float) -> list[Row]:
+    """A row for each candidate: its times, or why it is absent."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        facts = {}
+        for step in peers.STEPS:
+            with Worker(step, decoder, Path(folder)) as worker:
+                facts |= worker.facts
+        rows, workers = [], {}
+        for name, candidate in peers.CANDIDATES.items():
+            row = {"decoder": decoder, "candidate": name, **facts}
+            rows.append(row)
+            missing = [need for need in candidate.needs if not importlib.util.find_spec(need)]
+            if missing:
+                row["absent"] = f"not installed: pip install {' '.join(missing)}"
+                continue
+            try:
+                worker = stack.enter_context(Worker(name, decoder, Path(folder)))
+            except FailedError as error:
+                row["absent"] = str(error)
+                continue
+            row |= {**worker.facts, "seconds": [], "single_seconds": []}
+            workers[name] = worker, row
+        for _ in range(rounds):
+            for name, (worker, row) in workers.items():
+                row["seconds"].append(median(worker.times(facts["rows"], seconds)))
+                if peers.CANDIDATES[name].single:
+                    row["single_seconds"].append(worker.times(1, seconds))
+    return rows
+
+
+def summarise(rows: Sequence[Row]) -> list[Row]:
+    """The rows of one decoder with their figures, that of sgemm left out: it is the measure.
+
+    Adds images_per_s, times_naive, share_of_sgemm and, where single rows were timed, p50_ms,
+    p99_ms and single_times_naive (naive's median over this one's).
+    """
+    by_name = {row["candidate"]: row for row in rows}
+    naive, product = by_name[NAIVE], by_name[peers.SGEMM]
+    for row in (naive, product):
+        if "absent" in row:
+            raise FailedError(f"{row['candidate']}, which all are measured by: {row['absent']}")
+    peaks = [2 * peers.SGEMM_SIDE**3 / seconds for seconds in product["seconds"]]
+    summary = []
+    for row in rows:
+        if row is product:
+            continue
+        row = {**row, "sgemm_flops": median(peaks)}
+        if "absent" not in row:
+            work = row["rows"] * row["flops"]
+            shares = [work / s / peak for s, peak in zip(row["seconds"], peaks, strict=True)]
+            row["images_per_s"] = row["rows"] / median(row["seconds"])
+            row["times_naive"] = times_faster(row["seconds"], naive["seconds"])
+            row["share_of_sgemm"] = median(shares)
+            if row["single_seconds"]:
+                row |= single_row(row["single_seconds"], naive["single_seconds"])
+        summary.append(row)
+    return summary
+
+
+def times_faster(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median over rounds of their seconds over ours."""
+    return median([b / a for a, b in zip(ours, theirs, strict=True)])
+
+
+def single_row(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> Row:
+    pooled = [1e3 * seconds for turn in ours for seconds in turn]
+    return {
+        "p50_ms": median(pooled),
+        "p99_ms": percentile(pooled, 99),
+        "single_times_naive": times_faster([*map(median, ours)], [*map(median, theirs)]),
+    }
+
+
+def judge(rows: Sequence[Row]) -> list[Row]:
+    """Each goal of the decoders in `rows`, with what was reached; None where a side is absent."""
+    present = {(row["decoder"], row["candidate"]): row for row in rows if "absent" not in row}
+    verdicts = []
+
+    def add(decoder: str, words: str, goal: float, got: float | None, met: bool) -> None:
+        verdicts.append({"decoder": decoder, "goal": words, "asked": goal, "got": got, "met": met})
+
+    for decoder, candidate, rival, times in GOALS:
+        if decoder not in {row["decoder"] for row in rows}:
+            continue
+        ours = present.get((decoder, candidate))
+        named = TORCH if rival == BEST_TORCH else (rival,)
+        theirs = [present[decoder, name] for name in named if (decoder, name) in present]
+        got = None
+        if ours and theirs:
+            best = max(theirs, key=lambda row: row["images_per_s"])
+            got = times_faster(ours["seconds"], best["seconds"])
+        add(
+            decoder, f"{candidate}, times {rival}: at least", times, got, bool(got and got >= times)
+        )
+    for (decoder, candidate), row in present.items():
+        if candidate != OURS:
+            continue
+        error = row["error"]
+        add(decoder, f"{OURS}, error: at most", LARGEST_ERROR, error, error <= LARGEST_ERROR)
+        if most := LARGEST_P50.get(decoder):
+            share = 1 / row["single_times_naive"]
+            add(decoder, f"{OURS}, p50 over naive's: at most", most, share, share <= most)
+    return verdicts
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows of one decoder as text."""
+    first = rows[0]
+    lines = [
+        f"{first['decoder']}: {first['rows']} rows of {first['flops'] / 1e6:,.1f} MFLOP and "
+        f"{first['values']:,} values; sgemm {first['sgemm_flops'] / 1e9:,.0f} GFLOP/s",
+        f"{'':<20} {'img/s':>9} {'x naive':>8} {'of sgemm':>8} {'max error':>9} "
+        f"{'p50 ms':>8} {'p99 ms':>8}",
+    ]
+    for row in rows:
+        if "absent" in row:
+            lines.append(f"{row['candidate']:<20} {row['absent']}")
+            continue
+        single = f"{row['p50_ms']:>8.3f} {row['p99_ms']:>8.3f}" if "p50_ms" in row else " " * 17
+        lines.append(
+            f"{row['candidate']:<20} {row['images_per_s']:>9,.0f} {row['times_naive']:>7.2f}x "
+            f"{row['share_of_sgemm']:>8.0%} {row['error']:>9.1e} {single}  {row['how']}"
+        )
+    return "\n".join(lines)
+
+
+def verdicts_table(verdicts: Sequence[Row]) -> str:
+    lines = [f"{'':<8} {'goal':<48} {'asked':>8} {'got':>8}"]
+    for v in verdicts:
+        got = "-" if v["got"] is None else f"{v['got']:.3g}"
+        words = "absent" if v["got"] is None else "met" if v["met"] else "missed"
+        lines.append(f"{v['decoder']:<8} {v['goal']:<48} {v['asked']:>8.3g} {got:>8}  {words}")
+    return "\n".join(lines)
+
+
+def save(path: Path, here: Row, rows: Sequence[Row], verdicts: Sequence[Row]) -> None:
+    """JSON, and the chart beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    report = {"machine": here, "rows": rows, "goals": verdicts}
+    path.write_text(json.dumps(report, indent=1) + "\n")
+    goals = {(g.decoder, g.candidate): g.times for g in GOALS if g.rival == NAIVE}
+    picture = peers_chart.draw(
+        rows,
+        goals,
+        title="Decoding many latents on a CPU",
+        subtitle=f"{here['cpu']}, {here['threads']} threads, onnxruntime {here['onnxruntime']}",
+    )
+    picture.save(path.with_suffix(".png"))
+
+
+def slug(words: str) -> str:
+    return "-".join("".join(c if c.isalnum() else " " for c in words.lower()).split())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--decoder", action="append", choices=DECODERS, help="all of them")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=0.15, help="of a turn, at least (0.15)")
+    parser.add_argument("--quick", action="store_true", help="M1, one round; saves only to --out")
+    parser.add_argument("--out", type=Path, help="results/peers-CPU.json; the chart goes beside it")
+    args = parser.parse_args()
+    decoders = args.decoder or (["M1"] if args.quick else DECODERS)
+    rounds, seconds = (1, 0.0) if args.quick else (args.rounds, args.seconds)
+    here = machine()
+    print(*(f"{key}: {value}" for key, value in here.items()), sep="\n", flush=True)
+    rows = []
+    for decoder in decoders:
+        found = summarise(measure(decoder, rounds, seconds))
+        rows += found
+        print(f"\n{table(found)}", flush=True)
+    verdicts = judge(rows)
+    print(f"\n{verdicts_table(verdicts)}")
+    path = args.out
+    if path is None and not args.quick:
+        path = Path(__file__).parent / "results" / f"peers-{slug(here['cpu'])}.json"
+    if path is not None:
+        save(path, here, rows, verdicts)
+        print(f"\nsaved {path} and {path.with_suffix('.png').name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The picture of `bench_peers.py`: how many times plain onnxruntime's speed each candidate has."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgevae.chart import INK, MARGIN, MUTED, WIDTH, Axis, Box, Canvas, frame, legend
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+INKS = {
+    "onnxruntime": "#9ca3af",
+    "PyTorch, one batch": "#f6d3a8",
+    "PyTorch, best chunk": "#f0b36b",
+    "torch.compile": "#d97706",
+    "OpenVINO float32": "#34a583",
+    "OpenVINO default": "#a7dcca",
+    "edgevae float32": "#2563eb",
+    "edgevae int8": "#93b4f7",
+}
+PLOT = 320
+
+Row = Mapping[str, Any]
+
+
+def draw(
+    rows: Sequence[Row], goals: Mapping[tuple[str, str], float], *, title: str, subtitle: str
+) -> "Image":
+    """Bars of `times_naive` in a group for each decoder; a line across where there is a goal.
+
+    goals: by decoder and candidate. What was absent leaves its place empty.
+    """
+    present = [row for row in rows if "absent" not in row]
+    decoders = list(dict.fromkeys(row["decoder"] for row in rows))
+    canvas = Canvas(WIDTH, 172 + PLOT + 84)
+    canvas.text(MARGIN, 40, title, size=22)
+    canvas.text(MARGIN, 68, subtitle, ink=MUTED)
+    half = len(INKS) // 2
+    legend(canvas, MARGIN, 96, list(INKS.items())[:half])
+    legend(canvas, MARGIN, 116, list(INKS.items())[half:])
+    box = Box(MARGIN + 40, 172, WIDTH - MARGIN, 172 + PLOT)
+    heights = [row["times_naive"] for row in present] + list(goals.values())
+    axis = Axis(heights, box.bottom, box.top, log=False)
+    frame(canvas, box, axis, "Times the throughput of one sess.run (a line across: the goal)")
+    group = (box.right - box.left) / len(decoders)
+    width = min(40.0, group * 0.88 / len(INKS))
+    for row in present:
+        middle = box.left + (decoders.index(row["decoder"]) + 0.5) * group
+        left = middle + (list(INKS).index(row["candidate"]) - len(INKS) / 2) * width
+        _bar(canvas, Box(left + 1, axis.at(row["times_naive"]), left + width - 1, box.bottom), row)
+        if goal := goals.get((row["decoder"], row["candidate"])):
+            canvas.line(left - 3, axis.at(goal), left + width + 3, axis.at(goal), INK)
+        if row["candidate"] == "onnxruntime":
+            canvas.text(middle, box.bottom + 18, row["decoder"], size=14, anchor="mm")
+            naive = f"1 = {row['images_per_s']:,.0f} img/s"
+            canvas.text(middle, box.bottom + 38, naive, size=11, ink=MUTED, anchor="mm")
+    canvas.line(box.left, axis.at(1), box.right, axis.at(1), MUTED)
+    return canvas.image
+
+
+def _bar(canvas: Canvas, box: Box, row: Row) -> None:
+    canvas.bar(box, INKS[row["candidate"]])
+    middle = (box.left + box.right) / 2
+    label = f"{row['times_naive']:.2f}"
+    canvas.text(middle, box.top - 3, label, size=9, ink=MUTED, anchor="mb")
