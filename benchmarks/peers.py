@@ -69,29 +69,11 @@ def prepare(name: str, folder: Path) -> dict[str, float]:
 
 
 def compile(name: str, folder: Path) -> dict[str, float]:
-    """Writes the bundle."""
-    from edgevae import bundle
+    """Writes the bundle, as `edgevae compile` does."""
+    from edgevae import compiler
 
-    graph = (folder / "decoder.onnx").read_bytes()
-    z, x_hat = (np.load(folder / f"{key}.npy")[:8] for key in ("z", "x_hat"))
     before = time.perf_counter()
-    bundle.write(
-        folder / "bundle",
-        name=name.lower(),
-        kind="image" if x_hat.ndim == 4 else "vector",
-        x_shape=x_hat.shape[1:],
-        x_range=(0.0, 1.0),
-        latent_shape=z.shape[1:],
-        opset=20,
-        encoder=graph,
-        decoder=graph,
-        prior=None,
-        selfcheck={"x": x_hat, "mu": z, "logvar": z, "z": z, "x_hat": x_hat},
-        likelihood={"name": "gaussian", "sigma": 0.1},
-        noise=0.0,
-        licence="MIT",
-        provenance={},
-    )
+    compiler.compile(folder / "decoder.onnx", out=folder / "bundle", name=name.lower())
     return {"compile_seconds": time.perf_counter() - before}
 
 
@@ -254,10 +236,9 @@ def _by_openvino(work: Work, chunk: int, settings: Mapping[str, str]) -> Decode:
 def _edgevae(work: Work, precision: str) -> Ready:
     import edgevae
 
-    vae = edgevae.load(work.bundle, provider="cpu")
-    if precision == "int8":
-        raise NotImplementedError("int8 is not there yet")
-    return Ready(vae.decode, f"vae.decode, {vae.threads} threads")
+    vae = edgevae.load(work.bundle, provider="cpu", precision=precision)
+    plan = vae.plan("decoder")
+    return Ready(vae.decode, f"vae.decode, {plan.workers} workers, chunks of {plan.chunk}")
 
 
 # --- the process -----------------------------------------------------------------------------

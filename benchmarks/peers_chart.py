@@ -42,6 +42,7 @@ def draw(
     heights = [row["times_naive"] for row in present] + list(goals.values())
     axis = Axis(heights, box.bottom, box.top, log=False)
     frame(canvas, box, axis, "Times the throughput of one sess.run (a line across: the goal)")
+    canvas.line(box.left, axis.at(1), box.right, axis.at(1), MUTED)
     group = (box.right - box.left) / len(decoders)
     width = min(40.0, group * 0.88 / len(INKS))
     for row in present:
@@ -54,7 +55,6 @@ def draw(
             canvas.text(middle, box.bottom + 18, row["decoder"], size=14, anchor="mm")
             naive = f"1 = {row['images_per_s']:,.0f} img/s"
             canvas.text(middle, box.bottom + 38, naive, size=11, ink=MUTED, anchor="mm")
-    canvas.line(box.left, axis.at(1), box.right, axis.at(1), MUTED)
     return canvas.image
 
 

@@ -1,0 +1,141 @@
+"""The benchmark of peers: its decoders, its arithmetic, and one short run of all of it."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bench_peers
+import decoders
+import numpy as np
+import peers
+import peers_chart
+import pytest
+import torch
+from PIL import Image
+
+import edgevae
+from edgevae import bundle, chart
+
+
+def row(candidate: str, seconds: list[float], single: float | None = None) -> bench_peers.Row:
+    return {
+        "decoder": "M2",
+        "candidate": candidate,
+        "rows": 100,
+        "flops": 2 * peers.SGEMM_SIDE**3 // 100,
+        "values": 784,
+        "how": "somehow",
+        "error": 1e-6,
+        "seconds": seconds,
+        "single_seconds": [[single] * 10] * len(seconds) if single else [],
+    }
+
+
+ABSENT = {"absent": "not installed: pip install openvino"}
+ROWS = [
+    row("onnxruntime", [1.0, 2.0, 30.0], single=0.010),
+    row("PyTorch, one batch", [2.0, 4.0, 20.0]),
+    row("torch.compile", [0.8, 1.6, 8.0]),
+    {**row("OpenVINO float32", []), **ABSENT},
+    row("edgevae float32", [0.5, 0.8, 3.0], single=0.005),
+    row(peers.SGEMM, [0.25, 0.5, 1.0]),
+]
+
+
+def test_ratios_are_medians_over_rounds_of_the_ratio_within_one():
+    summary = {found["candidate"]: found for found in bench_peers.summarise(ROWS)}
+    assert peers.SGEMM not in summary
+    ours = summary["edgevae float32"]
+    assert ours["images_per_s"] == 100 / 0.8
+    assert ours["times_naive"] == 2.5
+    assert ours["share_of_sgemm"] == pytest.approx(0.5)
+    assert (ours["p50_ms"], ours["p99_ms"], ours["single_times_naive"]) == (5, 5, 2)
+    assert summary["onnxruntime"]["times_naive"] == 1
+    assert "p50_ms" not in summary["torch.compile"]
+    assert "times_naive" not in summary["OpenVINO float32"]
+
+
+def test_goals_are_judged_where_both_sides_are_there():
+    found = {v["goal"]: v for v in bench_peers.judge(bench_peers.summarise(ROWS))}
+    assert found["edgevae float32, times onnxruntime: at least"]["met"]
+    best = found["edgevae float32, times best PyTorch: at least"]
+    assert (best["got"], best["asked"], best["met"]) == (2.0, 1.5, True)
+    openvino = found["edgevae float32, times OpenVINO float32: at least"]
+    assert (openvino["got"], openvino["met"]) == (None, False)
+    assert found["edgevae float32, p50 over naive's: at most"]["got"] == 0.5
+    assert found["edgevae float32, error: at most"]["met"]
+    slower = [{**r, "error": 1e-4, "times_naive": 2.4} for r in ROWS]
+    found = {v["goal"]: v for v in bench_peers.judge(bench_peers.summarise(slower))}
+    assert not found["edgevae float32, error: at most"]["met"]
+
+
+def test_without_what_all_are_measured_by_there_is_no_summary():
+    with pytest.raises(bench_peers.FailedError, match=r"sgemm.* pip install torch"):
+        bench_peers.summarise(
+            [*ROWS[:-1], {**ROWS[-1], "absent": "not installed: pip install torch"}]
+        )
+
+
+def test_the_table_and_the_chart_hold_every_candidate():
+    summary = bench_peers.summarise(ROWS)
+    lines = bench_peers.table(summary).splitlines()
+    assert len(lines) == 2 + len(summary)
+    assert any(line.endswith("not installed: pip install openvino") for line in lines)
+    assert "2.50x" in lines[-1]
+    assert set(peers_chart.INKS) == set(peers.CANDIDATES) - {peers.SGEMM}
+    image = peers_chart.draw(
+        summary, {("M2", "edgevae float32"): 2.5}, title="title", subtitle="subtitle"
+    )
+    colours = {f"#{r:02x}{g:02x}{b:02x}" for _, (r, g, b) in image.getcolors(2**24)}
+    assert set(peers_chart.INKS.values()) <= colours
+
+
+def test_flops_are_two_for_each_multiply_add():
+    assert decoders.m1().flops() == 2 * (20 * 400 + 400 * 784)
+    transposed = 7 * 7 * 128 * 64 * 16 + 14 * 14 * 64 * 32 * 16
+    assert decoders.m2().flops() == 2 * (32 * 128 * 49 + transposed + 28 * 28 * 32 * 9)
+
+
+@pytest.mark.parametrize("name", decoders.DECODERS)
+def test_decoders_are_the_same_each_time_and_stay_within_reach(name):
+    one, other = decoders.DECODERS[name](), decoders.DECODERS[name]()
+    z = one.latents(4)
+    with torch.inference_mode():
+        x_hat = one(z)
+        assert torch.equal(x_hat, other(other.latents(4)))
+    assert not one.training
+    assert 0.05 < x_hat.std() < 1
+    assert x_hat.abs().max() < 4
+
+
+def test_the_shipped_decoder_is_rebuilt_as_it_was_trained():
+    check = bundle.read(bundle.find("fashion")).selfcheck()
+    with torch.inference_mode():
+        x_hat = decoders.fashion()(torch.from_numpy(check["z"])).numpy()
+    assert np.abs(x_hat - check["x_hat"]).max() < 1e-5
+
+
+def test_a_quick_run_has_every_candidate_with_its_error(tmp_path):
+    out = tmp_path / "peers.json"
+    command = [sys.executable, bench_peers.__file__, "--quick", "--out", str(out)]
+    paths = [str(Path(edgevae.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(out.read_text())
+    rows = {found["candidate"]: found for found in report["rows"]}
+    assert list(rows) == [name for name in peers.CANDIDATES if name != peers.SGEMM]
+    for name in ("onnxruntime", "PyTorch, one batch", "PyTorch, best chunk", "edgevae float32"):
+        assert rows[name]["error"] < 1e-5
+        assert rows[name]["images_per_s"] > 0
+        assert rows[name]["share_of_sgemm"] > 0
+    if importlib.util.find_spec("openvino") is None:
+        assert rows["OpenVINO float32"]["absent"] == ABSENT["absent"]
+    for name in rows:
+        assert name in done.stdout
+    assert {found["decoder"] for found in report["goals"]} == {"M1"}
+    with Image.open(out.with_suffix(".png")) as image:
+        assert image.width == chart.WIDTH * chart.SCALE
