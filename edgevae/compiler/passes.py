@@ -1,32 +1,63 @@
 """The rewrites that make a graph faster, each kept only where it changes nothing but the time."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import onnx_ir as ir
 
-from edgevae.compiler import parity, shapes
+from edgevae.compiler import (
+    fold,
+    interleave,
+    linear,
+    narrow,
+    parity,
+    phases,
+    race,
+    residual,
+    shapes,
+    upsample,
+)
+from edgevae.threads import usable_threads
 
 
 class Pass(NamedTuple):
-    """A rewrite in place, which returns the number of places it changed."""
+    """A rewrite in place, which returns the number of places it changed.
+
+    Its own cost model chooses the places.
+    """
 
     name: str
     rewrite: Callable[[ir.Model], int]
 
 
 class Row(NamedTuple):
-    """What became of a pass: seconds before and after it, None where they were not measured."""
+    """What became of a pass. `before` and `after` are seconds a row of one thread's work, in
+    chunks as `generate` has them; None where the cost model alone decided."""
 
     name: str
     places: int
     before: float | None
     after: float | None
-    kept: bool
+    verdict: str
+
+    @property
+    def kept(self) -> bool:
+        return self.verdict == _KEPT
 
 
-# In the order in which they are tried.
-PASSES: tuple[Pass, ...] = ()
+_KEPT = "kept"
+_NUMBERS = 3 << 16  # of the outputs of a chunk
+
+# In the order in which they are tried: each sees what those before it have left.
+PASSES = (
+    Pass("linear", linear.rewrite),
+    Pass("phases", phases.rewrite),
+    Pass("upsample", upsample.rewrite),
+    Pass("narrow", narrow.rewrite),
+    Pass("residual", residual.rewrite),
+)
 
 
 def optimise(
@@ -35,32 +66,74 @@ def optimise(
     """The graph after every pass that is worth having, and a row for each pass.
 
     A pass is dropped where the graph would differ from `right`, the one that was given, by more
-    than 1e-5 on `items`, at least 7 rows. The graph that comes in is left as it is.
+    than 1e-5 on `items`, at least 7 rows; and, if `measure`, where it is not faster by more than
+    the noise, or slows down a single row. The graph that comes in is left as it is.
     """
     rows = []
     for name, rewrite in PASSES:
         candidate = model.clone()
         places = rewrite(candidate)
-        kept = places > 0
-        if kept:
-            shapes.infer(candidate)
-            runner = parity.Runner(candidate, f"after {name}")
-            kept = parity.difference(right, runner, items) <= parity.LIMIT
-        rows.append(Row(name, places, None, None, kept))
-        model = candidate if kept else model
-    return model, rows
+        row = Row(name, places, None, None, _KEPT if places else "no place")
+        if places:
+            row = _judge(row, model, candidate, right, items, measure)
+        if row.kept:
+            model = candidate
+        rows.append(row)
+    return lowered(model), rows
+
+
+def lowered(model: ir.Model) -> ir.Model:
+    """A copy in plain ONNX."""
+    plain = model.clone()
+    interleave.lower(plain)
+    fold.clean(plain)
+    shapes.infer(plain)
+    return plain
+
+
+def _judge(
+    row: Row,
+    model: ir.Model,
+    candidate: ir.Model,
+    right: parity.Runner,
+    items: parity.Floats,
+    measure: bool,
+) -> Row:
+    before, after = (
+        ir.to_proto(lowered(graph)).SerializeToString() for graph in (model, candidate)
+    )
+    error = parity.difference(right, parity.Runner(after, f"after {row.name}"), items)
+    if not error <= parity.LIMIT:
+        return row._replace(verdict=f"differs by {error:.0e}")
+    if not measure:
+        return row
+    many = np.resize(items, (_chunk(model), *items.shape[1:]))
+    result = race.run(before, after, many, threads=1)
+    row = row._replace(before=result.before / len(many), after=result.after / len(many))
+    if not result.faster:
+        return row._replace(verdict=f"not faster ({result.gain:.2f}x)")
+    single = race.run(before, after, items[:1], threads=usable_threads())
+    if single.slower:
+        return row._replace(verdict=f"slows a single row ({single.gain:.2f}x)")
+    return row
+
+
+def _chunk(model: ir.Model) -> int:
+    """About as many rows as stay in a core's cache."""
+    sizes = shapes.sizes(model.graph.outputs[0]) or []
+    numbers = math.prod(size for size in sizes[1:] if isinstance(size, int))
+    return max(1, min(32, _NUMBERS // numbers))
 
 
 def table(passes: Mapping[str, Sequence[Row]]) -> str:
-    """The passes of each role as lines of text."""
-    lines = [f"{'graph':<8} {'pass':<24} {'places':>6} {'before':>10} {'after':>10}"]
+    """The passes of each role as lines of text: times are of one row."""
+    lines = [f"{'graph':<8} {'pass':<10} {'places':>6} {'before':>11} {'after':>11}  verdict"]
     for role, rows in passes.items():
         for row in rows:
-            times = f"{_shown(row.before):>10} {_shown(row.after):>10}"
-            verdict = "" if row.kept else "  left out"
-            lines.append(f"{role:<8} {row.name:<24} {row.places:>6} {times}{verdict}")
+            times = f"{_shown(row.before):>11} {_shown(row.after):>11}"
+            lines.append(f"{role:<8} {row.name:<10} {row.places:>6} {times}  {row.verdict}")
     return "\n".join(lines)
 
 
 def _shown(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{1000 * seconds:.3f} ms"
+    return "-" if seconds is None else f"{1e6 * seconds:,.1f} us"

@@ -44,6 +44,15 @@ def sizes(value: ir.Value | None) -> list[int | str | None] | None:
     return [size if isinstance(size, int) else size.value for size in value.shape]
 
 
+def spatial(value: ir.Value | None) -> list[int] | None:
+    """The sizes after batch and channels, where all are known."""
+    known = sizes(value)
+    if known is None or len(known) < 3:
+        return None
+    found = [size for size in known[2:] if isinstance(size, int)]
+    return found if len(found) == len(known) - 2 else None
+
+
 def _at(proto: onnx.ModelProto, batch: int) -> dict[str, onnx.TypeProto.Tensor]:
     trial = onnx.ModelProto()
     trial.CopyFrom(proto)

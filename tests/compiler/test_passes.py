@@ -46,7 +46,7 @@ def test_a_pass_changes_nothing_that_a_random_decoder_computes(one, decoder):
     given = read(decoder)
     model = front.normal(given)
     event(f"{one.rewrite(model)} places")
-    assert difference(given, model) <= 1e-5
+    assert difference(given, passes.lowered(model)) <= 1e-5
 
 
 @drawn
@@ -56,8 +56,7 @@ def test_all_passes_together_change_nothing_that_a_random_decoder_computes(decod
     model = front.normal(given)
     for one in passes.PASSES:
         one.rewrite(model)
-        shapes.infer(model)
-    assert difference(given, model) <= 1e-5
+    assert difference(given, passes.lowered(model)) <= 1e-5
 
 
 def test_a_pass_that_changes_the_results_is_left_out(monkeypatch):

@@ -1,0 +1,61 @@
+import pytest
+from chains import chain, rewritten, weights
+from test_upsample import conv, resize
+
+from edgevae.compiler import narrow, phases, upsample
+
+UP = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize(
+    ("kernel", "padding", "dilation"),
+    [(3, 1, 1), (5, 2, 1), (3, 0, 1), (4, 1, 1), (3, 2, 2), (3, 4, 1), (3, 5, 2)],
+)
+def test_few_outputs_are_scattered(outputs, kernel, padding, dilation):
+    layer = conv(16, outputs, [kernel] * 2, [padding] * 4, dilations=[dilation] * 2)
+    model = chain((16, 6, 7), layer, ("Sigmoid", [], {}))
+    assert rewritten(model, narrow.rewrite) == (1, ["ConvTranspose", "Sigmoid"])
+
+
+@pytest.mark.parametrize(("kernel", "padding"), [(3, 1), (5, 2), (3, 0), (3, 3)])
+@pytest.mark.parametrize("scale", [2, 3])
+def test_phases_are_scattered_as_they_are(scale, kernel, padding):
+    def rewrite(model):
+        return upsample.rewrite(model), narrow.rewrite(model)
+
+    model = chain(
+        (8, 5, 6),
+        resize([scale, scale]),
+        conv(8, 16, [3, 3], [1] * 4),
+        ("Relu", [], {}),
+        conv(16, 1, [kernel] * 2, [padding] * 4),
+    )
+    places, kinds = rewritten(model, rewrite)
+    assert places == (1, 1)
+    assert "Concat" not in kinds
+    assert kinds.count("Conv") == kinds.count("ConvTranspose") == scale**2
+
+
+def test_a_crop_is_kept_between():
+    def rewrite(model):
+        return phases.rewrite(model), narrow.rewrite(model)
+
+    odd = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+    up = ("ConvTranspose", [weights(8, 16, 3, 3)], odd)
+    places, kinds = rewritten(chain((8, 5, 5), up, conv(16, 1, [3, 3], [1] * 4)), rewrite)
+    assert places == (1, 1)
+    assert "Slice" in kinds
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        conv(16, 8, [3, 3], [1] * 4),
+        conv(16, 1, [1, 1], [0] * 4),
+        conv(16, 2, [3, 3], [1] * 4, group=2),
+        conv(16, 1, [3, 3], [1] * 4, strides=[2, 2]),
+    ],
+)
+def test_what_would_not_win_is_left_alone(layer):
+    assert rewritten(chain((16, 6, 6), layer), narrow.rewrite) == (0, ["Conv"])

@@ -1,0 +1,64 @@
+"""Which passes are kept, and how that is measured."""
+
+import numpy as np
+import pytest
+from chains import chain, weights
+
+from edgevae.compiler import parity, passes, race
+from edgevae.compiler.race import Race
+
+UP = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+
+
+@pytest.fixture
+def model():
+    up = ("ConvTranspose", [weights(8, 16, 4, 4)], UP)
+    return chain((8, 5, 5), up, ("Relu", [], {}))
+
+
+def optimise(model, **options):
+    items = np.random.default_rng(2).standard_normal((7, 8, 5, 5), np.float32)
+    right = parity.Runner(model, "given", exactly=True)
+    return passes.optimise(model, right=right, items=items, **options)
+
+
+def verdicts(rows):
+    return {row.name: row.verdict for row in rows if row.places}
+
+
+def test_without_a_measurement_the_cost_model_decides(model):
+    after, rows = optimise(model, measure=False)
+    assert verdicts(rows) == {"phases": "kept"}
+    assert [row.before for row in rows] == [None] * len(passes.PASSES)
+    assert "ConvTranspose" not in [node.op_type for node in after.graph]
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ([1.5, 1.0], "kept"),
+        ([1.05, 1.0], "not faster (1.05x)"),
+        ([1.5, 0.8], "slows a single row (0.80x)"),
+    ],
+)
+def test_a_pass_is_kept_where_it_is_faster_than_the_noise(model, monkeypatch, gains, verdict):
+    results = iter([Race(2e-3, 1e-3, gain, noise=0.1) for gain in gains])
+    monkeypatch.setattr(race, "run", lambda *_, **__: next(results))
+    after, rows = optimise(model)
+    assert verdicts(rows) == {"phases": verdict}
+    kinds = [node.op_type for node in after.graph]
+    assert ("ConvTranspose" in kinds) == (verdict != "kept")
+
+
+def test_a_race_tells_which_graph_is_faster():
+    import onnx_ir as ir
+
+    layer = ("Conv", [weights(32, 32, 3, 3)], {"kernel_shape": [3, 3], "pads": [1] * 4})
+    short, long = (
+        ir.to_proto(chain((32, 8, 8), *[layer] * times)).SerializeToString() for times in (1, 6)
+    )
+    items = np.zeros((4, 32, 8, 8), np.float32)
+    result = race.run(long, short, items, threads=1)
+    assert result.faster
+    assert not result.slower
+    assert race.run(short, long, items, threads=1).slower
