@@ -60,7 +60,7 @@ def test_graphs_carry_no_path_and_no_external_data(written, role):
     assert not any(node.metadata_props or node.doc_string for node in graph.graph.node)
     assert not any(tensor.external_data for tensor in graph.graph.initializer)
     assert b"/train/" not in path.read_bytes()
-    assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert graph.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "n"
 
 
 def test_vectors_keep_their_units(tmp_path):

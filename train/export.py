@@ -1,4 +1,4 @@
-"""A checkpoint to a bundle: both graphs in ONNX, proved to compute what PyTorch does."""
+"""A checkpoint to a bundle: both graphs in ONNX, proved to compute what PyTorch does, compiled."""
 
 import logging
 import subprocess
@@ -11,7 +11,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from edgevae import bundle
+from edgevae import bundle, compiler
+from edgevae.compiler import parity
 from edgevae.errors import CheckError, InputError
 from edgevae.runtime import runtime
 
@@ -19,10 +20,6 @@ from . import checkpoint
 from .data import as_float
 from .models import VAE
 from .prior import draw
-
-OPSET = 18
-PARITY = 1e-5  # the largest difference from PyTorch that an exported graph may show on this machine
-PARITY_BATCHES = (1, 2, 7)
 
 
 class Encoder(nn.Module):
@@ -72,58 +69,43 @@ def export(content: dict[str, Any], out: Path, name: str | None = None) -> bundl
     with torch.inference_mode():
         mu, logvar = model.encode(real)
         check = {"x": real, "mu": mu, "logvar": logvar, "z": z, "x_hat": model.decode(z)}
-    return bundle.write(
-        out,
+    compiled = compiler.compile(
+        decoder,
+        encoder,
+        out=out,
         name=name or content["data"]["name"],
         kind=content["data"]["kind"],
-        x_shape=model.x_shape,
         x_range=(0.0, 1.0) if model.images else None,
-        latent_shape=(model.latent_dim,),
-        opset=OPSET,
-        encoder=encoder,
-        decoder=decoder,
         prior=prior,
         selfcheck={key: value.numpy() for key, value in check.items()},
         likelihood=likelihood(model),
         noise=content["recipe"]["noise"],
         licence=content["data"]["licence"],
         provenance=provenance(content, model),
-        tolerance=10 * PARITY * max(1.0, unit.max().item()),
+        tolerance=10 * parity.LIMIT * max(1.0, unit.max().item()),
     )
+    return compiled.bundle
 
 
 def to_onnx(
     graph: nn.Module, example: Tensor, input_name: str, output_names: Sequence[str]
 ) -> bytes:
-    """A graph with a dynamic batch, no external data and nothing of this machine in it."""
+    """A graph with a dynamic batch and no external data."""
     # It warns of every torchvision operator that it could translate, were torchvision there.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = torch.onnx.export(
         graph,
         (example,),
         dynamo=True,
-        opset_version=OPSET,
+        opset_version=compiler.OPSET,
         input_names=[input_name],
         output_names=list(output_names),
         dynamic_shapes=({0: torch.export.Dim("batch")},),
         external_data=False,
         verbose=False,
     )
-    proto = program.model_proto
-    strip(proto)
-    onnx.checker.check_model(proto, full_check=True)
-    return proto.SerializeToString()
-
-
-def strip(proto: onnx.ModelProto) -> None:
-    """Remove what the exporter notes beside the mathematics: stack traces with local paths."""
-    for part in (proto, proto.graph, *proto.graph.node, *proto.graph.initializer):
-        part.ClearField("metadata_props")
-        part.doc_string = ""
-    for value in (*proto.graph.input, *proto.graph.output, *proto.graph.value_info):
-        value.ClearField("metadata_props")
-        value.doc_string = ""
-    proto.graph.name = "edgevae"
+    data: bytes = program.model_proto.SerializeToString()
+    return data
 
 
 def prove(
@@ -131,7 +113,7 @@ def prove(
 ) -> None:
     """Raise CheckError unless onnxruntime and PyTorch agree on `inputs` at every batch.
 
-    They may differ by PARITY of `unit`, a number or one for each value of an output.
+    They may differ by parity.LIMIT of `unit`, a number or one for each value of an output.
     """
     unit = np.asarray(unit)
     session = runtime().InferenceSession(graph, providers=["CPUExecutionProvider"])
@@ -144,17 +126,17 @@ def prove(
             expected if isinstance(expected, tuple) else (expected,), outputs, strict=True
         ):
             error = float((np.abs(value.numpy() - got) / unit).max())
-            if not error <= PARITY:
+            if not error <= parity.LIMIT:
                 raise CheckError(
                     f"expected the exported {type(module).__name__.lower()} to agree with PyTorch "
-                    f"to {PARITY}, got a difference of {error:.2e} at batch {len(batch)}; "
+                    f"to {parity.LIMIT}, got a difference of {error:.2e} at batch {len(batch)}; "
                     "no bundle was written"
                 )
 
 
 def batches(inputs: Sequence[Tensor]) -> Iterator[Tensor]:
     for items in inputs:
-        for rows in PARITY_BATCHES:
+        for rows in parity.BATCHES:
             yield items[torch.arange(rows) % len(items)]  # a small data set's come round again
 
 

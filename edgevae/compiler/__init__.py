@@ -16,6 +16,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from edgevae.compiler.build import Compiled, compile
+from edgevae.compiler.front import OPSET
 from edgevae.compiler.passes import Row, table
 
-__all__ = ["Compiled", "Row", "compile", "table"]
+__all__ = ["OPSET", "Compiled", "Row", "compile", "table"]
