@@ -39,7 +39,8 @@ def rewrite(model: ir.Model) -> int:
 
 def _wins(given: Convolution) -> bool:
     """The cost model: few outputs, of more than one pixel each; and what can be written so."""
-    few = given.weights.shape[0] <= _FEW < given.weights.shape[1] and given.group == 1
+    outputs, inputs = given.weights.shape[:2]
+    few = outputs <= _FEW and outputs < inputs and given.group == 1
     return few and max(given.strides) == 1 and max(given.kernel) > 1
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from random_decoders import Decoder, decoders
 
-from edgevae.compiler import front, parity, passes, shapes
+from edgevae.compiler import front, linear, narrow, parity, passes, phases, residual, shapes
 
 LINEAR = onnx.parser.parse_model("""
     <ir_version: 8, opset_import: ["": 18]>
@@ -16,6 +16,17 @@ LINEAR = onnx.parser.parse_model("""
     }
 """).SerializeToString()
 drawn = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def every_place_is_worth_it():
+    """The cost models leave most places of small graphs alone; here none may be wrong."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(phases, "_FEW", 1)
+        patch.setattr(narrow, "_FEW", 99)
+        patch.setattr(residual, "_LANES", 1)
+        patch.setattr(linear, "_GROWTH", 99)
+        yield
 
 
 def difference(given: front.Given, model: object, rows: int = 7) -> float:
