@@ -326,7 +326,8 @@ def test_verify_allows_a_variant_the_difference_that_is_known(tinies, tmp_path, 
         assert cli.main(["verify", path]) == 0
         assert cli.main(["info", path]) == 0
         assert f"decoder max difference {difference}" in capsys.readouterr().out
-    assert cli.main(["generate", "2", "--model", path, "--precision", "int8"]) == 0
+    out = os.fspath(tmp_path / "two.npy")
+    assert cli.main(["generate", "2", "--model", path, "--precision", "int8", "--out", out]) == 0
 
 
 def test_a_bundle_that_only_decodes(tinies, files, tmp_path, capsys):
