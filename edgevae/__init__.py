@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgevae._core import kernels
+    from edgevae.batcher import Batcher
     from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
     from edgevae.sampling import fresh_seed
     from edgevae.vae import VAE, Posterior, generate, load
@@ -20,6 +21,7 @@ _HOMES = {
     "generate": "edgevae.vae",
     "load": "edgevae.vae",
     "VAE": "edgevae.vae",
+    "Batcher": "edgevae.batcher",
     "Posterior": "edgevae.vae",
     "kernels": "edgevae._core",
     "fresh_seed": "edgevae.sampling",
@@ -32,6 +34,7 @@ _HOMES = {
 
 __all__ = [
     "VAE",
+    "Batcher",
     "BundleError",
     "CheckError",
     "EdgeVAEError",

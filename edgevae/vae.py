@@ -240,14 +240,9 @@ class VAE:
     def decode(self, z: npt.ArrayLike) -> Floats:
         """x_hat of latents (N, *latent_shape) or (*latent_shape): float32 (N, *x_shape) or
         (*x_shape)."""
-        rows, shape = _numbers(z), self.bundle.latent_shape
-        if rows.shape != shape and (rows.shape[1:] != shape or rows.ndim != len(shape) + 1):
-            dims = ", ".join(map(str, shape))
-            raise InputError(f"z: expected shape (N, {dims}) or ({dims}), got {rows.shape}")
-        if rows.shape != shape:
-            return self._decode_rows(rows)
-        x_hat: Floats = self._decode_rows(rows[None])[0]
-        return x_hat
+        rows, single = self._latents(z)
+        x_hat = self._decode_rows(rows)
+        return x_hat[0] if single else x_hat
 
     def reconstruct(self, x: Any) -> Any:
         """x_hat at z = mu, in the type of x.
@@ -287,6 +282,16 @@ class VAE:
 
     def _given(self, x: Any) -> images.Given:
         return images.given(x, self.bundle.kind, self.bundle.x_shape, self.bundle.x_range)
+
+    def _latents(self, z: npt.ArrayLike) -> tuple[Floats, bool]:
+        """z as rows, checked, and whether it is a single one."""
+        rows, shape = _numbers(z), self.bundle.latent_shape
+        if rows.shape == shape:
+            return rows[None], True
+        if rows.shape[1:] != shape or rows.ndim != len(shape) + 1:
+            dims = ", ".join(map(str, shape))
+            raise InputError(f"z: expected shape (N, {dims}) or ({dims}), got {rows.shape}")
+        return rows, False
 
     def _result(self, n: int, dtype: str, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """The array to fill: `out`, where it is what the result will be, or a new one."""
@@ -331,13 +336,16 @@ class VAE:
         if temperature != 1.0:
             rows *= np.float32(temperature)
 
-    def _encode(self, x: Floats) -> Posterior:
-        encoder = self._encoder
-        if encoder is None:
+    def _need_encoder(self) -> Graph:
+        if self._encoder is None:
             raise InputError(
                 f"bundle {self.bundle.name!r} has no encoder: it only decodes; make one with an "
                 f"encoder, by `edgevae compile --encoder`"
             )
+        return self._encoder
+
+    def _encode(self, x: Floats) -> Posterior:
+        encoder = self._need_encoder()
         mu = np.empty((len(x), *self.bundle.latent_shape), np.float32)
         posterior = Posterior(mu, np.empty_like(mu))
 

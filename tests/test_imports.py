@@ -25,7 +25,7 @@ LAYERS = [
     {"session"},
     {"graph"},
     {"vae"},
-    {"bench", "chart", "inputs", "output"},
+    {"batcher", "bench", "chart", "inputs", "output"},
     {"compiler"},
     {"commands"},
     {"arguments"},
