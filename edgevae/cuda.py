@@ -5,7 +5,7 @@ import ctypes
 import functools
 import io
 import re
-from pathlib import Path
+import sys
 
 from edgevae.runtime import runtime
 
@@ -13,26 +13,26 @@ PROVIDERS = ("cuda", "tensorrt")
 
 
 @functools.cache
-def preload() -> tuple[str, ...]:
-    """Loads the libraries that pip installs, where no loader looks; returns those not found."""
-    ort = runtime()
-    if not hasattr(ort, "preload_dlls"):  # before 1.21
-        return ()
-    with contextlib.redirect_stdout(io.StringIO()) as said:
-        ort.preload_dlls()
-    return tuple(re.findall(r"Failed to load (?:.*/)?([^/\s]+?): ", said.getvalue()))
+def missing() -> tuple[str, ...]:
+    """The libraries without which onnxruntime cannot run CUDA here; those found are loaded.
 
-
-def missing(provider: str) -> list[str]:
-    """The libraries without which a provider, "cuda" or "tensorrt", cannot be loaded here.
-
-    Of those that onnxruntime cannot load by itself only the first is known.
+    pip installs them where no loader looks: unless they are loaded first, onnxruntime does not
+    find them. onnxruntime's own library is not tried, which breaks when anyone else loads it.
     """
-    lacking = [*preload()]
-    capi = Path(runtime().__file__).parent / "capi"
-    for library in capi.glob(f"libonnxruntime_providers_{provider}.so"):
-        try:
-            ctypes.CDLL(str(library))
-        except OSError as error:
-            lacking.append(str(error).partition(":")[0])
-    return [*dict.fromkeys(lacking)]
+    ort = runtime()
+    lacking = []
+    if hasattr(ort, "preload_dlls"):  # from 1.21 on
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            ort.preload_dlls()
+        lacking = re.findall(r"Failed to load (?:.*[/\\])?([^/\\\s]+): ", said.getvalue())
+    if sys.platform == "linux" and not _loads("libcuda.so.1"):
+        lacking.append("libcuda.so.1 (NVIDIA's driver)")
+    return tuple(dict.fromkeys(lacking))
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True

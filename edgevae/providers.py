@@ -211,13 +211,15 @@ def names(choice: Choice) -> str:
     return ", ".join(request.name for request in choice)
 
 
-def refusal(provider: str, reason: str, *, fix: str | None = None) -> ProviderError:
-    """What to raise where a provider that was asked for cannot be had."""
-    install = PROVIDERS[provider].install if provider in PROVIDERS else "see its documentation"
-    return ProviderError(
-        f"provider {provider!r} cannot be had: {reason}; "
-        f"{fix or f'most often one of its libraries is missing ({install})'}"
-    )
+def refusal(provider: str, reason: str, fix: str) -> ProviderError:
+    """What to raise where a provider that is there cannot be had."""
+    return ProviderError(f"provider {provider!r} cannot be had: {reason}; {fix}")
+
+
+def install(choice: Choice) -> str:
+    """The commands that bring what its providers need."""
+    known = (PROVIDERS[request.name].install for request in choice if request.name in PROVIDERS)
+    return " and ".join(dict.fromkeys(known)) or "see the provider's documentation"
 
 
 def short(ort_name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgevae import cuda, plugins, providers
 from edgevae.errors import BundleError, InputError, ProviderError
-from edgevae.providers import Choice, names
+from edgevae.providers import Choice, Request, names
 from edgevae.runtime import runtime
 
 
@@ -38,7 +38,11 @@ def open_session(path: Path, choice: Choice, *, precision: str, threads: int) ->
                 f"{path}: onnxruntime {ort.__version__} cannot open this graph: {error}; "
                 f"upgrade onnxruntime or export the bundle for an older opset"
             ) from error
-        raise providers.refusal(names(choice), f"{_one_line(error)}") from error
+        raise providers.refusal(
+            names(choice),
+            " ".join(str(error).split()),
+            f"most often one of its libraries is missing ({providers.install(choice)})",
+        ) from error
     _refuse_replacements(session, choice)
     return session
 
@@ -63,12 +67,17 @@ def _add(
     listed = {}
     for request in choice:
         settings = providers.settings(request, precision, threads)
-        full = plugins.load(request.name) or providers.ort_name(request.name)
-        if request.name != "cpu" and full in plugins.registered():
-            _add_plugin(options, request.name, full, settings, precision)
+        plugin = plugins.load(request.name)
+        full = plugin or providers.ort_name(request.name)
+        if plugin or (request.name != "cpu" and full in plugins.registered()):
+            _add_plugin(options, request, full, settings, precision)
             continue
-        if request.name in cuda.PROVIDERS:
-            cuda.preload()
+        if request.name in cuda.PROVIDERS and cuda.missing():
+            raise providers.refusal(
+                request.name,
+                f"{', '.join(cuda.missing())} cannot be loaded",
+                f"install what is missing ({providers.install((request,))})",
+            )
         listed[request.name] = full, settings
     if len(listed) == len(choice):
         return [*listed.values()]
@@ -81,15 +90,15 @@ def _add(
 
 
 def _add_plugin(
-    options: Any, name: str, ort_name: str, settings: dict[str, str], precision: str
+    options: Any, request: Request, ort_name: str, settings: dict[str, str], precision: str
 ) -> None:
     kind = settings.pop("device_type", None)
     device = plugins.device(ort_name, kind)
     if device is None:
         raise providers.refusal(
-            name,
-            f"it is installed, and supports no {kind or 'device'} of this machine "
-            f"({plugins.seen()})",
+            request.name,
+            f"its plugin supports no {kind or 'device'} of this machine ({plugins.seen()})",
+            f"use other hardware or another provider ({providers.install((request,))})",
         )
     can = device.ep_metadata.get("OPTIMIZATION_CAPABILITIES", "BF16")
     if precision == "bf16" and "BF16" not in can:
@@ -102,22 +111,21 @@ def _add_plugin(
 
 
 def _refuse_replacements(session: Any, choice: Choice) -> None:
+    if names(choice) == "cpu":
+        return
     got = [providers.short(name) for name in session.get_providers()]
-    taken = nodes(session) if names(choice) != "cpu" else None
-    for name in (request.name for request in choice):
-        if name not in got:
-            lacking = cuda.missing(name) if name in cuda.PROVIDERS else []
+    taken = nodes(session)
+    for request in choice:
+        if request.name not in got:
             raise providers.refusal(
-                name,
-                f"onnxruntime put {', '.join(got)} in its place"
-                + (f", for lack of {', '.join(lacking)}" if lacking else ""),
+                request.name,
+                f"onnxruntime put {', '.join(got)} in its place",
+                f"most often one of its libraries is missing ({providers.install((request,))})",
             )
-        if name != "cpu" and taken is not None and not taken.get(name):
+        if request.name != "cpu" and taken is not None and not taken.get(request.name):
             raise providers.refusal(
-                name,
-                f"it took none of the {sum(taken.values())} nodes of this graph",
+                request.name,
+                f"it took none of the {sum(taken.values())} nodes of the graph, which went to "
+                f"{', '.join(taken)}",
+                "name it before them, or leave it out",
             )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
