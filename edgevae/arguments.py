@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
         _denoise,
         _interpolate,
         _info,
+        _doctor,
         _verify,
         _bench,
         _compile,
@@ -88,9 +89,10 @@ def _add_threads(parser: argparse.ArgumentParser) -> None:
 def _add_precision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
-        choices=("float32", "int8"),
+        choices=("float32", "int8", "bf16"),
         default="float32",
-        help="int8: where the bundle has it, at the cost that `edgevae info` shows (float32)",
+        help="int8: where the bundle has it, at the cost that `edgevae info` shows; bf16: where "
+        "the provider has it (float32)",
     )
 
 
@@ -203,6 +205,19 @@ def _info(verbs: Any) -> None:
     parser = _add(verbs, commands.info, "edgevae info --json")
     parser.add_argument(
         "model", nargs="?", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
+    )
+    _add_provider(parser)
+    _add_threads(parser)
+    _add_precision(parser)
+
+
+def _doctor(verbs: Any) -> None:
+    _add(
+        verbs,
+        commands.doctor,
+        "edgevae doctor --json",
+        "Processor and kernel, onnxruntime and what is installed beside it, threads, and whether "
+        "the shipped bundles verify on each provider. Ends with 6 unless all is well.",
     )
 
 

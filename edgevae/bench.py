@@ -6,8 +6,9 @@ and ends. The parent runs the cases in turns, several rounds of them, so that a 
 up or is shared slows them all alike; compare ratios of one run, never figures of two.
 
 Bias, admitted: `sess.run` is the user who draws normals with numpy and calls the decoder with
-onnxruntime's defaults. It draws from N(0, I) even where the bundle has a mixture prior, checks no
-sha256 and makes no promise about the seed: it does less.
+onnxruntime's defaults, in float32 where a provider must be told so. It draws from N(0, I) even
+where the bundle has a mixture prior, checks no sha256 and makes no promise about the seed: it does
+less.
 """
 
 import json
@@ -16,7 +17,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ PHASES = ("import_ms", "session_ms", "first_ms")
 
 Report = dict[str, Any]
 Call = Callable[[int], object]
+Nodes = Mapping[str, int]
 
 
 class Case(NamedTuple):
@@ -55,13 +57,13 @@ def run_once(
     threads: int = 0,
 ) -> Report:
     """The report of one fresh process: cold start, milliseconds of each call, peak memory."""
-    from edgevae import bundle, providers
+    from edgevae import bundle
     from edgevae.errors import CheckError, ProviderError
 
     found = bundle.read(bundle.find(model))
     what = [case.runner, case.provider, str(found.path)]
     if case.runner == "sess.run":
-        what = [case.runner, providers.ort_name(case.provider), str(found.graph("decoder"))]
+        what = [case.runner, plain_provider(case.provider, threads), str(found.graph("decoder"))]
     source = Path(__file__).absolute()
     paths = [str(source.parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {
@@ -78,6 +80,16 @@ def run_once(
         raise kind(done.stderr.strip() or f"{case.runner} on {case.provider} ended unexpectedly")
     report: Report = json.loads(done.stdout.splitlines()[-1])
     return {**report, **case._asdict()}
+
+
+def plain_provider(provider: str, threads: int = 0) -> str:
+    """What a user of plain onnxruntime writes to have a provider in float32, for `run_plain`."""
+    from edgevae import plugins, providers
+
+    settings = providers.settings(providers.Request(provider, {}), "float32", threads)
+    module = plugins.installed().get(provider)
+    full = plugins.load(provider) or providers.ort_name(provider)
+    return json.dumps([full, settings, module and str(plugins.library(module))])
 
 
 def measure(
@@ -107,15 +119,16 @@ def measure(
 def summarise(reports: Sequence[Report]) -> list[Report]:
     """One row for each case: cold start and RSS as medians of processes, latencies pooled.
 
-    Times are in milliseconds, memory in MiB, throughput in images a second. `ratios` of edgevae's
-    rows are against the sess.run row of the same provider; above 1, edgevae is the better one.
+    Times are in milliseconds, memory in MiB, throughput in images a second. `nodes` counts those
+    of the decoder on each provider, where it is known. `ratios` of edgevae's rows are against the
+    sess.run row of the same provider; above 1, edgevae is the better one.
     """
     rows = []
     for case in dict.fromkeys(Case(r["runner"], r["provider"]) for r in reports):
         mine = [r for r in reports if Case(r["runner"], r["provider"]) == case]
         cold = {phase: median([r["cold"][phase] for r in mine]) for phase in PHASES}
         memory = [r["peak_rss_mib"] for r in mine if r["peak_rss_mib"] is not None]
-        row: Report = {**case._asdict(), "processes": len(mine)}
+        row: Report = {**case._asdict(), "processes": len(mine), "nodes": mine[0].get("nodes")}
         row["cold"] = {**cold, "total_ms": median([sum(r["cold"].values()) for r in mine])}
         row["peak_rss_mib"] = median(memory) if memory else None
         row["batches"] = {
@@ -159,7 +172,7 @@ def table(rows: Sequence[Report]) -> str:
     head = (
         f"{'provider':<10} {'runner':<9} {'batch':>5} {'p50 ms':>8} {'p90 ms':>8} {'p99 ms':>8} "
         f"{'img/s':>8} {'ratio':>6}   {'import':>6} {'session':>7} {'first':>6} {'cold ms':>8} "
-        f"{'RSS MiB':>8}"
+        f"{'RSS MiB':>8}   nodes"
     )
     lines = [head, "-" * len(head)]
     for row in rows:
@@ -177,6 +190,8 @@ def table(rows: Sequence[Report]) -> str:
                     f"{cold['first_ms']:>6.1f} {cold['total_ms']:>8.0f} "
                     f"{'-' if rss is None else f'{rss:.0f}':>8}"
                 )
+                nodes = (f"{count} {name}" for name, count in (row["nodes"] or {}).items())
+                line = f"{line}   {', '.join(nodes)}".rstrip()
             lines.append(line)
     return "\n".join(lines)
 
@@ -212,8 +227,9 @@ def _ratios(row: Report, plain: Report) -> Report:
 # --- the fresh process -----------------------------------------------------------------------
 
 
-def run_edgevae(provider: str, model: str, threads: int = 0) -> Iterator[Call | None]:
-    """Stops after the import, then after the session, when it yields what makes a batch."""
+def run_edgevae(provider: str, model: str, threads: int = 0) -> Iterator[Call | Nodes | None]:
+    """Stops after the import, then after the session, when it yields what makes a batch; in the
+    end yields how many nodes of the decoder run on each provider."""
     from edgevae.runtime import runtime
     from edgevae.vae import load
 
@@ -222,18 +238,27 @@ def run_edgevae(provider: str, model: str, threads: int = 0) -> Iterator[Call | 
     vae = load(model, provider=provider, threads=threads or None)
     assert vae.provider  # asking opens the session, which load leaves to the first use
     yield lambda batch: vae.generate(batch, seed=7)
+    yield vae.providers["decoder"].nodes
 
 
-def run_plain(provider: str, decoder: str, threads: int = 0) -> Iterator[Call | None]:
-    """The same of what a user writes who has the decoder's graph and onnxruntime's full name of
-    the provider."""
+def run_plain(provider: str, decoder: str, threads: int = 0) -> Iterator[Call | Nodes | None]:
+    """The same of what a user writes who has the decoder's graph; `provider` is JSON of
+    onnxruntime's name, options, and the library of a plugin or null."""
     import numpy as np
     import onnxruntime as ort  # type: ignore[import-untyped]
 
     yield None
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    session = ort.InferenceSession(decoder, options, providers=[provider])
+    name, settings, plugin = json.loads(provider)
+    if plugin:
+        ort.register_execution_provider_library(name, plugin)
+        device = next(device for device in ort.get_ep_devices() if device.ep_name == name)
+        options.add_provider_for_devices([device], settings)
+    elif name == "CUDAExecutionProvider":
+        ort.preload_dlls()
+    listed = None if plugin else [(name, settings)]
+    session = ort.InferenceSession(decoder, options, providers=listed)
     shape = [int(size) for size in session.get_inputs()[0].shape[1:]]
     rng = np.random.default_rng(7)
 
@@ -255,12 +280,14 @@ def _child(started: float, arguments: Sequence[str]) -> Report:
     marks.append(time.perf_counter())
     call = next(stages)
     marks.append(time.perf_counter())
-    assert call is not None
+    assert callable(call)
     call(1)
     marks.append(time.perf_counter())
     cold = {name: 1e3 * (b - a) for name, a, b in zip(PHASES, marks, marks[1:], strict=False)}
     latencies = {str(batch): _repeat(call, batch, float(seconds)) for batch in json.loads(batches)}
-    return {"cold": cold, "latencies_ms": latencies, "peak_rss_mib": peak_rss()}
+    memory = peak_rss()
+    nodes = next(stages, None)
+    return {"cold": cold, "latencies_ms": latencies, "peak_rss_mib": memory, "nodes": nodes}
 
 
 def _repeat(call: Call, batch: int, seconds: float) -> list[float]:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 OK = 0
-# sha256 of the little-endian bytes of stream 1's normal(257, 33, seed=2**64 - 59, start=2**32 - 7).
-GOLDEN = "eb57002701975b7ba0d6459f6df8799273a9e4ad8aff70c26fee0bdb0568effd"
 
 ARRAYS = ("npy", "npz")  # the forms of output that are no pictures
 
@@ -149,7 +147,7 @@ def info(args: argparse.Namespace) -> int:
     """What runs here, and what a bundle holds."""
     from edgevae import bench, bundle, providers, threads
 
-    model = bundle.read(bundle.find(args.model))
+    vae = _load(args)
     kernels = edgevae.kernels()
     facts = {
         **bench.machine(),
@@ -159,8 +157,9 @@ def info(args: argparse.Namespace) -> int:
         "threads": threads.usable_threads(),
         "threads_from": threads.why_threads(),
         "bundles": bundle.names(),
-        "bundle": _bundle_facts(model),
-        "plans_on_cpu": _plan_facts(model),
+        "bundle": _bundle_facts(vae.bundle),
+        "plans_on_cpu": _plan_facts(vae.bundle),
+        "runs": {role: placement._asdict() for role, placement in vae.providers.items()},
     }
     print(json.dumps(facts, indent=2) if args.json else _as_text(facts))
     return OK
@@ -168,38 +167,34 @@ def info(args: argparse.Namespace) -> int:
 
 def verify(args: argparse.Namespace) -> int:
     """Recomputes what PyTorch computed when the bundle was made."""
-    import numpy as np
+    from dataclasses import asdict
+
+    from edgevae import selfcheck
 
     vae = _load(args)
-    expected = vae.bundle.selfcheck()
-    got = {"x_hat": vae.decode(expected["z"])}
-    if vae.bundle.encodes:
-        posterior = vae.encode(expected["x"])
-        got = {"mu": posterior.mu, "logvar": posterior.logvar, **got}
-    tolerances = {
-        key: vae.bundle.allowed_difference("decoder" if key == "x_hat" else "encoder", vae.variant)
-        for key in got
-    }
-    differences = {key: float(np.abs(got[key] - expected[key]).max(initial=0)) for key in got}
-    # <= is false for NaN, which is a failure too
-    passed = {key: value <= tolerances[key] for key, value in differences.items()}
-    passed["stream"] = _stream_digest() == GOLDEN
-    report = {
-        "bundle": vae.bundle.name,
-        "provider": vae.provider,
-        "precision": vae.precision,
-        "tolerances": tolerances,
-        "differences": differences,
-        "passed": passed,
-    }
-    print(json.dumps(report, indent=2) if args.json else _verdict(report))
-    if not all(passed.values()):
-        failed = ", ".join(key for key, good in passed.items() if not good)
+    verdict = selfcheck.verify(vae)
+    print(json.dumps(asdict(verdict), indent=2) if args.json else verdict)
+    if verdict.failed:
         raise CheckError(
-            f"{vae.bundle.path} on provider {vae.provider} in {vae.precision}: {failed} not as "
-            f"proved when the bundle was made; try --provider cpu for the graphs, "
-            f"EDGEVAE_KERNEL=scalar for the stream"
+            f"{vae.bundle.path} on provider {vae.provider} in {vae.precision}: "
+            f"{', '.join(verdict.failed)} not as proved when the bundle was made; try --provider "
+            f"cpu for the graphs, EDGEVAE_KERNEL=scalar for the stream"
         )
+    return OK
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Examines this machine: what runs here, what does not, and what to do about it."""
+    from edgevae import doctor
+
+    findings = doctor.examine()
+    if args.json:
+        print(json.dumps([finding._asdict() for finding in findings], indent=2))
+    else:
+        print("\n".join(map(str, findings)))
+    problems = [finding.topic for finding in findings if finding.level == doctor.PROBLEM]
+    if problems:
+        raise CheckError(f"not all is well: {', '.join(problems)}; what to do stands above")
     return OK
 
 
@@ -439,27 +434,6 @@ def _as_text(facts: Report, indent: str = "") -> str:
         else:
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
             lines.append(f"{label:<20} {shown}")
-    return "\n".join(lines)
-
-
-def _stream_digest() -> str:
-    import hashlib
-
-    from edgevae import sampling
-
-    golden = sampling.normal(257, 33, seed=2**64 - 59, start=2**32 - 7)
-    return hashlib.sha256(golden.astype("<f4").tobytes()).hexdigest()
-
-
-def _verdict(report: Report) -> str:
-    words = {True: "ok", False: "FAILED"}
-    where = f"{report['bundle']} on {report['provider']} in {report['precision']}"
-    lines = [f"{where}, against PyTorch's outputs:"]
-    for key, value in report["differences"].items():
-        verdict = words[report["passed"][key]]
-        limit = report["tolerances"][key]
-        lines.append(f"  {key:<8} max abs difference {value:.2e}, at most {limit:.1e}: {verdict}")
-    lines.append(f"  {'stream':<8} golden latents, to the bit: {words[report['passed']['stream']]}")
     return "\n".join(lines)
 
 

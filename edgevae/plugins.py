@@ -69,10 +69,11 @@ def registered() -> set[str]:
 def device(ort_name: str, kind: str | None = None) -> Any | None:
     """The device of a provider to run on: "CPU", "GPU" or "NPU", or by default the CPU where the
     provider has it, else its first. None where it has none of that kind here."""
-    own = {d.device.type.name: d for d in _all_devices()[::-1] if d.ep_name == ort_name}
+    own = [device for device in _all_devices() if device.ep_name == ort_name]
+    first = {device.device.type.name: device for device in own[::-1]}
     if kind is not None:
-        return own.get(kind)
-    return own.get("CPU") or next(iter(own.values()), None)
+        return first.get(kind)
+    return first.get("CPU") or next(iter(own), None)
 
 
 def seen() -> str:

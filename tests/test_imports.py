@@ -25,7 +25,7 @@ LAYERS = [
     {"session"},
     {"graph"},
     {"vae"},
-    {"batcher", "bench", "chart", "inputs", "output"},
+    {"batcher", "bench", "chart", "inputs", "output", "selfcheck", "doctor"},
     {"compiler"},
     {"commands"},
     {"arguments"},

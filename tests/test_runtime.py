@@ -1,10 +1,16 @@
 """onnxruntime: imported once, without telemetry, and explained where it is broken."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
+from pathlib import PurePosixPath
+from types import SimpleNamespace
 
 import pytest
+
+from edgevae import providers, runtime
+from edgevae.errors import ProviderError
 
 
 def run_python(code: str, **environment: str) -> str:
@@ -40,3 +46,60 @@ except edgevae.ProviderError as error:
     out = run_python(code)
     assert out.startswith("onnxruntime cannot be imported: ")
     assert out.endswith("pip install onnxruntime\n")
+
+
+def test_what_a_removal_left_of_onnxruntime_is_explained(tmp_path):
+    (tmp_path / "onnxruntime").mkdir()
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import edgevae
+from edgevae.runtime import runtime
+try:
+    runtime()
+except edgevae.ProviderError as error:
+    print(error)
+"""
+    (tmp_path / "onnxruntime" / "__init__.py").touch()
+    out = run_python(f"import sys; sys.argv = ['', {str(tmp_path)!r}]\n{code}")
+    assert "only what the removal of another distribution left of it, in" in out
+    assert "pip install --force-reinstall onnxruntime" in out
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Makes Python know of these distributions, each with its files."""
+
+    def make(**files: list[str]) -> None:
+        found = [
+            SimpleNamespace(
+                metadata={"Name": name}, version="1.2", files=[PurePosixPath(f) for f in paths]
+            )
+            for name, paths in files.items()
+        ]
+        monkeypatch.setattr(importlib.metadata, "distributions", lambda: found)
+
+    return make
+
+
+OWN = ["onnxruntime/__init__.py", "onnxruntime/capi/x.so"]
+
+
+def test_one_distribution_is_no_clash(installed):
+    installed(onnxruntime=OWN, onnxruntime_ep_openvino=["onnxruntime_ep_openvino/__init__.py"])
+    assert runtime.distributions() == {"onnxruntime": "1.2"}
+    assert runtime.clash() is None
+
+
+def test_two_that_share_a_folder_clash(installed):
+    installed(onnxruntime=OWN, numpy=["numpy/__init__.py"], onnxruntime_gpu=OWN)
+    assert runtime.clash() == (
+        "onnxruntime 1.2 and onnxruntime-gpu 1.2 are installed and overwrite each other's files: "
+        "keep one, by `pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu`"
+    )
+
+
+def test_a_provider_that_a_clash_took_away_is_refused_with_it(installed):
+    installed(onnxruntime=OWN, onnxruntime_gpu=OWN)
+    with pytest.raises(ProviderError, match="overwrite each other's files: keep one, by"):
+        providers.candidates("tensorrt")

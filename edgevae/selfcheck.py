@@ -1,0 +1,83 @@
+"""Does this device compute what PyTorch computed when the bundle was made?"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae import sampling
+from edgevae.vae import VAE
+
+# sha256 of the little-endian bytes of stream 1's normal(257, 33, seed=2**64 - 59, start=2**32 - 7).
+GOLDEN = "eb57002701975b7ba0d6459f6df8799273a9e4ad8aff70c26fee0bdb0568effd"
+
+# bfloat16 has 8 bits: what 16 roundings, all one way, may cost of the largest number.
+_BF16 = 16 * 2.0**-8
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a VAE computed against what it should have.
+
+    `differences` has the largest absolute difference of each of mu, logvar and x_hat that the
+    bundle proves, `tolerances` the largest that each may show. `passed` says of each whether it
+    is within, and of "stream" whether the golden latents are the same to the bit.
+    """
+
+    bundle: str
+    provider: str
+    precision: str
+    tolerances: Mapping[str, float]
+    differences: Mapping[str, float]
+    passed: Mapping[str, bool]
+
+    @property
+    def failed(self) -> list[str]:
+        return [key for key, good in self.passed.items() if not good]
+
+    def __str__(self) -> str:
+        words = {True: "ok", False: "FAILED"}
+        lines = [
+            f"{self.bundle} on {self.provider} in {self.precision}, against PyTorch's outputs:"
+        ]
+        for key, value in self.differences.items():
+            limit = f"at most {self.tolerances[key]:.1e}: {words[self.passed[key]]}"
+            lines.append(f"  {key:<8} max abs difference {value:.2e}, {limit}")
+        lines.append(f"  {'stream':<8} golden latents, to the bit: {words[self.passed['stream']]}")
+        return "\n".join(lines)
+
+
+def verify(vae: VAE) -> Verdict:
+    """Recomputes the outputs that the bundle carries, and the golden latents of the stream."""
+    expected = vae.bundle.selfcheck()
+    got = {"x_hat": vae.decode(expected["z"])}
+    if vae.bundle.encodes:
+        posterior = vae.encode(expected["x"])
+        got = {"mu": posterior.mu, "logvar": posterior.logvar, **got}
+    differences = {key: float(np.abs(got[key] - expected[key]).max(initial=0)) for key in got}
+    tolerances = {key: _tolerance(vae, key, expected[key]) for key in got}
+    # <= is false for NaN, which is a failure too
+    passed = {key: value <= tolerances[key] for key, value in differences.items()}
+    return Verdict(
+        bundle=vae.bundle.name,
+        provider=vae.provider,
+        precision=vae.precision,
+        tolerances=tolerances,
+        differences=differences,
+        passed={**passed, "stream": _stream_digest() == GOLDEN},
+    )
+
+
+def _tolerance(vae: VAE, key: str, expected: npt.NDArray[np.float32]) -> float:
+    role = "decoder" if key == "x_hat" else "encoder"
+    limit = vae.bundle.allowed_difference(role, vae.variant)
+    if vae.precision == "bf16":
+        limit += _BF16 * float(np.abs(expected).max(initial=0))
+    return limit
+
+
+def _stream_digest() -> str:
+    golden = sampling.normal(257, 33, seed=2**64 - 59, start=2**32 - 7)
+    return hashlib.sha256(golden.astype("<f4").tobytes()).hexdigest()

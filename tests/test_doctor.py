@@ -1,0 +1,114 @@
+"""The doctor: finds what is wrong with a machine, survives it, and says what to do."""
+
+import json
+import os
+
+import pytest
+
+from edgevae import cli, cuda, doctor, plugins, providers, runtime, threads
+
+
+@pytest.fixture
+def examined(monkeypatch):
+    """The findings by topic, of a machine with these providers; each level, text and fix."""
+
+    def make(*names: str) -> dict[str, doctor.Finding]:
+        monkeypatch.setattr(providers, "available", lambda: list(names or ("cpu",)))
+        return {finding.topic: finding for finding in doctor.examine()}
+
+    monkeypatch.setattr(plugins, "installed", dict)
+    monkeypatch.setattr(runtime, "clash", lambda: None)
+    monkeypatch.delenv("EDGEVAE_KERNEL", raising=False)
+    return make
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """Puts an onnxruntime of this source before the installed one, for new processes."""
+
+    def make(source: str) -> None:
+        (tmp_path / "onnxruntime.py").write_text(source)
+        before = os.environ.get("PYTHONPATH", "")
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), before]))
+
+    return make
+
+
+def test_a_machine_where_all_is_well(examined):
+    found = examined("cpu")
+    assert {finding.level for finding in found.values()} <= {doctor.OK, doctor.NOTE}
+    assert found["fashion on cpu"][:3] == (doctor.OK, "fashion on cpu", "verifies")
+    assert found["threads"].says == f"{threads.usable_threads()}: {threads.why_threads()}"
+    assert found["onnxruntime"].says == runtime.runtime().__version__
+
+
+def test_an_illegal_instruction_is_explained_and_not_suffered(examined, broken):
+    broken("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
+    found = examined()
+    assert found["onnxruntime"].level == doctor.PROBLEM
+    assert "ended by an illegal instruction" in found["onnxruntime"].says
+    assert "pip install 'onnxruntime<" in found["onnxruntime"].fix
+    assert not any(topic.startswith("fashion") for topic in found)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("raise ImportError('libfoo.so.1: no such file')", "cannot be imported: libfoo.so.1"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended by SIGKILL"),
+        ("__path__ = ['/somewhere']", "what the removal of another distribution left"),
+    ],
+)
+def test_an_onnxruntime_that_cannot_be_imported_is_explained(examined, broken, source, says):
+    broken(source)
+    finding = examined()["onnxruntime"]
+    assert finding.level == doctor.PROBLEM
+    assert says in finding.says
+
+
+def test_two_distributions_are_a_problem(examined, monkeypatch):
+    monkeypatch.setattr(runtime, "clash", lambda: "a 1 and b 2 are both: keep one, by `pip`")
+    finding = examined()["distributions"]
+    assert finding == (
+        doctor.PROBLEM,
+        "distributions",
+        "a 1 and b 2 are both",
+        "keep one, by `pip`",
+    )
+    assert str(finding).splitlines()[1].strip() == "-> keep one, by `pip`"
+
+
+def test_what_auto_would_take_must_work_and_what_comes_along_need_not(examined, monkeypatch):
+    monkeypatch.setattr(cuda, "missing", lambda: ("libcublas.so.13",))
+    found = examined("cpu", "cuda", "tensorrt")
+    assert found["cuda"].level == doctor.PROBLEM
+    assert "libcublas.so.13" in found["cuda"].says
+    # This onnxruntime has neither: both are refused in their own processes.
+    assert found["fashion on cuda"].level == doctor.PROBLEM
+    assert "onnxruntime-gpu[cuda,cudnn]" in found["fashion on cuda"].fix
+    assert found["fashion on tensorrt"].level == doctor.NOTE
+    assert found["fashion on cpu"].level == doctor.OK
+
+
+def test_a_plugin_that_does_not_load_is_a_problem(examined, monkeypatch):
+    monkeypatch.setattr(plugins, "installed", lambda: {"wondrous": "onnxruntime_ep_wondrous"})
+    finding = examined()["plugin wondrous"]
+    assert finding.level == doctor.PROBLEM
+    assert "No module named 'onnxruntime_ep_wondrous'" in finding.says
+
+
+def test_the_command_ends_with_6_where_there_is_a_problem(monkeypatch, capsys):
+    findings = [doctor.Finding(doctor.OK, "a", "b"), doctor.Finding(doctor.NOTE, "c", "d")]
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    assert cli.main(["doctor"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["ok       a: b", "note     c: d"]
+    findings.append(doctor.Finding(doctor.PROBLEM, "e", "f", "g"))
+    assert cli.main(["doctor", "--json"]) == 6
+    told = capsys.readouterr()
+    assert json.loads(told.out)[2] == {"level": "problem", "topic": "e", "says": "f", "fix": "g"}
+    assert "not all is well: e" in told.err
+
+
+def test_a_forced_kernel_is_noted(examined, monkeypatch):
+    monkeypatch.setenv("EDGEVAE_KERNEL", "scalar")
+    assert doctor._kernel().level == doctor.NOTE
