@@ -21,6 +21,7 @@ edgevae's authors.
 """
 
 import argparse
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -262,6 +263,14 @@ def save(path: Path, here: Row, rows: Sequence[Row], verdicts: Sequence[Row]) ->
     picture.save(path.with_suffix(".png"))
 
 
+def installed(package: str) -> str | None:
+    """Its version, if it is there."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def slug(words: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in words.lower()).split())
 
@@ -276,7 +285,9 @@ def main() -> None:
     args = parser.parse_args()
     decoders = args.decoder or (["M1"] if args.quick else DECODERS)
     rounds, seconds = (1, 0.0) if args.quick else (args.rounds, args.seconds)
-    here = machine()
+    here = machine() | {
+        name: version for name in ("torch", "openvino") if (version := installed(name))
+    }
     print(*(f"{key}: {value}" for key, value in here.items()), sep="\n", flush=True)
     rows = []
     for decoder in decoders:
