@@ -224,6 +224,7 @@ def table(rows: Sequence[Row]) -> str:
     lines = [
         f"{first['decoder']}: {first['rows']} rows of {first['flops'] / 1e6:,.1f} MFLOP and "
         f"{first['values']:,} values; sgemm {first['sgemm_flops'] / 1e9:,.0f} GFLOP/s",
+        f"edgevae compile kept: {', '.join(first['passes']) or 'no pass'}",
         f"{'':<20} {'img/s':>9} {'x naive':>8} {'of sgemm':>8} {'max error':>9} "
         f"{'p50 ms':>8} {'p99 ms':>8}",
     ]
