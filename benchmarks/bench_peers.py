@@ -279,7 +279,7 @@ def slug(words: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--decoder", action="append", choices=DECODERS, help="all of them")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.15, help="of a turn, at least (0.15)")
     parser.add_argument("--quick", action="store_true", help="M1, one round; saves only to --out")
     parser.add_argument("--out", type=Path, help="results/peers-CPU.json; the chart goes beside it")

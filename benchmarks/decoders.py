@@ -86,19 +86,20 @@ def m4() -> Decoder:
 
 
 def fashion() -> Decoder:
-    """The decoder of the shipped bundle, with its weights, as the PyTorch module it came from."""
+    """The decoder of the shipped bundle, as the PyTorch module it came from.
+
+    fashion.onnx beside this file holds its weights as trained: those of the bundle may be rewritten.
+    """
     import onnx
 
-    from edgevae import bundle
     from train.models import VAE
 
-    found = bundle.read(bundle.find("fashion"))
-    layers = VAE(found.x_shape, found.dims).decoder
-    graph = onnx.load(found.graph("decoder")).graph
+    graph = onnx.load(Path(__file__).with_name("fashion.onnx")).graph
     weights = {item.name: onnx.numpy_helper.to_array(item) for item in graph.initializer}
-    trained = {key: weights[f"model.decoder.{key}"].copy() for key in layers.state_dict()}
-    layers.load_state_dict({key: torch.from_numpy(value) for key, value in trained.items()})
-    return Decoder([*layers, nn.Sigmoid()], found.latent_shape, rows=512)
+    model = VAE((1, 28, 28), latent_dim=40)
+    trained = {key: weights[f"model.decoder.{key}"] for key in model.decoder.state_dict()}
+    model.decoder.load_state_dict({k: torch.from_numpy(w.copy()) for k, w in trained.items()})
+    return Decoder([*model.decoder, nn.Sigmoid()], (model.latent_dim,), rows=512)
 
 
 DECODERS: dict[str, Callable[[], Decoder]] = {

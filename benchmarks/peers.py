@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float32]
 Decode = Callable[[Floats], Floats]
 
 SGEMM, SGEMM_SIDE = "sgemm", 3072
-CHUNKS = (1, 4, 8, 16, 32, 64)  # the rows of one chunk are those of the batch over one of these
+CHUNKS = (1, 4, 16, 32, 64)  # the rows of one chunk are those of the batch over one of these
 
 
 class Ready(NamedTuple):
