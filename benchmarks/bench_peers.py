@@ -110,7 +110,7 @@ class Worker:
             return json.loads(line)
         self._process.communicate()
         last = self._complaints.read_text().strip().splitlines()[-1:] or ["no message"]
-        raise FailedError(f"failed with status {self._process.returncode}: {last[0]}")
+        raise FailedError(f"failed, status {self._process.returncode}: {last[0]}")
 
 
 def measure(decoder: str, rounds: int, seconds: float) -> list[Row]:
@@ -306,4 +306,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FailedError as error:
+        sys.exit(str(error))

@@ -88,7 +88,7 @@ def m4() -> Decoder:
 def fashion() -> Decoder:
     """The decoder of the shipped bundle, as the PyTorch module it came from.
 
-    fashion.onnx beside this file holds its weights as trained: those of the bundle may be rewritten.
+    fashion.onnx beside this file has its weights as trained; the bundle's may be rewritten.
     """
     import onnx
 
