@@ -72,7 +72,7 @@ GOALS = [
 
 
 class FailedError(Exception):
-    """A candidate's process ended before its work."""
+    """A candidate that cannot take part, with the reason."""
 
 
 class Worker:
@@ -113,6 +113,14 @@ class Worker:
         raise FailedError(f"failed, status {self._process.returncode}: {last[0]}")
 
 
+def start(candidate: str, decoder: str, folder: Path) -> Worker:
+    """Raises FailedError too where a package is missing."""
+    needs = peers.CANDIDATES[candidate].needs
+    if missing := [need for need in needs if not importlib.util.find_spec(need)]:
+        raise FailedError(f"not installed: pip install {' '.join(missing)}")
+    return Worker(candidate, decoder, folder)
+
+
 def measure(decoder: str, rounds: int, seconds: float) -> list[Row]:
     """A row for each candidate: its times, or why it is absent."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -121,20 +129,16 @@ def measure(decoder: str, rounds: int, seconds: float) -> list[Row]:
             with Worker(step, decoder, Path(folder)) as worker:
                 facts |= worker.facts
         rows, workers = [], {}
-        for name, candidate in peers.CANDIDATES.items():
+        for name in peers.CANDIDATES:
             row = {"decoder": decoder, "candidate": name, **facts}
             rows.append(row)
-            missing = [need for need in candidate.needs if not importlib.util.find_spec(need)]
-            if missing:
-                row["absent"] = f"not installed: pip install {' '.join(missing)}"
-                continue
             try:
-                worker = stack.enter_context(Worker(name, decoder, Path(folder)))
+                worker = stack.enter_context(start(name, decoder, Path(folder)))
             except FailedError as error:
                 row["absent"] = str(error)
-                continue
-            row |= {**worker.facts, "seconds": [], "single_seconds": []}
-            workers[name] = worker, row
+            else:
+                row |= {**worker.facts, "seconds": [], "single_seconds": []}
+                workers[name] = worker, row
         for _ in range(rounds):
             for name, (worker, row) in workers.items():
                 row["seconds"].append(median(worker.times(facts["rows"], seconds)))
