@@ -100,9 +100,8 @@ def _import() -> Finding:
             "more than this one",
             "install another version (pip install 'onnxruntime<1.20'), or build it here",
         )
-    return Finding(
-        PROBLEM, "onnxruntime", _last_line(done), "pip install --force-reinstall onnxruntime"
-    )
+    says, _, fix = _last_line(done).partition("; ")
+    return Finding(PROBLEM, "onnxruntime", says, fix or "pip install onnxruntime")
 
 
 def _plugins() -> Iterator[Finding]:

@@ -25,13 +25,12 @@ def runtime() -> Any:
         import onnxruntime  # type: ignore[import-untyped]
     except ImportError as error:
         raise ProviderError(
-            f"onnxruntime cannot be imported: {error}; {clash() or 'pip install onnxruntime'}"
+            f"onnxruntime cannot be imported: {error}; {clash() or _reinstall()}"
         ) from error
     if not hasattr(onnxruntime, "InferenceSession"):
         raise ProviderError(
             f"onnxruntime is only what the removal of another distribution left of it, in "
-            f"{', '.join(onnxruntime.__path__)}; "
-            f"{clash() or 'pip install --force-reinstall onnxruntime'}"
+            f"{', '.join(onnxruntime.__path__)}; {clash() or _reinstall()}"
         )
     onnxruntime.disable_telemetry_events()
     return onnxruntime
@@ -62,3 +61,9 @@ def clash() -> str | None:
         f"{both} are installed and overwrite each other's files: keep one, by "
         f"`pip uninstall -y {' '.join(found)} && pip install {keep}`"
     )
+
+
+def _reinstall() -> str:
+    if found := distributions():
+        return f"pip install --force-reinstall --no-deps {' '.join(found)}"
+    return "pip install onnxruntime"
