@@ -162,7 +162,10 @@ def _listed(provider: str, asked: Sequence[Asked]) -> Choice:
         raise InputError(
             f"providers: expected a list such as ['openvino', ('cpu', {{}})], got {asked!r:.60}"
         )
-    return tuple(map(_request, asked))
+    choice = tuple(map(_request, asked))
+    if len({request.name for request in choice}) < len(choice):
+        raise InputError(f"providers: expected each once, got {names(choice)}")
+    return choice
 
 
 def _request(asked: Asked) -> Request:

@@ -56,8 +56,8 @@ def nodes(session: Any) -> dict[str, int] | None:
         return None
     taken: Counter[str] = Counter()
     for part in session.get_provider_graph_assignment_info():
-        taken[providers.short(part.ep_name)] += len(part.get_nodes())
-    return dict(taken)
+        taken[part.ep_name] += len(part.get_nodes())
+    return {providers.short(name): count for name, count in taken.items()}
 
 
 def _add(
@@ -67,10 +67,8 @@ def _add(
     listed = {}
     for request in choice:
         settings = providers.settings(request, precision, threads)
-        plugin = plugins.load(request.name)
-        full = plugin or providers.ort_name(request.name)
-        if plugin or (request.name != "cpu" and full in plugins.registered()):
-            _add_plugin(options, request, full, settings, precision)
+        if plugin := _plugin(request.name):
+            _add_plugin(options, request, plugin, settings, precision)
             continue
         if request.name in cuda.PROVIDERS and cuda.missing():
             raise providers.refusal(
@@ -78,7 +76,7 @@ def _add(
                 f"{', '.join(cuda.missing())} cannot be loaded",
                 f"install what is missing ({providers.install((request,))})",
             )
-        listed[request.name] = full, settings
+        listed[request.name] = providers.ort_name(request.name), settings
     if len(listed) == len(choice):
         return [*listed.values()]
     if set(listed) - {"cpu"}:  # which is in every session
@@ -87,6 +85,16 @@ def _add(
             f"plugins and the CPU, not with onnxruntime's own {', '.join(listed)}"
         )
     return None
+
+
+def _plugin(name: str) -> str | None:
+    """onnxruntime's name of a provider that is opened by its device; None for one by its name."""
+    if name == "cpu":
+        return None
+    if loaded := plugins.load(name):
+        return loaded
+    full = providers.ort_name(name)
+    return full if full in plugins.registered() else None
 
 
 def _add_plugin(

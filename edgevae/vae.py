@@ -136,9 +136,11 @@ class VAE:
 
     @property
     def provider(self) -> str:
-        """The execution provider in use; where there is a choice, the decoder is opened to see."""
+        """The execution provider in use; the decoder is opened to see, unless it is the CPU's."""
         first, *others = self._preference.choices
-        return self._decoder.open(self.threads) if others else names(first)
+        if not others and names(first) == "cpu":
+            return "cpu"
+        return self._decoder.open(self.threads)
 
     @property
     def providers(self) -> dict[str, Placement]:

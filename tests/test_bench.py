@@ -59,6 +59,8 @@ def test_the_table_names_every_case():
         ["cpu", "sess.run", "8"],
     ]
     assert "2.00x" in lines[2]
+    rows[0]["nodes"] = {"openvino": 24, "cpu": 2}
+    assert bench.table(rows).splitlines()[2].endswith("   24 openvino, 2 cpu")
 
 
 @pytest.mark.parametrize("memory", [50.0, None])
@@ -101,6 +103,8 @@ def test_bench_measures_both_runners_in_processes_of_their_own(tiny_paths, tmp_p
         assert list(row["batches"]) == ["1", "3"]
         assert 0 < row["batches"]["1"]["p50_ms"] <= row["batches"]["1"]["p99_ms"]
         assert min(row["cold"].values()) > 0
+    assert set(facts["rows"][0]["nodes"]) == {"cpu"}
+    assert facts["rows"][1]["nodes"] is None  # the plain script does not ask
     with Image.open(picture) as image:
         assert image.size[0] == chart.WIDTH * chart.SCALE
 

@@ -271,6 +271,9 @@ def test_info_says_what_runs_and_what_the_bundle_is(grey, capsys):
     assert cli.main(["info", grey, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["kernel"] in facts["kernels"]
+    assert facts["runs"]["decoder"]["provider"] == "cpu"
+    assert set(facts["runs"]["encoder"]["nodes"]) == {"cpu"}
+    assert "auto tries cuda" in facts["runs"]["decoder"]["why"]
     assert "cpu" in facts["providers"]
     assert facts["threads"] >= 1
     assert facts["bundle"]["x_shape"] == [1, 8, 8]

@@ -80,6 +80,7 @@ def test_a_list_is_onnxruntimes_with_short_names_too(pretend):
         ("auto", [], r"expected a list such as .*, got \[\]"),
         ("auto", "cuda", "expected a list such as .*, got 'cuda'"),
         ("auto", ["auto"], "expected names, got 'auto'"),
+        ("auto", ["cpu", "CPUExecutionProvider"], "expected each once, got cpu, cpu"),
         ("auto", [3], "got 3"),
         ("auto", [("cpu",)], r"got \('cpu',\)"),
         ("auto", [("cpu", 3)], r"got \('cpu', 3\)"),

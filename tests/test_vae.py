@@ -649,3 +649,27 @@ def test_an_accelerator_gets_larger_chunks_and_one_at_a_time(grey, tiny_paths, m
     sessions[grey.threads] = sessions[grey.threads]._replace(provider="cuda")
     assert (grey.generate(4000, seed=1) == expected).all()
     assert sizes == [1000] * 4
+
+
+def test_a_vae_says_where_every_node_runs_and_why(tiny_paths):
+    placed = edgevae.load(tiny_paths["grey"]).providers
+    assert list(placed) == ["encoder", "decoder"]
+    assert placed["encoder"].provider == "cpu"
+    assert placed["encoder"].nodes["cpu"] >= 3
+    assert "auto tries cuda" in placed["decoder"].why
+    listed = edgevae.load(tiny_paths["grey"], providers=["CPUExecutionProvider"])
+    assert listed.providers["decoder"].why == "asked for by name"
+
+
+def test_what_was_asked_for_survives_pickling(tiny_paths):
+    vae = edgevae.load(tiny_paths["grey"], providers=[("cpu", {"use_arena": "0"})], threads=1)
+    again = pickle.loads(pickle.dumps(vae))
+    assert again._preference == vae._preference
+    assert again._preference.choices[0][0].options == {"use_arena": "0"}
+
+
+def test_providers_are_refused_by_load(tiny_paths):
+    with pytest.raises(ProviderError, match="'migraphx' was asked for"):
+        edgevae.load(tiny_paths["grey"], providers=["cpu", "migraphx"])
+    with pytest.raises(ProviderError, match="'bf16' was asked for, which provider 'cpu' does not"):
+        edgevae.load(tiny_paths["grey"], precision="bf16")
