@@ -108,7 +108,8 @@ def _plugins() -> Iterator[Finding]:
     for name, module in plugins.installed().items():
         tried = _python("-c", f"from edgevae import plugins; print(plugins.register({module!r}))")
         if tried.returncode:
-            yield Finding(PROBLEM, f"plugin {name}", _last_line(tried), f"pip install -U {module}")
+            says, _, fix = _last_line(tried).partition("; ")
+            yield Finding(PROBLEM, f"plugin {name}", says, fix)
         else:
             yield Finding(OK, f"plugin {name}", f"{module} loads")
 
