@@ -201,12 +201,12 @@ def _load_config(request: Request, precision: str, threads: int) -> str:
     text = request.options.get("load_config", "{}")
     try:
         given = json.loads(text)
-    except ValueError as error:
+        return json.dumps({**given, kind: {**own, **given.get(kind, {})}})
+    except (ValueError, TypeError, AttributeError) as error:  # no JSON, or not of this form
         raise InputError(
             f"providers: openvino's load_config: expected JSON such as "
             f'{{"CPU": {{"NUM_STREAMS": "1"}}}}, got {text!r:.60}: {error}'
         ) from error
-    return json.dumps({**given, kind: {**own, **given.get(kind, {})}})
 
 
 def names(choice: Choice) -> str:
@@ -226,9 +226,9 @@ def install(choice: Choice) -> str:
 
 
 def short(ort_name: str) -> str:
-    """The short name of a provider; the full one where it has none."""
+    """The short name of a provider, by either; the full one where it has none."""
     for key, known in PROVIDERS.items():
-        if known.ort_name == ort_name:
+        if ort_name in (key, known.ort_name):
             return key
     plain = ort_name.removesuffix("ExecutionProvider").lower()
     modules = (name for name in plugins.installed() if name.replace("_", "") == plain)

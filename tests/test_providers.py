@@ -132,8 +132,9 @@ def test_options_that_the_caller_gives_win():
     assert settings == {"a": "b"}
     gpu = providers.settings(Request("openvino", {"device_type": "GPU"}), "float32", 3)
     assert json.loads(gpu["load_config"]) == {"GPU": {"INFERENCE_PRECISION_HINT": "f32"}}
-    with pytest.raises(InputError, match="load_config: expected JSON"):
-        providers.settings(Request("openvino", {"load_config": "{"}), "float32", 3)
+    for wrong in ("{", "3", '{"CPU": 3}'):
+        with pytest.raises(InputError, match="load_config: expected JSON"):
+            providers.settings(Request("openvino", {"load_config": wrong}), "float32", 3)
 
 
 def test_cuda_computes_in_float32_unless_it_is_told_not_to():
