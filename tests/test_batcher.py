@@ -158,7 +158,10 @@ def test_a_plan_bounds_a_batch(tiny_paths, monkeypatch):
     vae = edgevae.load(tiny_paths["grey"], "cpu", threads=1, chunk=3)
     gate = Gate(vae, monkeypatch)
     with edgevae.Batcher(vae) as batcher, ThreadPoolExecutor(7) as pool:
-        futures = [pool.submit(batcher.decode, z) for z in vae.sample(7, seed=1)]
+        first, *rest = vae.sample(7, seed=1)
+        futures = [pool.submit(batcher.decode, first)]
+        assert gate.entered.acquire(timeout=30)
+        futures += [pool.submit(batcher.decode, row) for row in rest]
         until(lambda: len(batcher._decoding.waiting) == 6)
         gate.open.set()
         assert all(future.result().shape == (1, 8, 8) for future in futures)
@@ -385,7 +388,9 @@ def test_closing_serves_who_waits_and_refuses_who_comes(gate):
     z, before = vae.sample(30, seed=1), threading.active_count()
     batcher = edgevae.Batcher(vae, max_batch=4, max_delay=60)
     with ThreadPoolExecutor(30) as pool:
-        futures = [pool.submit(batcher.decode, row) for row in z]
+        futures = [pool.submit(batcher.decode, z[0])]
+        assert gate.entered.acquire(timeout=30)
+        futures += [pool.submit(batcher.decode, row) for row in z[1:]]
         until(lambda: len(batcher._decoding.waiting) == 29)
         closer = threading.Thread(target=batcher.close)
         closer.start()
