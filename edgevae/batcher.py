@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -24,10 +24,10 @@ from edgevae.vae import VAE, Posterior, _whole
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
+    from edgevae.graph import Graph
     from edgevae.plans import Plan
 
 Floats = npt.NDArray[np.float32]
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Batcher:
@@ -52,19 +52,13 @@ class Batcher:
             raise InputError(f"max_delay: expected seconds, at least 0, got {max_delay!r:.60}")
         self._max_delay = float(max_delay)
         self._vae = vae
-        x, z = vae.bundle.x_shape, vae.bundle.latent_shape
-        self._decoding = _Queue(vae._decoder, {"z": z}, {"x_hat": x}, vae.plan("decoder"))
-        self._queues = [self._decoding]
-        if vae._encoder is not None:
-            ports: Shapes = {"mu": z, "logvar": z}
-            self._encoding = _Queue(vae._encoder, {"x": x}, ports, vae.plan("encoder"))
-            self._queues.append(self._encoding)
+        self._queues = {role: _Queue(vae.graph(role), vae.plan(role)) for role in vae.bundle.roles}
         # Guards all that follows, and what waits in the queues; workers with nothing to do wait.
         self._changed = threading.Condition(threading.Lock())
         self._busy = 0
         self._closed = False
         self._process = os.getpid()
-        count = max(queue.plan.workers for queue in self._queues)
+        count = max(queue.plan.workers for queue in self._queues.values())
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
         for worker in self._workers:
             worker.start()
@@ -74,24 +68,24 @@ class Batcher:
     def decode(self, z: npt.ArrayLike) -> Floats:
         """`VAE.decode` of one latent, (*latent_shape) or (1, *latent_shape)."""
         rows, single = self._vae._latents(z)
-        (x_hat,) = self._run(self._decoding, rows)
+        (x_hat,) = self._run("decoder", rows)
         return x_hat[0] if single else x_hat
 
     async def adecode(self, z: npt.ArrayLike) -> Floats:
         """`decode` for tasks: their event loop goes on meanwhile."""
         rows, single = self._vae._latents(z)
-        (x_hat,) = await self._arun(self._decoding, rows)
+        (x_hat,) = await self._arun("decoder", rows)
         return x_hat[0] if single else x_hat
 
     def encode(self, x: Any) -> Posterior:
         """`VAE.encode` of one item."""
-        self._vae._need_encoder()
-        return Posterior(*self._run(self._encoding, self._vae._given(x).rows))
+        self._vae.graph("encoder")  # or there is none
+        return Posterior(*self._run("encoder", self._vae._given(x).rows))
 
     async def aencode(self, x: Any) -> Posterior:
         """`encode` for tasks: their event loop goes on meanwhile."""
-        self._vae._need_encoder()
-        return Posterior(*await self._arun(self._encoding, self._vae._given(x).rows))
+        self._vae.graph("encoder")
+        return Posterior(*await self._arun("encoder", self._vae._given(x).rows))
 
     def close(self) -> None:
         """Serves whoever waits, and returns when that is done. Later calls are refused."""
@@ -115,7 +109,8 @@ class Batcher:
 
     # --- a caller's side ---------------------------------------------------------------------
 
-    def _run(self, queue: "_Queue", rows: Floats) -> list[Floats]:
+    def _run(self, role: str, rows: Floats) -> list[Floats]:
+        queue = self._queues[role]
         request = _Request(queue, rows)
         request.lock = threading.Lock()
         request.lock.acquire()
@@ -127,9 +122,10 @@ class Batcher:
             raise
         return request.result()
 
-    async def _arun(self, queue: "_Queue", rows: Floats) -> list[Floats]:
+    async def _arun(self, role: str, rows: Floats) -> list[Floats]:
         from asyncio import CancelledError, get_running_loop
 
+        queue = self._queues[role]
         request = _Request(queue, rows)
         request.loop = get_running_loop()
         request.future = request.loop.create_future()
@@ -175,7 +171,7 @@ class Batcher:
         """The next batch and the threads of its operators, when it is due; None at the end."""
         with self._changed:
             while True:
-                some = [queue for queue in self._queues if queue.waiting]
+                some = [queue for queue in self._queues.values() if queue.waiting]
                 if not some and self._closed:
                     return None
                 if not some:
@@ -188,7 +184,7 @@ class Batcher:
                     break
                 self._changed.wait(patience)
             batch = queue.take(self._max_batch, len(self._workers))
-            alone = not self._busy and not any(queue.waiting for queue in self._queues)
+            alone = not self._busy and not any(queue.waiting for queue in self._queues.values())
             self._busy += 1
             if not alone:
                 self._changed.notify()
@@ -205,7 +201,7 @@ class _Request:
         if len(rows) != 1:
             raise InputError(f"expected a single item, got {len(rows)}; call the VAE itself")
         self.given = rows
-        self.made = [np.empty((1, *shape), np.float32) for shape in queue.outputs.values()]
+        self.made = [np.empty((1, *shape), np.float32) for shape in queue.graph.outputs.values()]
         self.since = time.monotonic()
         self.failure: BaseException | None = None
         self.lock: threading.Lock | None = None
@@ -222,10 +218,8 @@ class _Request:
 class _Queue:
     """What waits for one graph."""
 
-    def __init__(self, graph: Any, inputs: Shapes, outputs: Shapes, plan: "Plan") -> None:
+    def __init__(self, graph: "Graph", plan: "Plan") -> None:
         self.graph = graph
-        self.inputs = inputs
-        self.outputs = outputs
         self.plan = plan
         self.waiting: deque[_Request] = deque()
         self.hoped = 1  # as many as the last batch had are likely to come again
@@ -243,7 +237,7 @@ class _Queue:
         n = len(batch)
         inputs, outputs = (
             {name: np.empty((n, *shape), np.float32) for name, shape in shapes.items()}
-            for shapes in (self.inputs, self.outputs)
+            for shapes in (self.graph.inputs, self.graph.outputs)
         )
         for rows in inputs.values():
             gather([request.given for request in batch], rows)

@@ -67,8 +67,8 @@ class Graph:
     ) -> None:
         self._path = path
         self._preference = preference
-        self._inputs = inputs
-        self._outputs = outputs
+        self.inputs = inputs
+        self.outputs = outputs
         self._precision = precision
         # By number of threads. Without a lock: two threads that open the same session waste one,
         # which costs less than a lock that a fork may copy while it is held.
@@ -118,8 +118,8 @@ class Graph:
 
     def _open(self, choice: Choice, threads: int, why: str) -> _Opened:
         session = open_session(self._path, choice, precision=self._precision, threads=threads)
-        _check_ports(self._path, "input", session.get_inputs(), self._inputs)
-        _check_ports(self._path, "output", session.get_outputs(), self._outputs)
+        _check_ports(self._path, "input", session.get_inputs(), self.inputs)
+        _check_ports(self._path, "output", session.get_outputs(), self.outputs)
         return _Opened(session, names(choice), why)
 
 

@@ -23,7 +23,7 @@ from edgevae.runtime import runtime
 # Up to so many rows a thread, one call with onnxruntime's own threads beats our workers.
 _FEW = 4
 # Chunks of the CPU in one chunk of an accelerator.
-_ACCELERATED = 16
+ACCELERATED = 16
 
 # The widest layers of a convolutional decoder hold some 10 to 30 times as many numbers as one
 # x_hat, and should stay in a core's cache from one to the next; the linear layers of a small one
@@ -91,7 +91,7 @@ def choose(
     on_cpu = setting.provider == "cpu"
     # An accelerator has its own parallelism, and takes larger chunks one at a time. While it runs
     # one worker's, the other packs its last and draws the noise of its next.
-    workers, larger = (setting.threads, 1) if on_cpu else (2, _ACCELERATED)
+    workers, larger = (setting.threads, 1) if on_cpu else (2, ACCELERATED)
     few = None
     if chunk is not None:
         source = "the caller"
@@ -172,8 +172,12 @@ def read_tuned(bundle: Bundle, setting: Setting) -> dict[str, Tuned]:
         roles = {role: Tuned(**rows) for role, rows in found["roles"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
-    sane = all(type(rows) is int and 0 < rows <= _MOST for pair in roles.values() for rows in pair)
-    return roles if sane else {}
+    return roles if all(map(_sane, roles.values())) else {}
+
+
+def _sane(tuned: Tuned) -> bool:
+    whole = type(tuned.chunk) is int and type(tuned.few) is int
+    return whole and 0 < tuned.chunk <= _MOST and 0 <= tuned.few <= _MOST
 
 
 def write_tuned(bundle: Bundle, setting: Setting, roles: Mapping[str, Tuned]) -> Path:

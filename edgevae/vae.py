@@ -148,6 +148,17 @@ class VAE:
         graphs = {"encoder": self._encoder, "decoder": self._decoder}
         return {role: g.placement(self.threads) for role, g in graphs.items() if g is not None}
 
+    def graph(self, role: str) -> Graph:
+        """The graph of the "encoder" or the "decoder"; `InputError` where there is none."""
+        if role == "decoder":
+            return self._decoder
+        if self._encoder is None:
+            raise InputError(
+                f"bundle {self.bundle.name!r} has no encoder: it only decodes; make one with an "
+                f"encoder, by `edgevae compile --encoder`"
+            )
+        return self._encoder
+
     def plan(self, role: str) -> plans.Plan:
         """How the rows of the "encoder" or the "decoder" are divided, and who says so."""
         if role not in self._plans:
@@ -338,16 +349,8 @@ class VAE:
         if temperature != 1.0:
             rows *= np.float32(temperature)
 
-    def _need_encoder(self) -> Graph:
-        if self._encoder is None:
-            raise InputError(
-                f"bundle {self.bundle.name!r} has no encoder: it only decodes; make one with an "
-                f"encoder, by `edgevae compile --encoder`"
-            )
-        return self._encoder
-
     def _encode(self, x: Floats) -> Posterior:
-        encoder = self._need_encoder()
+        encoder = self.graph("encoder")
         mu = np.empty((len(x), *self.bundle.latent_shape), np.float32)
         posterior = Posterior(mu, np.empty_like(mu))
 

@@ -147,7 +147,7 @@ def test_what_comes_during_a_batch_is_the_next(gate):
         futures = [pool.submit(batcher.decode, z[0])]
         assert gate.entered.acquire(timeout=30)
         futures += [pool.submit(batcher.decode, row) for row in z[1:]]
-        until(lambda: len(batcher._decoding.waiting) == 19)
+        until(lambda: len(batcher._queues["decoder"].waiting) == 19)
         gate.open.set()
         x_hat = np.stack([future.result() for future in futures])
     assert gate.sizes == [1, 8, 8, 3]
@@ -162,7 +162,7 @@ def test_a_plan_bounds_a_batch(tiny_paths, monkeypatch):
         futures = [pool.submit(batcher.decode, first)]
         assert gate.entered.acquire(timeout=30)
         futures += [pool.submit(batcher.decode, row) for row in rest]
-        until(lambda: len(batcher._decoding.waiting) == 6)
+        until(lambda: len(batcher._queues["decoder"].waiting) == 6)
         gate.open.set()
         assert all(future.result().shape == (1, 8, 8) for future in futures)
     assert gate.sizes == [1, 3, 3]
@@ -178,7 +178,7 @@ def test_two_workers_share(tiny_paths, monkeypatch):
         futures.append(pool.submit(batcher.decode, next(z)))
         assert gate.entered.acquire(timeout=30)
         futures += [pool.submit(batcher.decode, row) for row in z]
-        until(lambda: len(batcher._decoding.waiting) == 20)
+        until(lambda: len(batcher._queues["decoder"].waiting) == 20)
         gate.open.set()
         for future in futures:
             future.result()
@@ -192,7 +192,7 @@ def test_a_worker_waits_for_as_many_as_came_before_and_no_longer_than_it_may(gat
     z = vae.sample(4, seed=1)
     with edgevae.Batcher(vae, max_delay=60) as batcher, ThreadPoolExecutor(4) as pool:
         batcher.decode(z[0])  # alone: or this would last a minute
-        batcher._decoding.hoped = 4
+        batcher._queues["decoder"].hoped = 4
         futures = [pool.submit(batcher.decode, row) for row in z]
         for future in futures:
             future.result()
@@ -201,15 +201,15 @@ def test_a_worker_waits_for_as_many_as_came_before_and_no_longer_than_it_may(gat
         batcher.decode(z[0])
         assert gate.sizes == [1, 4, 1]
         batcher.decode(z[0])
-        assert batcher._decoding.hoped == 1
+        assert batcher._queues["decoder"].hoped == 1
 
 
 def test_encoding_and_decoding_wait_in_queues_of_their_own(grey):
     z, x = grey.sample(1, seed=1)[0], grey.generate(1, seed=1)[0]
     with edgevae.Batcher(grey, max_delay=60) as batcher, ThreadPoolExecutor(2) as pool:
-        batcher._decoding.hoped = 2
+        batcher._queues["decoder"].hoped = 2
         first = pool.submit(batcher.decode, z)
-        until(lambda: batcher._decoding.waiting)
+        until(lambda: batcher._queues["decoder"].waiting)
         assert batcher.encode(x).mu.shape == (1, 4)  # which is due before
         assert not first.done()
         assert pool.submit(batcher.decode, z).result().shape == first.result().shape
@@ -285,7 +285,7 @@ def test_a_graph_that_fails_fails_everyone_in_its_batch_and_no_one_else(tiny_pat
         first = pool.submit(batcher.decode, z[0])
         assert gate.entered.acquire(timeout=30)
         rest = [pool.submit(batcher.decode, row) for row in z[1:]]
-        until(lambda: len(batcher._decoding.waiting) == 5)
+        until(lambda: len(batcher._queues["decoder"].waiting) == 5)
         gate.open.set()
         errors = [future.exception() for future in rest]
         assert first.exception() is None
@@ -318,11 +318,11 @@ def test_a_cancelled_task_takes_its_item_back(gate):
         while not gate.sizes:
             await asyncio.sleep(0.001)
         second, third = (asyncio.create_task(batcher.adecode(row)) for row in z[1:])
-        while len(batcher._decoding.waiting) < 2:
+        while len(batcher._queues["decoder"].waiting) < 2:
             await asyncio.sleep(0.001)
         second.cancel()
         await asyncio.wait([second])
-        assert len(batcher._decoding.waiting) == 1
+        assert len(batcher._queues["decoder"].waiting) == 1
         first.cancel()  # which is being run
         await asyncio.wait([first])
         gate.open.set()
@@ -367,7 +367,7 @@ def test_an_interrupted_caller_takes_its_item_back(gate):
         assert gate.entered.acquire(timeout=30)
 
         def interrupt():
-            until(lambda: batcher._decoding.waiting)
+            until(lambda: batcher._queues["decoder"].waiting)
             os.kill(os.getpid(), signal.SIGINT)
 
         interrupter = threading.Thread(target=interrupt)
@@ -375,7 +375,7 @@ def test_an_interrupted_caller_takes_its_item_back(gate):
         with pytest.raises(KeyboardInterrupt):
             batcher.decode(z[1])
         interrupter.join()
-        assert not batcher._decoding.waiting
+        assert not batcher._queues["decoder"].waiting
         gate.open.set()
         assert first.result().shape == (1, 8, 8)
 
@@ -391,7 +391,7 @@ def test_closing_serves_who_waits_and_refuses_who_comes(gate):
         futures = [pool.submit(batcher.decode, z[0])]
         assert gate.entered.acquire(timeout=30)
         futures += [pool.submit(batcher.decode, row) for row in z[1:]]
-        until(lambda: len(batcher._decoding.waiting) == 29)
+        until(lambda: len(batcher._queues["decoder"].waiting) == 29)
         closer = threading.Thread(target=batcher.close)
         closer.start()
         until(lambda: batcher._closed)

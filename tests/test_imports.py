@@ -25,7 +25,7 @@ LAYERS = [
     {"session"},
     {"graph"},
     {"vae"},
-    {"batcher", "bench", "chart", "inputs", "output", "selfcheck", "doctor"},
+    {"batcher", "bench", "chart", "inputs", "output", "selfcheck", "doctor", "tune"},
     {"compiler"},
     {"commands"},
     {"arguments"},

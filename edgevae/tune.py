@@ -1,0 +1,155 @@
+"""Measure, on this device, how many rows at a time are best.
+
+Candidates are measured in turn, round after round, and compared by medians, so that a machine
+that is busy for a while counts for all of them. Among sizes as good as the best, the smallest is
+taken: it needs the least memory, and leaves workers the least uneven.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import takewhile
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from edgevae import batching, plans
+from edgevae.vae import VAE
+
+SIZES = tuple(1 << power for power in range(10))
+
+# As good as the best, of figures that repeat within a few per cent.
+_AS_GOOD = 0.97
+# Not to be measured again; two in a row, and larger ones are not tried.
+_HOPELESS = 0.85
+# Seconds of one measurement, where there are rows enough.
+_STRETCH = 0.05
+# Bytes of rows in flight, by the plan's estimate, beyond which no size is tried.
+_MEMORY = 1 << 30
+
+Work = Callable[[int, int], None]
+
+
+class Found(NamedTuple):
+    """What was measured for one graph.
+
+    `rates` has rows a second by size of chunk, all workers at work. `calls` has, by number of
+    rows, how many times as fast as the workers one call is whose operators use all threads.
+    """
+
+    role: str
+    rates: Mapping[int, float]
+    calls: Mapping[int, float]
+    tuned: plans.Tuned
+
+
+def measure(vae: VAE, *, seconds: float = 3.0) -> Iterator[Found]:
+    """Measures each graph of a VAE, for about so many seconds each."""
+    for role in vae.bundle.roles:
+        plan = vae.plan(role)
+        larger = 1 if vae.provider == "cpu" else plans.ACCELERATED
+        sizes = [larger * size for size in SIZES]
+        most = _MEMORY // plans.row_bytes(vae.bundle, role)
+        rows = max(plan.workers, min(sizes[-1] * plan.workers, most))
+        run = _runner(vae, role, rows)
+        work, call = partial(run, plan.threads), partial(run, vae.threads)
+        rates = measure_chunk(work, rows, plan.workers, sizes=sizes, seconds=seconds * 2 / 3)
+        chunk = best_chunk(rates)
+        calls: dict[int, float] = {}
+        few = chunk  # which is one call, where there is one worker
+        if plan.workers > 1:
+            calls = measure_calls(call, work, chunk, plan.workers, seconds=seconds / 3)
+            few = best_few(calls)
+        yield Found(role, rates, calls, plans.Tuned(chunk, few))
+
+
+def measure_chunk(
+    work: Work, rows: int, workers: int, *, sizes: Sequence[int] = SIZES, seconds: float = 2.0
+) -> dict[int, float]:
+    """Rows a second, by size of chunk, of so many workers at work at once.
+
+    work(first, last) runs rows first .. last - 1 of `rows`, on the thread that calls it. Sizes
+    too large to give each worker a chunk are left out, and so are those after rates have fallen.
+    """
+    found: dict[int, list[float]] = {}
+    fallen = 0
+    for size in sizes:
+        if found and (size * workers > rows or fallen == 2):
+            break
+        work(0, min(size, rows))  # which takes the memory
+        best = max((rates[0] for rates in found.values()), default=0.0)
+        found[size] = [_rate(work, rows, workers, size, best)]
+        fallen = fallen + 1 if found[size][0] < _HOPELESS * best else 0
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        best = max(median(rates) for rates in found.values())
+        for size, rates in found.items():
+            if median(rates) >= _HOPELESS * best:
+                rates.append(_rate(work, rows, workers, size, best))
+    return {size: median(rates) for size, rates in found.items()}
+
+
+def best_chunk(rates: Mapping[int, float]) -> int:
+    """The smallest size that is as good as the best."""
+    return min(size for size, rate in rates.items() if rate >= _AS_GOOD * max(rates.values()))
+
+
+def measure_calls(
+    call: Work, work: Work, chunk: int, workers: int, *, seconds: float = 1.0
+) -> dict[int, float]:
+    """How many times as fast one call is as the workers, for 1, 2, 4, ... rows.
+
+    call(first, last) is `work` with all threads for its operators.
+    """
+    numbers = [n for n in SIZES if n <= min(chunk * workers, SIZES[-1])]
+    ratios: dict[int, list[float]] = {n: [] for n in numbers}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or not ratios[numbers[-1]]:
+        for n in numbers:
+            whole = _seconds(partial(call, 0, n))
+            shared = _seconds(partial(batching.spread, n, chunk, workers, work))
+            ratios[n].append(shared / whole)
+    return {n: median(of) for n, of in ratios.items()}
+
+
+def best_few(calls: Mapping[int, float]) -> int:
+    """The rows up to which one call is at least as good; 0 where it never is."""
+    good = takewhile(lambda n: calls[n] >= _AS_GOOD, sorted(calls))
+    return max(good, default=0)
+
+
+def _rate(work: Work, rows: int, workers: int, size: int, guess: float) -> float:
+    """Rows a second, over about `_STRETCH` at the rate that is guessed, in whole rounds."""
+    round_ = size * workers
+    n = round_ * max(1, min(int(_STRETCH * guess), rows) // round_)
+    before = time.perf_counter()
+    batching.spread(n, size, workers, work)
+    return n / (time.perf_counter() - before)
+
+
+def _seconds(run: Callable[[], None]) -> float:
+    """Of one run among several, the first left out: threads of what ran before may still spin."""
+    run()
+    times: list[float] = []
+    end = time.perf_counter() + _STRETCH / 5
+    while len(times) < 3 or time.perf_counter() < end:
+        before = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - before)
+    return median(times)
+
+
+def _runner(vae: VAE, role: str, rows: int) -> Callable[[int, int, int], None]:
+    """run(threads, first, last) on rows of the prior, or on what the decoder makes of them."""
+    graph = vae.graph(role)
+    given = vae.sample(rows, seed=0) if role == "decoder" else vae.generate(rows, seed=0)
+    (name,) = graph.inputs
+    made = {key: np.zeros((rows, *shape), np.float32) for key, shape in graph.outputs.items()}
+
+    def run(threads: int, first: int, last: int) -> None:
+        stretch = slice(first, last)
+        outputs = {key: array[stretch] for key, array in made.items()}
+        graph.run({name: given[stretch]}, outputs, threads=threads)
+
+    return run
