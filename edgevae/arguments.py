@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
         _doctor,
         _verify,
         _bench,
+        _tune,
         _compile,
     ):
         add(verbs)
@@ -264,6 +265,32 @@ def _bench(verbs: Any) -> None:
     parser.add_argument(
         "--seconds", type=_number(0), default=0.5, metavar="S", help="a batch in a process (0.5)"
     )
+
+
+def _tune(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.tune,
+        "edgevae tune fashion --dry-run",
+        "Sizes of a chunk and of one call are measured in turn, for each graph and precision, and "
+        "the best kept in the user's folder of caches, for this bundle on this machine with so "
+        "many threads. Leave the machine in peace meanwhile.",
+    )
+    parser.add_argument(
+        "model", nargs="?", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
+    )
+    _add_provider(parser)
+    _add_threads(parser)
+    parser.add_argument(
+        "--precision",
+        action="append",
+        choices=("float32", "int8"),
+        help="repeatable (every one that the bundle has)",
+    )
+    parser.add_argument(
+        "--seconds", type=_number(0), default=6.0, metavar="S", help="for each graph, about (6)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="measure, and keep nothing")
 
 
 def _compile(verbs: Any) -> None:

@@ -227,6 +227,36 @@ def bench(args: argparse.Namespace) -> int:
     return OK
 
 
+def tune(args: argparse.Namespace) -> int:
+    """Measures how many rows at a time are best here, and keeps it for whoever loads the bundle."""
+    from edgevae import bundle, plans, tune
+    from edgevae.vae import VAE, VARIANTS
+
+    model = bundle.read(bundle.find(args.model))
+    has = [name for name in ("float32", "int8") if VARIANTS[name] in model.variants]
+    rows: list[Report] = []
+    written: list[str] = []
+    for precision in args.precision or has:
+        vae = VAE(model, args.provider, args.threads, precision=precision)
+        found = {}
+        for each in tune.measure(vae, seconds=args.seconds):
+            found[each.role] = each.tuned
+            rows.append({"precision": precision, **each._asdict(), "tuned": each.tuned._asdict()})
+            if not args.json:
+                print(tune.table(precision, each), flush=True)
+        if not args.dry_run:
+            setting = plans.Setting(vae.provider, precision, vae.threads)
+            written.append(str(plans.write_tuned(model, setting, found)))
+    if args.json:
+        facts = {"provider": vae.provider, "threads": vae.threads, "cpu": plans.cpu()}
+        print(
+            json.dumps({"model": model.name, **facts, "graphs": rows, "files": written}, indent=2)
+        )
+    for path in written:
+        print(f"edgevae: wrote {path}; `edgevae info` shows what is in force", file=sys.stderr)
+    return OK
+
+
 def compile(args: argparse.Namespace) -> int:
     """Makes a bundle of ONNX graphs."""
     try:

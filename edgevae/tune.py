@@ -8,7 +8,8 @@ taken: it needs the least memory, and leaves workers the least uneven.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import takewhile
+from itertools import accumulate
+from math import log
 from statistics import median
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ SIZES = tuple(1 << power for power in range(10))
 
 # As good as the best, of figures that repeat within a few per cent.
 _AS_GOOD = 0.97
-# Not to be measured again; two in a row, and larger ones are not tried.
+# Not to be measured again; after two in a row, larger ones are not tried.
 _HOPELESS = 0.85
 # Seconds of one measurement, where there are rows enough.
 _STRETCH = 0.05
@@ -78,9 +79,9 @@ def measure_chunk(
         if found and (size * workers > rows or fallen == 2):
             break
         work(0, min(size, rows))  # which takes the memory
-        best = max((rates[0] for rates in found.values()), default=0.0)
-        found[size] = [_rate(work, rows, workers, size, best)]
-        fallen = fallen + 1 if found[size][0] < _HOPELESS * best else 0
+        best = max((max(rates) for rates in found.values()), default=0.0)
+        found[size] = [_rate(work, rows, workers, size, best) for _ in range(3)]
+        fallen = fallen + 1 if max(found[size]) < _HOPELESS * best else 0
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         best = max(median(rates) for rates in found.values())
@@ -114,9 +115,12 @@ def measure_calls(
 
 
 def best_few(calls: Mapping[int, float]) -> int:
-    """The rows up to which one call is at least as good; 0 where it never is."""
-    good = takewhile(lambda n: calls[n] >= _AS_GOOD, sorted(calls))
-    return max(good, default=0)
+    """The rows up to which one call is the better, on the whole; 0 where it never is.
+
+    Where the product of all ratios up to there is largest: one figure gone wrong decides nothing.
+    """
+    gains = accumulate(log(calls[n]) for n in sorted(calls))
+    return max([(0.0, 0), *zip(gains, sorted(calls), strict=True)])[1]
 
 
 def _rate(work: Work, rows: int, workers: int, size: int, guess: float) -> float:
@@ -153,3 +157,18 @@ def _runner(vae: VAE, role: str, rows: int) -> Callable[[int, int, int], None]:
         graph.run({name: given[stretch]}, outputs, threads=threads)
 
     return run
+
+
+def table(precision: str, found: Found) -> str:
+    """What was measured for one graph, as text."""
+    best = max(found.rates.values())
+    lines = [f"{found.role} in {precision}", "  chunk     rows/s   of best"]
+    for size, rate in found.rates.items():
+        taken = "  <- chunk" if size == found.tuned.chunk else ""
+        lines.append(f"  {size:>5} {rate:>10,.0f} {rate / best:>9.2f}{taken}")
+    if found.calls:
+        lines.append("   rows   one call with all threads / workers")
+    for n, ratio in found.calls.items():
+        taken = "  <- one call up to here" if n == found.tuned.few else ""
+        lines.append(f"  {n:>5} {ratio:>20.2f}x{taken}")
+    return "\n".join(lines)

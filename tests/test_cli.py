@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgevae import cli, selfcheck, vae
+from edgevae import cli, plans, selfcheck, vae
 from edgevae.packing import pack
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "generate", "encode", "reconstruct", "denoise", "interpolate", "info", "verify", "bench",
+    "tune",
 )  # fmt: skip
 
 
@@ -331,6 +332,25 @@ def test_verify_allows_a_variant_the_difference_that_is_known(tinies, tmp_path, 
         assert f"decoder max difference {difference}" in capsys.readouterr().out
     out = os.fspath(tmp_path / "two.npy")
     assert cli.main(["generate", "2", "--model", path, "--precision", "int8", "--out", out]) == 0
+
+
+def test_tune_keeps_what_info_then_shows(grey, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(plans, "_caches", lambda: tmp_path / "caches")
+    command = ["tune", grey, "--provider", "cpu", "--seconds", "0"]
+    assert cli.main([*command, "--dry-run"]) == 0
+    assert "decoder in float32" in capsys.readouterr().out
+    assert not (tmp_path / "caches").exists()
+    assert cli.main([*command, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert [Path(path).is_file() for path in facts["files"]] == [True]
+    assert [graph["role"] for graph in facts["graphs"]] == ["encoder", "decoder"]
+    assert cli.main(["info", grey, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["plans_on_cpu"]
+    for graph in facts["graphs"]:
+        plan = shown[graph["role"]]
+        assert plan["source"] == "edgevae tune"
+        assert {key: plan[key] for key in ("chunk", "few")} == graph["tuned"]
+        assert str(plan["chunk"]) in graph["rates"]
 
 
 def test_a_bundle_that_only_decodes(tinies, files, tmp_path, capsys):
