@@ -1,8 +1,8 @@
 """A batch that was traced as a constant, made free.
 
-What an exporter wrote down of it: the first size in the targets of Reshape, Expand, Tile's
-repeats' inputs and Resize, and constants with a row for each item. Whether that was all is for
-the caller to prove, by comparing rows.
+What an exporter wrote down of it: the first size in the targets of Reshape, Expand and Resize, and
+constants with a row for each item. Whether that was all is for the caller to prove, by comparing
+rows.
 """
 
 import numpy as np
@@ -10,6 +10,9 @@ import onnx_ir as ir
 
 from edgevae.compiler import constants, parity, shapes
 from edgevae.errors import InputError
+
+# What repeats one row for each of the batch.
+_BROADCASTS = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "Where", "PRelu")
 
 
 def free(model: ir.Model, batch: int) -> None:
@@ -22,6 +25,10 @@ def free(model: ir.Model, batch: int) -> None:
             _free_expand(node, batch)
         elif node.op_type == "Resize":
             _free_resize(node, known)
+        elif node.op_type in _BROADCASTS:
+            _free_operands(node, known, batch)
+        elif node.op_type == "Concat":
+            _free_parts(model, node, batch)
 
 
 def traced(model: ir.Model, runner: parity.Runner) -> int | None:
@@ -72,3 +79,35 @@ def _free_resize(node: ir.Node, known: dict[str, list[int | None]]) -> None:
     if all(scale == int(scale) for scale in scales):
         constants.replace(node, 2, scales.astype(np.float32))
         node.resize_inputs(3)
+
+
+def _free_operands(node: ir.Node, known: dict[str, list[int | None]], batch: int) -> None:
+    rank = len(known.get(node.outputs[0].name or "", []))
+    for index, value in enumerate(node.inputs):
+        row = _row(value, batch)
+        if row is not None and row.ndim == rank:
+            constants.replace(node, index, row)
+
+
+def _free_parts(model: ir.Model, node: ir.Node, batch: int) -> None:
+    """Repeats the row of a constant as often as there are rows, since Concat does not."""
+    if node.attributes.get_int("axis", 0) == 0:
+        return
+    for index, value in enumerate(node.inputs):
+        row = _row(value, batch)
+        if row is None:
+            continue
+        rows = ir.node("Shape", [model.graph.inputs[0]], {"start": 0, "end": 1})
+        sizes = constants.new(model, np.array(row.shape[1:], np.int64), "sizes")
+        target = ir.node("Concat", [rows.outputs[0], sizes], {"axis": 0})
+        repeated = ir.node("Expand", [constants.new(model, row, "row"), target.outputs[0]])
+        model.graph.insert_before(node, [rows, target, repeated])
+        node.replace_input_with(index, repeated.outputs[0])
+
+
+def _row(value: ir.Value | None, batch: int) -> constants.Array | None:
+    """The first row of a constant that has the same for each item of the batch; None for others."""
+    array = constants.value(value)
+    if array is None or array.ndim < 2 or len(array) != batch or (array != array[:1]).any():
+        return None
+    return array[:1]

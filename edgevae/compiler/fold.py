@@ -9,6 +9,8 @@ from onnxscript import optimizer
 
 from edgevae.compiler import constants, shapes
 
+logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it tells what it does not fold
+
 _MOST_NUMBERS = 1 << 26  # of one folded constant
 
 
@@ -18,7 +20,6 @@ def fold(model: ir.Model) -> None:
     Every Reshape whose result is known but for the batch gets a constant target, with 0 where the
     batch is that of the input and -1 elsewhere.
     """
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)
     for _ in range(2):  # once more, since a target that became constant makes others known
         shapes.infer(model)
         optimizer.optimize_ir(
@@ -30,6 +31,14 @@ def fold(model: ir.Model) -> None:
             if node.op_type == "Reshape":
                 _settle(node)
         clean(model)
+
+
+def constants_alone(model: ir.Model) -> None:
+    """Folds what depends on no input and on no shape of one."""
+    optimizer.fold_constants_ir(
+        model, input_size_limit=_MOST_NUMBERS, output_size_limit=_MOST_NUMBERS
+    )
+    clean(model)
 
 
 def clean(model: ir.Model) -> None:

@@ -15,7 +15,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 from onnx import inliner, version_converter
 
-from edgevae.compiler import affine, batch, fold, names, padding, parity, ports, shapes
+from edgevae.compiler import affine, batch, fold, layout, names, padding, parity, ports, shapes
 from edgevae.compiler.ports import Tell
 from edgevae.errors import CheckError, InputError
 
@@ -64,7 +64,7 @@ def given(
     latent_shape: tuple[int, ...] | None = None,
     tell: Tell = lambda line: None,
 ) -> Given:
-    """Reads an ONNX graph and names its ports, and changes nothing else.
+    """Reads an ONNX graph, names its ports, puts channels first, and changes nothing else.
 
     `outputs` are the names of those that are mu and logvar, or x_hat, where their names and order
     do not say so. One output with twice the channels of `latent_shape` is mu and then logvar.
@@ -79,15 +79,28 @@ def given(
     port = ports.the_input(model, role, where)
     chosen = ports.choose(model, role, where, outputs, tell)
     if len(chosen) < len(ports.OUTPUTS[role]):
-        chosen = _split(model, port, chosen[0], where, latent_shape, tell)
+        chosen = _split(model, chosen[0], where, latent_shape, tell)
     ports.name(model, role, port, chosen)
     fold.clean(model)
     names.tidy(model)
     _refuse_noise(model, where)
+    if role == "encoder" and layout.channels_last(shapes.item(model)):
+        layout.turn_input(model)
+        tell(f"{where}: x has its channels last; put them first")
+    right, shape = _reference(model, where)
+    if role == "decoder" and layout.channels_last(shape):
+        layout.turn_output(model)
+        tell(f"{where}: x_hat has its channels last, {shape}; put them first")
+        right, _ = _reference(model, where)
+    return Given(model, right, where, f"{proto.producer_name} {proto.producer_version}".strip())
+
+
+def _reference(model: ir.Model, where: str) -> tuple[parity.Runner, tuple[int, ...]]:
+    """What runs a graph as it is, and the shape of one item of its first output."""
     right = parity.Runner(model, where, exactly=True)
     right.rows = right.rows or batch.traced(model, right)
-    right.run(np.zeros((1, *shapes.item(model)), np.float32))
-    return Given(model, right, where, f"{proto.producer_name} {proto.producer_version}".strip())
+    first, *_ = right.run(np.zeros((1, *shapes.item(model)), np.float32))
+    return right, first.shape[1:]
 
 
 def normal(given: Given, tell: Tell = lambda line: None) -> ir.Model:
@@ -100,11 +113,13 @@ def normal(given: Given, tell: Tell = lambda line: None) -> ir.Model:
     rows = np.random.default_rng(0).standard_normal((7, *given.item_shape), np.float32)
     _refuse_mixing(right, rows, given.where)
     model = _convert(given.model, given.where, tell)
+    port = model.graph.inputs[0]
+    port.shape = ir.Shape([shapes.BATCH, *given.item_shape])
+    shapes.forget(model)
+    fold.constants_alone(model)
     if right.rows is not None:
         batch.free(model, right.rows)
         tell(f"{given.where}: the batch was traced as {right.rows}; made it any")
-    port = model.graph.inputs[0]
-    port.shape = ir.Shape([shapes.BATCH, *given.item_shape])
     padding.settle(model)
     fold.fold(model)
     while affine.rewrite(model):
@@ -151,7 +166,6 @@ def _convert(given: ir.Model, where: str, tell: Tell) -> ir.Model:
 
 def _split(
     model: ir.Model,
-    port: ir.Value,
     output: ir.Value,
     where: str,
     latent_shape: tuple[int, ...] | None,
@@ -160,9 +174,7 @@ def _split(
     """mu and logvar out of the one output of an encoder."""
     trial = model.clone()
     trial.graph.outputs[:] = [value for value in trial.graph.outputs if value.name == output.name]
-    runner = parity.Runner(trial, where, exactly=True)
-    (result,) = runner.run(_zeros(port, runner.rows))
-    shape = result.shape[1:]
+    _, shape = _reference(trial, where)
     twice = latent_shape and (2 * latent_shape[0], *latent_shape[1:])
     if shape != twice and (latent_shape or shape[0] % 2):
         want = f"one of {twice}" if twice else "one with an even number of channels"
@@ -221,8 +233,3 @@ def _prove(right: parity.Runner, model: ir.Model, rows: parity.Floats, where: st
             f"{where}: folding constants changed the results by {error:.1e}, more than "
             f"{parity.LIMIT}; this is a fault of edgevae's: please report it"
         )
-
-
-def _zeros(port: ir.Value, rows: int | None) -> parity.Floats:
-    assert port.shape is not None
-    return np.zeros((rows or 1, *(int(str(size)) for size in port.shape[1:])), np.float32)

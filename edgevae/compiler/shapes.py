@@ -26,6 +26,13 @@ def infer(model: ir.Model) -> None:
             value.shape = _merge(_sizes(two[name]), _sizes(three[name]))
 
 
+def forget(model: ir.Model) -> None:
+    """Lets go of what the exporter noted of shapes: its batch may be among them."""
+    for node in model.graph:
+        for value in node.outputs:
+            value.shape = None
+
+
 def at(model: ir.Model, batch: int) -> dict[str, list[int | None]]:
     """Sizes of each value, by name, where the batch has so many rows; None for what is unknown."""
     return {name: _sizes(tensor) or [] for name, tensor in _at(ir.to_proto(model), batch).items()}

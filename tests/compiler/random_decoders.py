@@ -116,11 +116,10 @@ class Build:
             return
         how: dict[str, object] = {"pads": before + after}
         rule = draw(st.sampled_from([*[""] * 6, "SAME_UPPER", "SAME_LOWER", "output_shape"]))
+        reaches = all(r >= s - 1 for r, s in zip(reach, stride, strict=True))
         if rule == "output_shape" and all(map(int.__ge__, shape[1:], self.shape[1:])):
             how = {"output_shape": list(shape[1:])}
-        elif (
-            rule and not any(extra) and all(r >= s - 1 for r, s in zip(reach, stride, strict=True))
-        ):
+        elif rule.startswith("SAME") and reaches and not any(extra):
             how = {"auto_pad": rule}
             shape = (outputs, *(n * s for n, s in zip(self.shape[1:], stride, strict=True)))
         taps = self.shape[0] / group * math.prod(k / s for k, s in zip(kernel, stride, strict=True))
