@@ -31,9 +31,10 @@ class Compiled(NamedTuple):
 
 
 class _Graph(NamedTuple):
-    """A role's graph as it was given, as it will be written, and the passes between."""
+    """A role's graph as given, in normal form, as it will be written, and the passes between."""
 
     given: front.Given
+    normal: ir.Model
     model: ir.Model
     rows: list[Row]
 
@@ -97,7 +98,7 @@ def compile(
 
     kind = kind or _kind(x_hat.shape[1:], tell)
     if x_range is None and kind == "image":
-        x_range = guess.x_range(graphs["decoder"].model, graphs["decoder"].given.where)
+        x_range = guess.x_range(graphs["decoder"].normal, graphs["decoder"].given.where)
         tell(f"range: {x_range[0]:g} to {x_range[1]:g}, by the decoder's last operators")
     if likelihood is None:
         likelihood = {"name": "gaussian", "sigma": 1.0}
@@ -140,8 +141,8 @@ def _rewritten(given: front.Given, items: Floats, measure: bool, tell: Tell) -> 
     """The graph after every pass that is worth having, proved on random rows and on `items`."""
     random = np.random.default_rng(1).standard_normal((7, *items.shape[1:]), np.float32)
     trial = np.concatenate([random, items])
-    model = front.normal(given, tell)
-    model, rows = passes.optimise(model, right=given.right, items=trial, measure=measure)
+    normal = front.normal(given, tell)
+    model, rows = passes.optimise(normal, right=given.right, items=trial, measure=measure)
     names.tidy(model)
     error = parity.difference(given.right, parity.Runner(model, given.where), trial)
     if not error <= parity.LIMIT:
@@ -149,7 +150,7 @@ def _rewritten(given: front.Given, items: Floats, measure: bool, tell: Tell) -> 
             f"{given.where}: expected the compiled graph to differ by at most {parity.LIMIT} from "
             f"the one that was given, got {error:.1e}; no bundle was written"
         )
-    return _Graph(given, model, rows)
+    return _Graph(given, normal, model, rows)
 
 
 def _check_x(given: front.Given, x_hat: Floats) -> None:
