@@ -15,6 +15,11 @@ from edgevae.errors import BundleError, InputError, ProviderError
 from edgevae.providers import Choice, Request, names
 from edgevae.runtime import runtime
 
+# Microseconds for which a thread without work looks for more at full power, before it sleeps:
+# enough from one operator, or one call, to the next. By default it burnt 35 ms of a core after
+# every call, to the cost of whatever came next.
+_SPIN = 1000
+
 
 def open_session(path: Path, choice: Choice, *, precision: str, threads: int) -> Any:
     """A session on these providers, in their order, whose operators use so many threads.
@@ -27,6 +32,7 @@ def open_session(path: Path, choice: Choice, *, precision: str, threads: int) ->
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; its warnings speak to authors of graphs
+    options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN))
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     listed = _add(options, choice, precision, threads)
     try:

@@ -152,3 +152,8 @@ def test_what_onnxruntime_says_when_it_fails_is_passed_on(opened, monkeypatch, c
     with pytest.raises(BundleError, match="cannot open this graph: the device"):
         opened("cpu")
     assert capfd.readouterr().out == ""
+
+
+def test_threads_that_wait_soon_sleep(opened):
+    options = opened("cpu").get_session_options()
+    assert int(options.get_session_config_entry("session.intra_op.spin_duration_us")) <= 1000
