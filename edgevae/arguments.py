@@ -342,6 +342,17 @@ def _compile(verbs: Any) -> None:
     parser.add_argument(
         "--no-measure", action="store_true", help="choose passes by a model of their cost"
     )
+    parser.add_argument(
+        "--int8", action="store_true", help="also in int8, for --precision int8: see info's quality"
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="X.npy",
+        help="float32 x for the encoder's ranges in int8 (what the decoder makes)",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="take int8 below 35 dB between 8-bit pixels too"
+    )
 
 
 def _whole(least: int, most: int | None = None) -> Callable[[str], int]:

@@ -81,13 +81,10 @@ class Bundle:
 
     `variants` has the ONNX files of each by role, "encoder" and "decoder". "fp32" has a decoder;
     where it has no encoder the bundle only decodes. Another variant may lack a role. `quality`
-    says what a variant costs against fp32 on latents that it was not made from:
-    `decoder_psnr`, in dB between 8-bit pixels; `decoder_max_difference` and
-    `encoder_max_difference`, of any number of x_hat and of mu and logvar; `encoder_mu_error`, the
-    root mean square of mu's, in standard deviations of the posterior.
-
-    `chunk_rows` has, by role, the rows that one worker should run at a time, and `row_bytes` the
-    memory that one row in flight takes, where the maker of the bundle measured or modelled them.
+    says what a variant costs against fp32, on inputs that it was not made from: `decoder_psnr`
+    and `encoder_psnr`, in dB between the 8-bit pixels that it and fp32 decode, or reconstruct by
+    its encoder; `decoder_max_difference` and `encoder_max_difference`, of any number of x_hat,
+    and of mu and logvar.
     """
 
     path: Path

@@ -277,6 +277,9 @@ def compile(args: argparse.Namespace) -> int:
         decoder_output=args.x_hat,
         encoder_outputs=args.outputs,
         measure=not args.no_measure,
+        int8=args.int8,
+        calibration=_calibration(args),
+        force=args.force,
     )
     for note in compiled.notes:
         print(f"edgevae: {note}", file=sys.stderr)
@@ -287,6 +290,21 @@ def compile(args: argparse.Namespace) -> int:
         print(compiler.table(compiled.passes))
         _report(args, args.out, {"model": compiled.bundle.name})
     return OK
+
+
+def _calibration(args: argparse.Namespace) -> "Floats | None":
+    if args.calibration is None:
+        return None
+    if not args.int8:
+        raise UsageError("--calibration is for --int8")
+    import numpy as np
+
+    x: Floats = np.load(args.calibration, allow_pickle=False)
+    if x.dtype != np.float32 or len(x) < 2:
+        raise InputError(
+            f"{args.calibration}: expected float32 (N, *x_shape), N from 2, got {x.dtype} {x.shape}"
+        )
+    return x
 
 
 def _likelihood(args: argparse.Namespace) -> dict[str, str | float] | None:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from edgevae import bundle
 from edgevae.compiler import front, guess, names, parity, passes
+from edgevae.compiler import int8 as variant
 from edgevae.compiler import prior as priors
 from edgevae.compiler.parity import Floats
 from edgevae.compiler.passes import Row
@@ -57,6 +58,9 @@ def compile(
     selfcheck: Mapping[str, Floats] | None = None,
     tolerance: float | None = None,
     measure: bool = True,
+    int8: bool = False,
+    calibration: Floats | None = None,
+    force: bool = False,
 ) -> Compiled:
     """Writes the bundle of a decoder and, where there is one, its encoder: ONNX, opset 11 or later.
 
@@ -69,10 +73,13 @@ def compile(
     weights (K,), means (K, D) and logvars (K, D); None is the standard normal. `likelihood` is as
     in `Bundle`; None is a Gaussian with sigma 1. `selfcheck` holds inputs and right outputs, which
     the compiled graphs must give to 1e-5; None takes those of the given graphs. With `measure` a
-    pass is kept only where it is faster on this machine.
+    pass is kept only where it is faster on this machine. With `int8` the bundle has that variant
+    too, its encoder calibrated on `calibration`, float32 (N, *x_shape), N from 2; None takes what
+    the decoder makes.
 
     Raises `InputError` where a graph cannot be taken, `CheckError` where the result would differ
-    by more than 1e-5 from the graph that was given; nothing is written then.
+    by more than 1e-5 from the graph that was given, or its pixels in int8 be below 35 dB without
+    `force`; nothing is written then.
     """
     notes: list[str] = []
     tell = notes.append
@@ -106,6 +113,17 @@ def compile(
     check = selfcheck or _answers(graphs, z, x_hat)
     for graph in graphs.values():
         _prove(graph, check)
+    made = None
+    if int8:
+        made = variant.make(
+            {role: graph.normal for role, graph in graphs.items()},
+            lambda rows, seed: priors.latents(mixture, latent_shape, rows, seed=seed),
+            check=check,
+            x=calibration,
+            x_range=x_range,
+            force=force,
+            tell=tell,
+        )
     written = bundle.write(
         out,
         name=name or Path(out).absolute().name,
@@ -114,8 +132,8 @@ def compile(
         x_range=x_range,
         latent_shape=latent_shape,
         opset=max(graph.model.opset_imports[""] for graph in graphs.values()),
-        encoder=_data(graphs["encoder"]) if "encoder" in graphs else None,
-        decoder=_data(graphs["decoder"]),
+        encoder=_data(graphs["encoder"].model) if "encoder" in graphs else None,
+        decoder=_data(graphs["decoder"].model),
         prior=mixture,
         selfcheck=check,
         likelihood=likelihood,
@@ -123,6 +141,10 @@ def compile(
         licence=licence,
         provenance=_provenance(graphs) if provenance is None else provenance,
         tolerance=_tolerance(check) if tolerance is None else tolerance,
+        variants={"int8": {role: _data(model) for role, model in made.graphs.items()}}
+        if made
+        else {},
+        quality={"int8": made.quality} if made else {},
     )
     return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
 
@@ -210,8 +232,8 @@ def _provenance(graphs: Mapping[str, _Graph]) -> dict[str, str | float]:
     return {**producers, "onnx": onnx.__version__}
 
 
-def _data(graph: _Graph) -> bytes:
-    proto = ir.to_proto(graph.model)
+def _data(model: ir.Model) -> bytes:
+    proto = ir.to_proto(model)
     onnx.checker.check_model(proto)
     data: bytes = proto.SerializeToString()
     return data

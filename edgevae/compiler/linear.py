@@ -41,7 +41,7 @@ def _merge(model: ir.Model, gemm: ir.Node) -> ir.Node | None:
     operator = only_user(reshape.outputs[0])
     if operator is None or operator.op_type not in ("Conv", "ConvTranspose"):
         return None
-    layer = _weights_and_bias(gemm)
+    layer = weights_and_bias(gemm)
     given = convolution.read(operator)
     image, result = shapes.sizes(reshape.outputs[0]), shapes.sizes(operator.outputs[0])
     if layer is None or given is None or image is None or result is None:
@@ -74,7 +74,7 @@ def _wins(weights: Array, given: Convolution, operator: ir.Node) -> bool:
     return merged < products and merged <= _GROWTH * (weights.size + given.weights.size)
 
 
-def _weights_and_bias(gemm: ir.Node) -> tuple[Array, Array] | None:
+def weights_and_bias(gemm: ir.Node) -> tuple[Array, Array] | None:
     """y = x @ weights + bias, from a Gemm whose other inputs are constant."""
     attributes = gemm.attributes
     weights = constants.value(gemm.inputs[1])

@@ -1,0 +1,105 @@
+"""The variant int8 of a bundle: its graphs, and what they cost in pixels."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import onnx_ir as ir
+
+from edgevae.compiler import quantize
+from edgevae.compiler.parity import Floats, Runner
+from edgevae.compiler.ports import Tell
+from edgevae.errors import CheckError
+
+LEAST = 35.0  # dB
+_SAME = 99.0  # dB, of no difference at all, since a manifest holds finite numbers alone
+_ROWS = 256
+_NUMBERS = 1 << 22  # of all pixels together
+
+Range = tuple[float, float] | None
+
+
+class Variant(NamedTuple):
+    """Graphs by role, and `Bundle.quality`'s figures."""
+
+    graphs: dict[str, ir.Model]
+    quality: dict[str, float]
+
+
+def make(
+    graphs: Mapping[str, ir.Model],
+    latents: Callable[[int, int], Floats],
+    *,
+    check: Mapping[str, Floats],
+    x: Floats | None,
+    x_range: Range,
+    force: bool,
+    tell: Tell,
+) -> Variant:
+    """Quantises the decoder, and the encoder where that costs no more than the decoder may.
+
+    graphs are in normal form. latents(rows, seed) draws from the prior: the decoder is calibrated
+    on these, the encoder on x, float32 (N, *x_shape), half of it, or where x is None on what the
+    decoder makes of them. Quality is that on others: latents of another seed or the other half of
+    x, and the inputs of `check`, the bundle's self-check. Raises `CheckError` where the decoder's
+    pixels are below 35 dB, unless `force`.
+    """
+    decoder = Runner(graphs["decoder"], "decoder")
+    rows = min(_ROWS, max(16, _NUMBERS // check["x_hat"][0].size))
+    seen = latents(rows, 1)
+    unseen = np.concatenate([latents(rows, 2), check["z"]])
+    made = {"decoder": quantize.quantise(graphs["decoder"], seen)}
+    (x_hat,) = decoder.run(unseen)
+    (got,) = Runner(made["decoder"], "decoder in int8").run(unseen)
+    quality = {
+        "decoder_psnr": psnr(x_hat, got, x_range),
+        "decoder_max_difference": float(np.abs(x_hat - got).max()),
+    }
+    if not force and quality["decoder_psnr"] < LEAST:
+        raise CheckError(
+            f"decoder in int8: expected its pixels to be at least {LEAST:g} dB from those of "
+            f"float32, got {quality['decoder_psnr']:.1f} dB; no bundle was written: leave out "
+            f"--int8, or take it as it is with --force"
+        )
+    if "encoder" in graphs:
+        if x is None:
+            halves = decoder.run(seen)[0], x_hat
+        else:
+            halves = x[0::2][:rows], np.concatenate([x[1::2][:rows], check["x"]])
+        encoder, figures = _encoder(graphs["encoder"], decoder, *halves, x_range)
+        if force or figures["encoder_psnr"] >= LEAST:
+            made["encoder"], quality = encoder, {**quality, **figures}
+        else:
+            tell(
+                f"int8: the encoder stays in float32, as reconstructions would be "
+                f"{figures['encoder_psnr']:.1f} dB from those of float32, below {LEAST:g} dB"
+            )
+    tell("int8: " + ", ".join(f"{key} {value:.3g}" for key, value in quality.items()))
+    return Variant(made, quality)
+
+
+def _encoder(
+    graph: ir.Model, decoder: Runner, seen: Floats, unseen: Floats, x_range: Range
+) -> tuple[ir.Model, dict[str, float]]:
+    made = quantize.quantise(graph, seen)
+    right, got = (Runner(each, "encoder").run(unseen) for each in (graph, made))
+    x_hat, other = (decoder.run(outputs[0])[0] for outputs in (right, got))
+    difference = max(float(np.abs(a - b).max()) for a, b in zip(right, got, strict=True))
+    figures = {"encoder_psnr": psnr(x_hat, other, x_range), "encoder_max_difference": difference}
+    return made, figures
+
+
+def psnr(right: Floats, got: Floats, x_range: Range) -> float:
+    """dB between 8-bit pixels of a range; without one, between numbers, by the range of `right`."""
+    if x_range is None:
+        size, one, other = float(right.max() - right.min()), right, got
+    else:
+        size, one, other = 255.0, _pixels(right, *x_range), _pixels(got, *x_range)
+    error = float(np.square(one - other, dtype=np.float64).mean())
+    return min(_SAME, 10 * math.log10(size**2 / error)) if error else _SAME
+
+
+def _pixels(x: Floats, low: float, high: float) -> Floats:
+    pixels: Floats = np.rint(np.clip((x - low) / (high - low), 0, 1) * 255)
+    return pixels
