@@ -44,7 +44,7 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ROLES = ("encoder", "decoder")
 _ADD_ENCODER = "the bundle only decodes; make one with an encoder, `edgevae compile --encoder`"
-_MARGIN = 1.5
+_MARGIN = 2
 
 Floats = npt.NDArray[np.float32]
 Likelihood = Mapping[str, str | float | list[float]]
@@ -84,7 +84,8 @@ class Bundle:
     says what a variant costs against fp32, on inputs that it was not made from: `decoder_psnr`
     and `encoder_psnr`, in dB between the 8-bit pixels that it and fp32 decode, or reconstruct by
     its encoder; `decoder_max_difference` and `encoder_max_difference`, of any number of x_hat,
-    and of mu and logvar.
+    and of mu and logvar; `decoder_check_difference` and `encoder_check_difference`, the same on
+    the inputs of the self-check.
     """
 
     path: Path
@@ -138,10 +139,10 @@ class Bundle:
     def allowed_difference(self, role: str, variant: str = "fp32") -> float:
         """The largest difference from PyTorch's outputs that a role's may show.
 
-        For a variant whose quality is known that is the tolerance and 1.5 times the difference
-        seen on other inputs: less than that is another input's, or another processor's rounding.
+        For a variant whose quality is known that is the tolerance and twice the difference that
+        it showed when it was made: less than that may be another processor's rounding.
         """
-        seen = self.quality.get(variant, {}).get(f"{role}_max_difference", 0.0)
+        seen = self.quality.get(variant, {}).get(f"{role}_check_difference", 0.0)
         return self.tolerance + _MARGIN * seen
 
     def mixture(self) -> MixtureTable | None:

@@ -111,6 +111,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("checkpoint", type=Path)
     command.add_argument("--out", type=Path, required=True, help="the bundle's folder")
     command.add_argument("--name", help="the bundle's name; the data set's if not told")
+    command.add_argument("--int8", action="store_true", help="also in int8")
     command.set_defaults(run=export)
 
 
@@ -225,9 +226,12 @@ def export(options: argparse.Namespace) -> None:
     from . import checkpoint
     from .export import export as write
 
-    written = write(checkpoint.read(options.checkpoint), options.out, options.name)
+    content = checkpoint.read(options.checkpoint)
+    written = write(content, options.out, options.name, int8=options.int8)
     size = sum(file.bytes for file in written.files.values())
     print(f"{written.path}: {written.name}, {size / 1e6:.2f} MB, agrees with PyTorch")
+    for variant, quality in written.quality.items():
+        print(f"{variant}: " + ", ".join(f"{key} {value:.4g}" for key, value in quality.items()))
 
 
 def evaluate(options: argparse.Namespace) -> None:

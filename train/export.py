@@ -44,8 +44,12 @@ class Decoder(nn.Module):
         return self.model.decode(z)
 
 
-def export(content: dict[str, Any], out: Path, name: str | None = None) -> bundle.Bundle:
+def export(
+    content: dict[str, Any], out: Path, name: str | None = None, *, int8: bool = False
+) -> bundle.Bundle:
     """Write the bundle of a checkpoint, or raise CheckError and write nothing.
+
+    With `int8` it has that variant too, calibrated on latents of its prior.
 
     Without a prior in the checkpoint the bundle's is the standard normal: an autoencoder has no
     other, and a VAE lacks its mixture only where training stopped before it was fitted.
@@ -83,6 +87,7 @@ def export(content: dict[str, Any], out: Path, name: str | None = None) -> bundl
         licence=content["data"]["licence"],
         provenance=provenance(content, model),
         tolerance=10 * parity.LIMIT * max(1.0, unit.max().item()),
+        int8=int8,
     )
     return compiled.bundle
 
