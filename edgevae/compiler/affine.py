@@ -59,19 +59,25 @@ def _affine(node: ir.Node) -> tuple[ir.Value, Affine] | None:
     if left is None or right is None:
         return None
     # c - x and c / x are no such maps of x, but c + x and c * x are.
-    for value, other in ((left, right), (right, left))[
-        : 2 if node.op_type in ("Mul", "Add") else 1
-    ]:
+    turns = [(left, right), (right, left)] if node.op_type in ("Mul", "Add") else [(left, right)]
+    for value, other in turns:
         channels = _per_channel(constants.value(other), len(sizes), sizes[1])
         if channels is not None and shapes.sizes(value) == sizes:
-            one, zero = np.ones_like(channels), np.zeros_like(channels)
-            return value, {
-                "Mul": Affine(channels, zero),
-                "Div": Affine(one / channels, zero),
-                "Add": Affine(one, channels),
-                "Sub": Affine(one, -channels),
-            }[node.op_type]
+            return value, _map(node.op_type, channels)
     return None
+
+
+def _map(kind: str, channels: Doubles) -> Affine:
+    one, zero = np.ones_like(channels), np.zeros_like(channels)
+    match kind:
+        case "Mul":
+            return Affine(channels, zero)
+        case "Div":
+            return Affine(one / channels, zero)
+        case "Add":
+            return Affine(one, channels)
+        case _:
+            return Affine(one, -channels)
 
 
 def _batch_norm(node: ir.Node) -> tuple[ir.Value, Affine] | None:

@@ -164,9 +164,10 @@ def _rewritten(given: front.Given, items: Floats, measure: bool, tell: Tell) -> 
     random = np.random.default_rng(1).standard_normal((7, *items.shape[1:]), np.float32)
     trial = np.concatenate([random, items])
     normal = front.normal(given, tell)
-    model, rows = passes.optimise(normal, right=given.right, items=trial, measure=measure)
+    answers = given.right.answers(trial)
+    model, rows = passes.optimise(normal, answers, measure=measure)
     names.tidy(model)
-    error = parity.difference(given.right, parity.Runner(model, given.where), trial)
+    error = answers.difference(parity.Runner(model, given.where))
     if not error <= parity.LIMIT:
         raise CheckError(
             f"{given.where}: expected the compiled graph to differ by at most {parity.LIMIT} from "

@@ -215,7 +215,7 @@ def _refuse_mixing(right: parity.Runner, rows: parity.Floats, where: str) -> Non
 def _prove(right: parity.Runner, model: ir.Model, rows: parity.Floats, where: str) -> None:
     fix = "export it with a dynamic batch (dynamic_shapes, dynamic_axes)"
     try:
-        error = parity.difference(right, parity.Runner(model, where), rows)
+        error = right.answers(rows).difference(parity.Runner(model, where))
     except InputError as failure:
         if right.rows is None:
             raise

@@ -1,7 +1,7 @@
 """Whether two graphs compute the same, to 1e-5."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,10 @@ class Runner:
         self.rows = port.shape[0] if isinstance(port.shape[0], int) else None
         self.outputs = [port.name for port in self._session.get_outputs()]
 
+    def answers(self, items: Floats) -> "Answers":
+        """What it makes of `items`, whose rows must not depend on each other."""
+        return Answers(items, self.run(items))
+
     def run(self, items: Floats) -> list[Floats]:
         """The outputs for `items`, any number of rows, in blocks of the batch that is insisted on.
 
@@ -70,13 +74,19 @@ class Runner:
         return outputs
 
 
-def difference(right: Runner, other: Runner, items: Floats) -> float:
-    """The largest `error` of any output on `items`, at batches of 1, 2 and 7."""
-    return max(
-        error(expected, got)
-        for batch in batches(items)
-        for expected, got in zip(right.run(batch), other.run(batch), strict=True)
-    )
+class Answers(NamedTuple):
+    """What a graph makes of `items`, to hold others to: one array (N, ...) for each output."""
+
+    items: Floats
+    outputs: list[Floats]
+
+    def difference(self, other: Runner) -> float:
+        """The largest `error` of any output of another graph, at batches of 1, 2 and 7."""
+        return max(
+            error(expected[rows], got)
+            for rows in batches(len(self.items))
+            for expected, got in zip(self.outputs, other.run(self.items[rows]), strict=True)
+        )
 
 
 def error(expected: Floats, got: Floats) -> float:
@@ -90,8 +100,8 @@ def error(expected: Floats, got: Floats) -> float:
     return largest if largest >= 0 else np.inf
 
 
-def batches(items: Floats) -> Iterator[Floats]:
-    """`items` in batches of each size, one after the other, each row in one batch of each size."""
+def batches(count: int) -> Iterator[slice]:
+    """Batches of each size, one after the other, each row in at most one of each size."""
     for rows in BATCHES:
-        for first in range(0, len(items) - rows + 1, rows):
-            yield items[first : first + rows]
+        for first in range(0, count - rows + 1, rows):
+            yield slice(first, first + rows)

@@ -61,13 +61,13 @@ PASSES = (
 
 
 def optimise(
-    model: ir.Model, *, right: parity.Runner, items: parity.Floats, measure: bool = True
+    model: ir.Model, answers: parity.Answers, *, measure: bool = True
 ) -> tuple[ir.Model, list[Row]]:
     """The graph after every pass that is worth having, and a row for each pass.
 
-    A pass is dropped where the graph would differ from `right`, the one that was given, by more
-    than 1e-5 on `items`, at least 7 rows; and, if `measure`, where it is not faster by more than
-    the noise, or slows down a single row. The graph that comes in is left as it is.
+    A pass is dropped where the graph would differ by more than 1e-5 from `answers`, those of the
+    graph that was given to at least 7 items; and, if `measure`, where it is not faster by more
+    than the noise, or slows down a single row. The graph that comes in is left as it is.
     """
     rows = []
     for name, rewrite in PASSES:
@@ -75,7 +75,7 @@ def optimise(
         places = rewrite(candidate)
         row = Row(name, places, None, None, _KEPT if places else "no place")
         if places:
-            row = _judge(row, model, candidate, right, items, measure)
+            row = _judge(row, model, candidate, answers, measure)
         if row.kept:
             model = candidate
         rows.append(row)
@@ -95,18 +95,18 @@ def _judge(
     row: Row,
     model: ir.Model,
     candidate: ir.Model,
-    right: parity.Runner,
-    items: parity.Floats,
+    answers: parity.Answers,
     measure: bool,
 ) -> Row:
     before, after = (
         ir.to_proto(lowered(graph)).SerializeToString() for graph in (model, candidate)
     )
-    error = parity.difference(right, parity.Runner(after, f"after {row.name}"), items)
+    error = answers.difference(parity.Runner(after, f"after {row.name}"))
     if not error <= parity.LIMIT:
         return row._replace(verdict=f"differs by {error:.0e}")
     if not measure:
         return row
+    items = answers.items
     many = np.resize(items, (_chunk(model), *items.shape[1:]))
     result = race.run(before, after, many, threads=1)
     row = row._replace(before=result.before / len(many), after=result.after / len(many))

@@ -169,7 +169,7 @@ def test_answers_that_the_graph_does_not_give_are_refused(graphs, tmp_path):
 
 
 def test_a_graph_that_came_out_wrong_is_not_written(graphs, tmp_path, monkeypatch):
-    def broken(model, **_):
+    def broken(model, answers, **_):
         model.graph.outputs[0].producer().op_type = "Tanh"
         return model, []
 

@@ -18,8 +18,8 @@ def model():
 
 def optimise(model, **options):
     items = np.random.default_rng(2).standard_normal((7, 8, 5, 5), np.float32)
-    right = parity.Runner(model, "given", exactly=True)
-    return passes.optimise(model, right=right, items=items, **options)
+    answers = parity.Runner(model, "given", exactly=True).answers(items)
+    return passes.optimise(model, answers, **options)
 
 
 def verdicts(rows):

@@ -31,7 +31,7 @@ def every_place_is_worth_it():
 
 def difference(given: front.Given, model: object, rows: int = 7) -> float:
     items = np.random.default_rng(3).standard_normal((rows, *given.item_shape), np.float32)
-    return parity.difference(given.right, parity.Runner(model, "rewritten"), items)
+    return given.right.answers(items).difference(parity.Runner(model, "rewritten"))
 
 
 def read(decoder: Decoder) -> front.Given:
@@ -86,7 +86,7 @@ def test_a_pass_that_changes_the_results_is_left_out(monkeypatch):
     given = front.given(LINEAR, "decoder")
     before = front.normal(given)
     model, rows = passes.optimise(
-        before, right=given.right, items=np.ones((7, 2), np.float32), measure=False
+        before, given.right.answers(np.ones((7, 2), np.float32)), measure=False
     )
     assert [(row.name, row.places, row.kept) for row in rows] == [
         ("wrong", 1, False),
