@@ -34,8 +34,6 @@ def open_session(path: Path, choice: Choice, *, precision: str, threads: int) ->
     options.log_severity_level = 3  # errors; its warnings speak to authors of graphs
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN))
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    # Processors with AVX2 but without VNNI saturate sums of int8 weights; uint8 ones they do not.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     listed = _add(options, choice, precision, threads)
     try:
         # onnxruntime's own fallback would retry on the CPU and print that it did.
