@@ -220,3 +220,13 @@ def test_without_the_extra_the_verb_says_how_to_get_it(tmp_path, capsys, monkeyp
     assert "needs onnx_ir, which is not installed: pip install 'edgevae[compile]'" in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize("measure", [True, False])
+def test_a_bundle_says_how_many_rows_at_a_time(graphs, tmp_path, measure):
+    made = compiler.compile(
+        graphs / "decoder.onnx", graphs / "encoder.onnx", out=tmp_path / "b", measure=measure
+    ).bundle
+    assert made.chunk_rows.keys() == made.row_bytes.keys() == {"encoder", "decoder"}
+    vae = edgevae.load(made.path, "cpu", max_memory="1MB", chunk=None)
+    assert vae.plan("decoder").chunk <= made.chunk_rows["decoder"]

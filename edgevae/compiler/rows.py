@@ -1,0 +1,71 @@
+"""What a row costs, for the plans of whoever loads the bundle: memory, and rows at a time."""
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+
+from edgevae import tune
+from edgevae.compiler import shapes
+from edgevae.compiler.parity import Floats
+from edgevae.runtime import runtime
+from edgevae.threads import usable_threads
+
+# onnxruntime's arena, with the workspaces of its convolutions, took two to three times what lives.
+_ARENA = 3
+# A chunk whose activations fill so many bytes was among the best of each decoder measured, but for
+# linear ones, which gain nothing beyond so many rows.
+_CACHE = 4 << 20
+_MOST = 256
+
+
+def row_bytes(model: ir.Model) -> int:
+    """Memory that one more row in flight takes."""
+    return _ARENA * _living(model)
+
+
+def modelled_chunk(model: ir.Model) -> int:
+    """Rows for one worker, by what of them lives at once."""
+    return max(1, min(_MOST, _CACHE // _living(model)))
+
+
+def measured_chunk(model: ir.Model, items: Floats, *, seconds: float = 1.0) -> int:
+    """Rows for one worker, by a measurement on this machine with all threads."""
+    ort = runtime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    data = ir.to_proto(model).SerializeToString()
+    session = ort.InferenceSession(data, options, ["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    workers = usable_threads()
+    # Up to four times what is modelled: beyond, memory is all that is won or lost.
+    rows = workers * min(tune.SIZES[-1], 4 * modelled_chunk(model))
+    given = np.resize(items, (rows, *items.shape[1:]))
+
+    def work(first: int, last: int) -> None:
+        session.run(None, {name: given[first:last]})
+
+    return tune.best_chunk(tune.measure_chunk(work, rows, workers, seconds=seconds))
+
+
+def _living(model: ir.Model) -> int:
+    """Bytes of one row's float32 values that are alive at once, at most.
+
+    A value lives from the node that makes it to the last that takes it.
+    """
+    sizes = {
+        name: math.prod(size for size in shape if size is not None)
+        for name, shape in shapes.at(model, 1).items()
+    }
+    nodes = list(model.graph)
+    last = {value.name: i for i, node in enumerate(nodes) for value in node.inputs if value}
+    made = {value.name: sizes.get(value.name or "", 0) for node in nodes for value in node.outputs}
+    alive = most = 0
+    for i, node in enumerate(nodes):
+        alive += sum(made[value.name] for value in node.outputs)
+        most = max(most, alive)
+        gone = {value.name for value in node.inputs if value and last[value.name] == i}
+        gone |= {value.name for value in node.outputs if value.name not in last}
+        alive -= sum(made.get(name, 0) for name in gone)
+    return max(4, 4 * most)
