@@ -80,3 +80,31 @@ def test_a_batch_that_only_claims_to_be_free_is_freed(traced):
     (x_hat,) = run(model, z.numpy())
     with torch.inference_mode():
         np.testing.assert_allclose(x_hat, decoder(z).numpy(), atol=1e-6)
+
+
+class Spread(nn.Module):
+    """z spread over pixels that know where they are (Watters et al. 2019), and learned ones."""
+
+    def __init__(self):
+        super().__init__()
+        self.learned = nn.Parameter(torch.randn(1, 4, 6, 6))
+        self.convolution = nn.Conv2d(10, 3, 3, padding=1)
+
+    def forward(self, z):
+        line = torch.linspace(-1, 1, 6)
+        where = torch.stack(torch.meshgrid(line, line, indexing="ij"))[None]
+        where = where.expand(z.shape[0], -1, -1, -1)
+        z = z[:, :, None, None].expand(-1, -1, 6, 6)
+        learned = self.learned.repeat(z.shape[0], 1, 1, 1)
+        return self.convolution(torch.cat([z + learned, where, where**2, z[:, :2]], 1))
+
+
+@pytest.mark.parametrize("rows", [None, 1, 3], ids=lambda rows: f"batch of {rows or 'any'}")
+@pytest.mark.parametrize("opset", [13, 18])
+def test_what_is_made_for_each_row_of_a_batch_is_made_for_any(opset, rows):
+    torch.manual_seed(0)
+    decoder, z = Spread().eval(), torch.randn(5, 4)
+    source = export(decoder, z[: rows or 2], opset=opset, fixed=rows is not None)
+    (x_hat,) = run(front.read_graph(source), z.numpy())
+    with torch.inference_mode():
+        np.testing.assert_allclose(x_hat, decoder(z).numpy(), atol=1e-5)
