@@ -21,7 +21,7 @@ from edgevae.vae import VAE
 SIZES = tuple(1 << power for power in range(10))
 
 # As good as the best, of figures that repeat within a few per cent.
-_AS_GOOD = 0.97
+AS_GOOD = 0.97
 # Not to be measured again; after two in a row, larger ones are not tried.
 _HOPELESS = 0.85
 # Seconds of one measurement, where there are rows enough.
@@ -93,7 +93,7 @@ def measure_chunk(
 
 def best_chunk(rates: Mapping[int, float]) -> int:
     """The smallest size that is as good as the best."""
-    return min(size for size, rate in rates.items() if rate >= _AS_GOOD * max(rates.values()))
+    return min(size for size, rate in rates.items() if rate >= AS_GOOD * max(rates.values()))
 
 
 def measure_calls(

@@ -10,7 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from edgevae import bundle
-from edgevae.compiler import front, guess, names, parity, passes, rows
+from edgevae.compiler import footprint, front, guess, names, parity, passes
 from edgevae.compiler import int8 as variant
 from edgevae.compiler import prior as priors
 from edgevae.compiler.parity import Floats
@@ -146,7 +146,7 @@ def compile(
         else {},
         quality={"int8": made.quality} if made else {},
         chunk_rows={role: _chunk(graph, check, measure) for role, graph in graphs.items()},
-        row_bytes={role: rows.row_bytes(graph.model) for role, graph in graphs.items()},
+        row_bytes={role: footprint.row_bytes(graph.model) for role, graph in graphs.items()},
     )
     return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
 
@@ -221,8 +221,8 @@ def _prove(graph: _Graph, answers: Mapping[str, Floats]) -> None:
 
 def _chunk(graph: _Graph, check: Mapping[str, Floats], measure: bool) -> int:
     if not measure:
-        return rows.modelled_chunk(graph.model)
-    return rows.measured_chunk(graph.model, check[graph.model.graph.inputs[0].name or ""])
+        return footprint.modelled_chunk(graph.model)
+    return footprint.measured_chunk(graph.model, check[graph.model.graph.inputs[0].name or ""])
 
 
 def _tolerance(answers: Mapping[str, Floats]) -> float:

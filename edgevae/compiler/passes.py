@@ -1,6 +1,5 @@
 """The rewrites that make a graph faster, each kept only where it changes nothing but the time."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import onnx_ir as ir
 
 from edgevae.compiler import (
     fold,
+    footprint,
     interleave,
     linear,
     narrow,
@@ -19,7 +19,6 @@ from edgevae.compiler import (
     shapes,
     upsample,
 )
-from edgevae.threads import usable_threads
 
 
 class Pass(NamedTuple):
@@ -48,7 +47,7 @@ class Row(NamedTuple):
 
 
 _KEPT = "kept"
-_NUMBERS = 3 << 16  # of the outputs of a chunk
+_MOST_ROWS = 32  # in a race: more take longer, and tell no more
 
 # In the order in which they are tried: each sees what those before it have left.
 PASSES = (
@@ -98,31 +97,23 @@ def _judge(
     answers: parity.Answers,
     measure: bool,
 ) -> Row:
-    before, after = (
-        ir.to_proto(lowered(graph)).SerializeToString() for graph in (model, candidate)
-    )
+    plain = lowered(model)
+    before, after = (ir.to_proto(one).SerializeToString() for one in (plain, lowered(candidate)))
     error = answers.difference(parity.Runner(after, f"after {row.name}"))
     if not error <= parity.LIMIT:
         return row._replace(verdict=f"differs by {error:.0e}")
     if not measure:
         return row
-    items = answers.items
-    many = np.resize(items, (_chunk(model), *items.shape[1:]))
-    result = race.run(before, after, many, threads=1)
-    row = row._replace(before=result.before / len(many), after=result.after / len(many))
+    chunk = min(_MOST_ROWS, footprint.modelled_chunk(plain))
+    many = np.resize(answers.items, (chunk, *answers.items.shape[1:]))
+    result = race.run(before, after, many)
+    row = row._replace(before=result.before / chunk, after=result.after / chunk)
     if not result.faster:
         return row._replace(verdict=f"not faster ({result.gain:.2f}x)")
-    single = race.run(before, after, items[:1], threads=usable_threads())
+    single = race.run(before, after, answers.items[:1])
     if single.slower:
         return row._replace(verdict=f"slows a single row ({single.gain:.2f}x)")
     return row
-
-
-def _chunk(model: ir.Model) -> int:
-    """About as many rows as stay in a core's cache."""
-    sizes = shapes.sizes(model.graph.outputs[0]) or []
-    numbers = math.prod(size for size in sizes[1:] if isinstance(size, int))
-    return max(1, min(32, _NUMBERS // numbers))
 
 
 def table(passes: Mapping[str, Sequence[Row]]) -> str:

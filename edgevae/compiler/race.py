@@ -1,8 +1,13 @@
-"""How much faster one graph is than another, run in turns on this machine."""
+"""How long graphs take, run in turns on this machine.
+
+One thread's work is timed by its own clock, which stops while others have the core. Sessions of
+several threads could not take turns: the threads of the last one spin, on a core of the next.
+"""
 
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +15,7 @@ from edgevae.compiler.parity import Floats
 from edgevae.runtime import runtime
 
 _ROUNDS = 9  # at least
+_LEAST_ROUNDS = 3
 _SECONDS = 0.6  # at least, unless the graphs are very slow
 _LEAST = 0.01  # a gain that is worth a rewrite, whatever the noise
 
@@ -32,20 +38,13 @@ class Race(NamedTuple):
         return self.gain < 1 - max(self.noise, _LEAST)
 
 
-def run(before: bytes, after: bytes, items: Floats, *, threads: int) -> Race:
-    """Two graphs of one input on the same items, by sessions of so many threads.
-
-    One thread's work is timed by its own clock, which stops while others have the core.
-    """
-    clock = time.thread_time if threads == 1 else time.perf_counter
-    sessions = [_session(graph, threads) for graph in (before, after)]
-    feed = {sessions[0].get_inputs()[0].name: items}
-    for session in sessions:
-        session.run(None, feed)  # which allocates
+def run(before: bytes, after: bytes, items: Floats) -> Race:
+    """Two graphs of one input on the same items, each on one thread."""
+    works = [_work(graph, items) for graph in (before, after)]
     times: list[list[float]] = []
     end = time.perf_counter() + _SECONDS
     while len(times) < _ROUNDS or time.perf_counter() < end:
-        times.append([_seconds(session, feed, clock) for session in sessions])
+        times.append([_seconds(work) for work in works])
     rounds = np.array(times)
     ratios = rounds[:, 0] / rounds[:, 1]
     gain = float(np.median(ratios))
@@ -55,15 +54,33 @@ def run(before: bytes, after: bytes, items: Floats, *, threads: int) -> Race:
     return Race(float(middle[0]), float(middle[1]), gain, 2 * deviation / len(rounds) ** 0.5)
 
 
-def _session(graph: bytes, threads: int) -> Any:
+def by_rows(
+    graph: bytes, items: Floats, sizes: Sequence[int], *, seconds: float
+) -> dict[int, float]:
+    """Seconds a row of one thread's work, as medians, in batches of each size in turn."""
+    works = {size: _work(graph, np.resize(items, (size, *items.shape[1:]))) for size in sizes}
+    times: dict[int, list[float]] = {size: [] for size in sizes}
+    end = time.perf_counter() + seconds
+    while len(times[sizes[-1]]) < _LEAST_ROUNDS or time.perf_counter() < end:
+        for size, work in works.items():
+            batches = max(sizes) // size  # so that each has as many rows
+            times[size].append(_seconds(work, batches) / (batches * size))
+    return {size: float(np.median(found)) for size, found in times.items()}
+
+
+def _work(graph: bytes, items: Floats) -> Callable[[], object]:
     ort = runtime()
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.log_severity_level = 3
-    return ort.InferenceSession(graph, options, ["CPUExecutionProvider"])
+    session = ort.InferenceSession(graph, options, ["CPUExecutionProvider"])
+    work = partial(session.run, None, {session.get_inputs()[0].name: items})
+    work()  # which allocates
+    return work
 
 
-def _seconds(session: Any, feed: dict[str, Floats], clock: Callable[[], float]) -> float:
-    begin = clock()
-    session.run(None, feed)
-    return clock() - begin
+def _seconds(work: Callable[[], object], times: int = 1) -> float:
+    begin = time.thread_time()
+    for _ in range(times):
+        work()
+    return time.thread_time() - begin

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgevae import tune
-from edgevae.compiler import rows
+from edgevae.compiler import footprint
 
 
 def chain(*widths: int, keep_first: bool = False) -> ir.Model:
@@ -43,16 +43,16 @@ def chain(*widths: int, keep_first: bool = False) -> ir.Model:
     ],
 )
 def test_a_value_lives_from_its_node_to_the_last_that_takes_it(model, numbers):
-    assert rows.row_bytes(model) == 3 * 4 * numbers
+    assert footprint.row_bytes(model) == 3 * 4 * numbers
 
 
 def test_chunks_shrink_as_rows_grow():
-    assert rows.modelled_chunk(chain(5, 10)) == 256
-    assert rows.modelled_chunk(chain(5, 1 << 14, 1 << 14)) == 32
-    assert rows.modelled_chunk(chain(5, 1 << 21)) == 1
+    assert footprint.modelled_chunk(chain(5, 10)) == 256
+    assert footprint.modelled_chunk(chain(5, 1 << 14, 1 << 14)) == 32
+    assert footprint.modelled_chunk(chain(5, 1 << 21)) == 1
 
 
 def test_a_measured_chunk_is_one_of_the_sizes():
-    chunk = rows.measured_chunk(chain(5, 1 << 16), np.ones((3, 5), np.float32), seconds=0)
+    chunk = footprint.measured_chunk(chain(5, 1 << 16), np.ones((3, 5), np.float32), seconds=0)
     assert chunk in tune.SIZES
-    assert chunk <= 4 * rows.modelled_chunk(chain(5, 1 << 16))
+    assert chunk <= 4 * footprint.modelled_chunk(chain(5, 1 << 16))

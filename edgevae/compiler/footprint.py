@@ -2,14 +2,11 @@
 
 import math
 
-import numpy as np
 import onnx_ir as ir
 
 from edgevae import tune
-from edgevae.compiler import shapes
+from edgevae.compiler import race, shapes
 from edgevae.compiler.parity import Floats
-from edgevae.runtime import runtime
-from edgevae.threads import usable_threads
 
 # onnxruntime's arena, with the workspaces of its convolutions, took two to three times what lives.
 _ARENA = 3
@@ -30,23 +27,16 @@ def modelled_chunk(model: ir.Model) -> int:
 
 
 def measured_chunk(model: ir.Model, items: Floats, *, seconds: float = 1.0) -> int:
-    """Rows for one worker, by a measurement on this machine with all threads."""
-    ort = runtime()
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    data = ir.to_proto(model).SerializeToString()
-    session = ort.InferenceSession(data, options, ["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    workers = usable_threads()
-    # Up to four times what is modelled: beyond, memory is all that is won or lost.
-    rows = workers * min(tune.SIZES[-1], 4 * modelled_chunk(model))
-    given = np.resize(items, (rows, *items.shape[1:]))
+    """Rows for one worker, by a measurement on this machine, for about so many seconds.
 
-    def work(first: int, last: int) -> None:
-        session.run(None, {name: given[first:last]})
-
-    return tune.best_chunk(tune.measure_chunk(work, rows, workers, seconds=seconds))
+    The middle one of the sizes that are as good as the best: at the edges of what is good, other
+    work on the machine, or what a chunk costs its worker, would tell.
+    """
+    largest = min(tune.SIZES[-1], 4 * modelled_chunk(model))  # beyond, memory is all that changes
+    sizes = [size for size in tune.SIZES if size <= largest]
+    costs = race.by_rows(ir.to_proto(model).SerializeToString(), items, sizes, seconds=seconds)
+    good = [size for size in sizes if costs[size] * tune.AS_GOOD <= min(costs.values())]
+    return good[len(good) // 2]
 
 
 def _living(model: ir.Model) -> int:
