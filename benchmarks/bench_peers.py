@@ -79,17 +79,15 @@ class Worker:
     """The process of one candidate; `facts` are what it said when it was ready."""
 
     def __init__(self, candidate: str, decoder: str, folder: Path) -> None:
-        self._complaints = folder / f"{candidate}.log"
-        with self._complaints.open("w") as complaints:
-            self._process = subprocess.Popen(
-                [sys.executable, peers.__file__, candidate, decoder, str(folder)],
-                # edgevae leaves onnxruntime's telemetry off: nobody waits for it.
-                env=os.environ | {"ORT_DISABLE_TELEMETRY": "1"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                text=True,
-            )
+        self._process = subprocess.Popen(
+            [sys.executable, peers.__file__, candidate, decoder, str(folder)],
+            # edgevae leaves onnxruntime's telemetry off: nobody waits for it.
+            env=os.environ | {"ORT_DISABLE_TELEMETRY": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # libraries' warnings
+            text=True,
+        )
         self.facts = self._answer()
 
     def __enter__(self) -> "Worker":
@@ -106,11 +104,12 @@ class Worker:
         return self._answer()
 
     def _answer(self) -> Any:
-        if line := self._process.stdout.readline():
-            return json.loads(line)
-        self._process.communicate()
-        last = self._complaints.read_text().strip().splitlines()[-1:] or ["no message"]
-        raise FailedError(f"failed, status {self._process.returncode}: {last[0]}")
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {"failed": "its process ended without a word"}
+        if "failed" in answer:
+            self._process.communicate()
+            raise FailedError(f"failed: {answer['failed']}")
+        return answer
 
 
 def start(candidate: str, decoder: str, folder: Path) -> Worker:

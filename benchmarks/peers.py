@@ -6,6 +6,7 @@
 A candidate gets ready (and may take its time to find its best settings), says so in a line of JSON
 and then does what each line of its input asks: {"rows": n, "seconds": s} has it decode the first n
 latents again and again for s seconds, at least once, and answer with the seconds of each call.
+Where it fails, its last answer is {"failed": why}.
 All of them take float32 latents and leave float32 x_hat in the memory of the host.
 """
 
@@ -277,10 +278,14 @@ def main() -> None:
     # Answers alone go to standard output: what libraries print there goes to standard error.
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)
-        if job in STEPS:
-            print(json.dumps(STEPS[job](name, folder)), file=answers)
-        else:
-            serve(job, Work.read(name, folder), sys.stdin, answers)
+        try:
+            if job in STEPS:
+                print(json.dumps(STEPS[job](name, folder)), file=answers)
+            else:
+                serve(job, Work.read(name, folder), sys.stdin, answers)
+        except Exception as error:  # whatever it is, the parent is told
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            print(json.dumps({"failed": words}), file=answers)
 
 
 if __name__ == "__main__":

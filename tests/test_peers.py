@@ -140,3 +140,8 @@ def test_a_quick_run_has_every_candidate_with_its_error(tmp_path):
     assert {found["decoder"] for found in report["goals"]} == {"M1"}
     with Image.open(out.with_suffix(".png")) as image:
         assert image.width == chart.WIDTH * chart.SCALE
+
+
+def test_a_candidate_that_fails_says_why(tmp_path):
+    with pytest.raises(bench_peers.FailedError, match=r"failed: FileNotFoundError: .*z\.npy"):
+        bench_peers.start("onnxruntime", "M1", tmp_path)
