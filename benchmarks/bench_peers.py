@@ -255,7 +255,9 @@ def verdicts_table(verdicts: Sequence[Row]) -> str:
 def save(path: Path, here: Row, rows: Sequence[Row], verdicts: Sequence[Row]) -> None:
     """JSON, and the chart beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    report = {"machine": here, "rows": rows, "goals": verdicts}
+    # Single rows are timed some ten thousand times: their percentiles are enough.
+    kept = [{key: row[key] for key in row if key != "single_seconds"} for row in rows]
+    report = {"machine": here, "rows": kept, "goals": verdicts}
     path.write_text(json.dumps(report, indent=1) + "\n")
     goals = {(g.decoder, g.candidate): g.times for g in GOALS if g.rival == NAIVE}
     picture = peers_chart.draw(
