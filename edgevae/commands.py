@@ -110,7 +110,7 @@ def interpolate(args: argparse.Namespace) -> int:
     """Decodes the line between two latents."""
     import numpy as np
 
-    from edgevae import inputs, output
+    from edgevae import inputs, output, sampling
 
     if len(args.inputs) not in (0, 2) or (args.inputs and args.seed is not None):
         raise UsageError("expected two inputs, or none and --seed to walk between two samples")
@@ -126,9 +126,8 @@ def interpolate(args: argparse.Namespace) -> int:
         a, b = vae.sample(2, seed=facts["seed"], start=args.start)
 
     def batches() -> "Iterator[Floats]":
-        every = np.linspace(0, 1, args.steps, dtype=np.float32).reshape(-1, *[1] * a.ndim)
-        for t in np.array_split(every, ceil(args.steps / 256)):
-            yield vae.decode((1 - t) * a + t * b)
+        for z in np.array_split(sampling.line(a, b, args.steps), ceil(args.steps / 256)):
+            yield vae.decode(z)
 
     output.save(
         out,

@@ -24,6 +24,7 @@ __all__ = [
     "STREAM",
     "MixtureTable",
     "fresh_seed",
+    "line",
     "mixture",
     "normal",
     "reparameterize",
@@ -152,6 +153,12 @@ def mixture(
         temperature=temperature,
         out=out,
     )
+
+
+def line(a: NDArray[np.float32], b: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
+    """`steps` >= 2 latents on the line from a to b, both ends included: (steps, *a.shape)."""
+    t = np.linspace(0, 1, steps, dtype=np.float32).reshape(-1, *[1] * a.ndim)
+    return (1 - t) * a + t * b
 
 
 def _finite(name: str, value: ArrayLike, axes: int) -> NDArray[np.float32]:

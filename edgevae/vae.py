@@ -288,8 +288,7 @@ class VAE:
             if len(end.rows) != 1:
                 raise InputError(f"{name}: expected a single item, got {len(end.rows)}")
         first, last = self._encode(np.concatenate([end.rows for end in ends])).mu
-        t = np.linspace(0, 1, steps, dtype=np.float32).reshape(-1, *[1] * first.ndim)
-        return ends[0].restore(self._decode_rows((1 - t) * first + t * last))
+        return ends[0].restore(self._decode_rows(sampling.line(first, last, steps)))
 
     # --- the work ----------------------------------------------------------------------------
 

@@ -123,6 +123,7 @@ def add_evaluation(command: argparse.ArgumentParser) -> None:
     add("--judges", type=Path, default=Path("runs/judges"), help="where the classifiers are kept")
     add("--draws", type=whole(1), default=100, help="K of the IWAE bound")
     add("--iwae-items", type=whole(2), default=1000, help="test items of the IWAE bound")
+    add("--precision", choices=("float32", "int8"), default="float32")
     command.set_defaults(run=evaluate)
 
 
@@ -249,6 +250,7 @@ def evaluate(options: argparse.Namespace) -> None:
         options.judges,
         draws=options.draws,
         iwae_items=options.iwae_items,
+        precision=options.precision,
     )
     print(markdown(report))
 

@@ -31,7 +31,13 @@ DENOISE_SIGMAS = (0.1, 0.2, 0.3, 0.5)
 
 
 def evaluate(
-    path: Path, data: Data, out: Path, judge_folder: Path, draws: int = 100, iwae_items: int = 1000
+    path: Path,
+    data: Data,
+    out: Path,
+    judge_folder: Path,
+    draws: int = 100,
+    iwae_items: int = 1000,
+    precision: str = "float32",
 ) -> dict[str, Any]:
     """Judge the bundle at `path` on `data`; write report.json, report.md and pictures to `out`.
 
@@ -39,7 +45,7 @@ def evaluate(
     those nor pictures. Raises InputError where the items are not of the bundle's shape.
     """
     began = time.monotonic()
-    vae = edgevae.load(path)
+    vae = edgevae.load(path, precision=precision)
     if data.x_shape != vae.bundle.x_shape:
         raise InputError(
             f"expected items of shape {vae.bundle.x_shape}, those of bundle {vae.bundle.name!r}, "
@@ -48,6 +54,7 @@ def evaluate(
     test = as_float(data.test[:ROWS]).numpy()
     report: dict[str, Any] = {
         "bundle": vae.bundle.name,
+        "precision": precision,
         "data": data.name,
         "test_items": len(test),
         "parameters": vae.bundle.provenance.get("parameters"),
@@ -249,7 +256,8 @@ def markdown(report: dict[str, Any]) -> str:
 def lines(report: dict[str, Any]) -> Iterator[str]:
     yield f"# {report['bundle']} on {report['data']}: {report['test_items']:,} test items"
     yield ""
-    yield f"{report['parameters'] or '?'} parameters, {report['bytes'] / 1e6:.2f} MB."
+    size = f"{report['parameters'] or '?'} parameters, {report['bytes'] / 1e6:.2f} MB"
+    yield f"{size}; in {report['precision']}."
     yield from likelihood_lines(report["likelihood"])
     if "denoising" in report:
         yield from denoising_lines(report["denoising"])
