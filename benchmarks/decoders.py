@@ -6,7 +6,12 @@ M1 is the decoder of PyTorch's own VAE example, M2 a small convolutional one for
 M3 a DCGAN's generator (with a sigmoid where Radford et al. 2015 have tanh), M4 a latent-diffusion
 decoder in the shape of TAESD's (without its clamp). Weights are drawn from a seed and scaled so
 that activations stay near 1; BatchNorm has the running statistics of a pass over random latents,
-as after training, and random gains. `export` writes what any user's torch.onnx call would.
+as after training, and random gains.
+
+M2 and M3 go from their linear layer straight into a transposed convolution, which a compiler may
+merge into one small linear layer: 47 % of M2's multiply-adds and 29 % of M3's vanish. Where people
+write an activation between the two nothing can be merged: M2+ReLU and M3+ReLU. `export` writes
+what any user's torch.onnx call would.
 """
 
 import logging
@@ -57,9 +62,10 @@ def m1() -> Decoder:
     return _seeded(Decoder(layers, (20,), rows=4096))
 
 
-def m2() -> Decoder:
+def m2(*first: nn.Module) -> Decoder:
+    """`first` follows the linear layer."""
     layers = [
-        nn.Linear(32, 128 * 7 * 7), nn.Unflatten(1, (128, 7, 7)),
+        nn.Linear(32, 128 * 7 * 7), *first, nn.Unflatten(1, (128, 7, 7)),
         nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.BatchNorm2d(64), nn.ReLU(),
         nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.BatchNorm2d(32), nn.ReLU(),
         nn.Conv2d(32, 1, 3, padding=1), nn.Sigmoid(),
@@ -67,8 +73,9 @@ def m2() -> Decoder:
     return _seeded(Decoder(layers, (32,), rows=512))
 
 
-def m3() -> Decoder:
-    layers = [nn.Linear(128, 256 * 4 * 4), nn.Unflatten(1, (256, 4, 4))]
+def m3(*first: nn.Module) -> Decoder:
+    """`first` follows the linear layer."""
+    layers = [nn.Linear(128, 256 * 4 * 4), *first, nn.Unflatten(1, (256, 4, 4))]
     for wide, narrow in ((256, 128), (128, 64), (64, 32)):
         layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1), nn.BatchNorm2d(narrow)]
         layers += [nn.LeakyReLU(0.2)]
@@ -103,7 +110,8 @@ def fashion() -> Decoder:
 
 
 DECODERS: dict[str, Callable[[], Decoder]] = {
-    "M1": m1, "M2": m2, "M3": m3, "M4": m4, "fashion": fashion
+    "M1": m1, "M2": m2, "M3": m3, "M4": m4, "fashion": fashion,
+    "M2+ReLU": lambda: m2(nn.ReLU()), "M3+ReLU": lambda: m3(nn.ReLU()),
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@ def row(candidate: str, seconds: list[float], single: float | None = None) -> be
         "flops": 2 * peers.SGEMM_SIDE**3 // 100,
         "values": 784,
         "passes": ["phases"],
+        "compiled_flops": 1,
         "how": "somehow",
         "error": 1e-6,
         "seconds": seconds,
@@ -73,6 +74,30 @@ def test_goals_are_judged_where_both_sides_are_there():
     assert not found["edgevae float32, error: at most"]["met"]
 
 
+def test_a_goal_that_only_some_rounds_reach_says_so():
+    clear = bench_peers.verdict("M3", "faster", 1.9, [2.0, 2.2, 2.1])
+    torn = bench_peers.verdict("M3", "faster", 1.9, [1.79, 2.21, 2.5])
+    assert (clear["met"], clear["unanimous"]) == (True, True)
+    assert (torn["got"], torn["met"], torn["unanimous"]) == (2.21, True, False)
+    lines = bench_peers.verdicts_table([clear, torn]).splitlines()
+    assert lines[1].endswith("met")
+    assert lines[2].endswith("1.79 to 2.5      met, not in every round")
+
+
+def test_a_machine_that_was_not_quiet_is_named():
+    summary = bench_peers.summarise(ROWS)
+    assert "not quiet: naive's rounds differ by 2900%" in bench_peers.table(summary)
+    calm = [{**r, "seconds": [1.0, 1.1, 1.05]} for r in summary if "absent" not in r]
+    assert "not quiet" not in bench_peers.table(calm)
+
+
+def test_flops_of_a_graph_are_those_of_its_module(tmp_path):
+    for name in ("M1", "M3", "M4"):
+        model = decoders.DECODERS[name]()
+        decoders.export(model, tmp_path / name)
+        assert peers.graph_flops(tmp_path / name) == model.flops()
+
+
 def test_without_what_all_are_measured_by_there_is_no_summary():
     with pytest.raises(bench_peers.FailedError, match=r"sgemm.* pip install torch"):
         bench_peers.summarise(
@@ -83,9 +108,9 @@ def test_without_what_all_are_measured_by_there_is_no_summary():
 def test_the_table_and_the_chart_hold_every_candidate():
     summary = bench_peers.summarise(ROWS)
     lines = bench_peers.table(summary).splitlines()
-    assert len(lines) == 3 + len(summary)
+    assert len(lines) == 4 + len(summary)
     assert any(line.endswith("not installed: pip install openvino") for line in lines)
-    assert "2.50x" in lines[-1]
+    assert "2.50x" in lines[-2]
     assert set(peers_chart.INKS) == set(peers.CANDIDATES) - {peers.SGEMM}
     image = peers_chart.draw(
         summary, {("M2", "edgevae float32"): 2.5}, title="title", subtitle="subtitle"
