@@ -29,14 +29,15 @@ def modelled_chunk(model: ir.Model) -> int:
 def measured_chunk(model: ir.Model, items: Floats, *, seconds: float = 1.0) -> int:
     """Rows for one worker, by a measurement on this machine, for about so many seconds.
 
-    The middle one of the sizes that are as good as the best: at the edges of what is good, other
-    work on the machine, or what a chunk costs its worker, would tell.
+    The middle one of the sizes that are as good as the best, or the smaller of two: a small one
+    pays for each chunk, a large one for the memory that workers share, which one thread's own
+    work does not show.
     """
     largest = min(tune.SIZES[-1], 4 * modelled_chunk(model))  # beyond, memory is all that changes
     sizes = [size for size in tune.SIZES if size <= largest]
     costs = race.by_rows(ir.to_proto(model).SerializeToString(), items, sizes, seconds=seconds)
     good = [size for size in sizes if costs[size] * tune.AS_GOOD <= min(costs.values())]
-    return good[len(good) // 2]
+    return good[(len(good) - 1) // 2]
 
 
 def _living(model: ir.Model) -> int:
