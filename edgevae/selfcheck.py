@@ -40,7 +40,7 @@ class Verdict:
     def __str__(self) -> str:
         words = {True: "ok", False: "FAILED"}
         lines = [
-            f"{self.bundle} on {self.provider} in {self.precision}, against PyTorch's outputs:"
+            f"{self.bundle} on {self.provider} in {self.precision}, against the outputs it carries:"
         ]
         for key, value in self.differences.items():
             limit = f"at most {self.tolerances[key]:.1e}: {words[self.passed[key]]}"
