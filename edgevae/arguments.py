@@ -75,6 +75,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_bundle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", nargs="?", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
+    )
+
+
 def _add_provider(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--provider", default="auto", help="auto, cpu, cuda, ...: used or refused, never replaced"
@@ -97,11 +103,15 @@ def _add_precision(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_runtime(parser: argparse.ArgumentParser) -> None:
-    _add_model(parser)
+def _add_session(parser: argparse.ArgumentParser) -> None:
     _add_provider(parser)
     _add_threads(parser)
     _add_precision(parser)
+
+
+def _add_runtime(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser)
+    _add_session(parser)
 
 
 def _add_out(parser: argparse.ArgumentParser, text: str) -> None:
@@ -204,12 +214,8 @@ def _interpolate(verbs: Any) -> None:
 
 def _info(verbs: Any) -> None:
     parser = _add(verbs, commands.info, "edgevae info --json")
-    parser.add_argument(
-        "model", nargs="?", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
-    )
-    _add_provider(parser)
-    _add_threads(parser)
-    _add_precision(parser)
+    _add_bundle(parser)
+    _add_session(parser)
 
 
 def _doctor(verbs: Any) -> None:
@@ -230,12 +236,8 @@ def _verify(verbs: Any) -> None:
         "x -> mu, logvar and z -> x_hat, against the outputs that the bundle carries, and the "
         "stream's latents, against golden ones to the bit.",
     )
-    parser.add_argument(
-        "model", nargs="?", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
-    )
-    _add_provider(parser)
-    _add_threads(parser)
-    _add_precision(parser)
+    _add_bundle(parser)
+    _add_session(parser)
 
 
 def _bench(verbs: Any) -> None:
@@ -276,9 +278,7 @@ def _tune(verbs: Any) -> None:
         "the best kept in the user's folder of caches, for this bundle on this machine with so "
         "many threads. Leave the machine in peace meanwhile.",
     )
-    parser.add_argument(
-        "model", nargs="?", default="fashion", metavar="BUNDLE", help="name or folder (fashion)"
-    )
+    _add_bundle(parser)
     _add_provider(parser)
     _add_threads(parser)
     parser.add_argument(
