@@ -23,6 +23,7 @@ __all__ = [
     "PRIOR",
     "STREAM",
     "MixtureTable",
+    "draw",
     "fresh_seed",
     "line",
     "mixture",
@@ -153,6 +154,28 @@ def mixture(
         temperature=temperature,
         out=out,
     )
+
+
+def draw(
+    table: MixtureTable | None,
+    rows: int,
+    dims: int,
+    *,
+    seed: int,
+    start: int = 0,
+    temperature: float = 1.0,
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Rows of a prior: of a mixture, or for None of the standard normal in so many dimensions.
+
+    Float32 (rows, dims), in `out` where that is given. Temperature, 0 or more, scales eps.
+    """
+    if table is not None:
+        return mixture(rows, table, seed=seed, start=start, temperature=temperature, out=out)
+    z = normal(rows, dims, seed=seed, start=start, out=out)
+    if temperature != 1.0:
+        z *= np.float32(temperature)
+    return z
 
 
 def line(a: NDArray[np.float32], b: NDArray[np.float32], steps: int) -> NDArray[np.float32]:

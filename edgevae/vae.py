@@ -337,16 +337,16 @@ class VAE:
 
     def _draw(self, z: Floats, seed: int, start: int, temperature: float) -> None:
         """Fills z with the prior's rows from `start` on."""
-        rows = z.reshape(len(z), self.bundle.dims)
-        start &= _LAST
-        if self._table is not None:
-            sampling.mixture(
-                len(z), self._table, seed=seed, start=start, temperature=temperature, out=rows
-            )
-            return
-        sampling.normal(*rows.shape, seed=seed, start=start, out=rows)
-        if temperature != 1.0:
-            rows *= np.float32(temperature)
+        dims = self.bundle.dims
+        sampling.draw(
+            self._table,
+            len(z),
+            dims,
+            seed=seed,
+            start=start & _LAST,
+            temperature=temperature,
+            out=z.reshape(len(z), dims),
+        )
 
     def _encode(self, x: Floats) -> Posterior:
         encoder = self.graph("encoder")

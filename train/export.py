@@ -11,15 +11,13 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from edgevae import bundle, compiler
+from edgevae import bundle, compiler, sampling
 from edgevae.compiler import parity
 from edgevae.errors import CheckError, InputError
-from edgevae.runtime import runtime
 
 from . import checkpoint
 from .data import as_float
 from .models import VAE
-from .prior import draw
 
 
 class Encoder(nn.Module):
@@ -62,7 +60,7 @@ def export(
             "go on with python -m train ... --resume, then export"
         )
     real = as_float(content["samples"])
-    z = torch.from_numpy(draw(prior, len(real), model.latent_dim, seed=0))
+    z = torch.from_numpy(sampling.draw(prior, len(real), model.latent_dim, seed=0))
     encoder = to_onnx(Encoder(model).eval(), real[:2], "x", ("mu", "logvar"))
     decoder = to_onnx(Decoder(model).eval(), z[:2], "z", ("x_hat",))
     # 1 for images, whose shift is 0 and scale 1; float32 errs in proportion to vectors' units.
@@ -121,12 +119,11 @@ def prove(
     They may differ by parity.LIMIT of `unit`, a number or one for each value of an output.
     """
     unit = np.asarray(unit)
-    session = runtime().InferenceSession(graph, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    runner = parity.Runner(graph, "the exported graph")
     for batch in batches(inputs):
         with torch.inference_mode():
             expected = module(batch)
-        outputs = session.run(None, {name: batch.numpy()})
+        outputs = runner.run(batch.numpy())
         for value, got in zip(
             expected if isinstance(expected, tuple) else (expected,), outputs, strict=True
         ):

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from edgevae import sampling
 from edgevae.sampling import MixtureTable
 
 from .data import as_float
@@ -32,15 +31,6 @@ def sampled_posteriors(model: VAE, items: Tensor, seed: int) -> NDArray[np.float
     torch.manual_seed(seed)
     z: NDArray[np.float32] = model.reparameterize(*encode(model, items)).cpu().numpy()
     return z
-
-
-def draw(
-    prior: MixtureTable | None, rows: int, dims: int, *, seed: int, start: int = 0
-) -> NDArray[np.float32]:
-    """Prior draws (rows, dims) as the device makes them; None is the standard normal."""
-    if prior is None:
-        return sampling.normal(rows, dims, seed=seed, start=start)
-    return sampling.mixture(rows, prior, seed=seed, start=start)
 
 
 def fit_mixture(model: VAE, items: Tensor, components: int = 256, seed: int = 0) -> MixtureTable:

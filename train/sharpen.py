@@ -17,13 +17,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from edgevae import sampling
 from edgevae.errors import InputError
 
 from . import checkpoint
 from .data import Data, as_float
 from .fit import LOG_EVERY, averaging, batch_rows, cosine, own_share, progress, seed_step, set_rate
 from .models import VAE
-from .prior import draw, encode
+from .prior import encode
 
 
 class Discriminator(nn.Module):
@@ -158,7 +159,7 @@ def sharpen(
         rows = batch_rows(len(train), batch, step, seed + 1)[mine]
         x = as_float(train[rows]).contiguous(memory_format=torch.channels_last)
         first = step * batch + mine.start
-        draws = draw(prior, len(rows), model.latent_dim, seed=seed, start=first)
+        draws = sampling.draw(prior, len(rows), model.latent_dim, seed=seed, start=first)
         z = torch.cat(
             [model.reparameterize(mu[rows], logvar[rows]), torch.from_numpy(draws).to(x.device)]
         )

@@ -47,10 +47,7 @@ def latents(
     start: int = 0,
 ) -> Floats:
     """Rows start .. start + rows - 1 that the prior draws: float32 (rows, *latent_shape)."""
-    if mixture is None:
-        flat = sampling.normal(rows, math.prod(latent_shape), seed=seed, start=start)
-    else:
-        flat = sampling.mixture(rows, mixture, seed=seed, start=start)
+    flat = sampling.draw(mixture, rows, math.prod(latent_shape), seed=seed, start=start)
     return flat.reshape(rows, *latent_shape)
 
 
