@@ -10,12 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgevae.compiler import constants, fold, shapes
+from edgevae.compiler import constants, fold, matrix, shapes
 
 Doubles = npt.NDArray[np.float64]
-
-# The axis of the output channels in a layer's weights.
-_LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 class Affine(NamedTuple):
@@ -107,15 +104,19 @@ def _absorb(value: ir.Value, affine: Affine) -> bool:
         return False
     if layer.op_type == "Reshape":
         return _absorb_before_reshape(layer, affine)
-    if layer.op_type not in _LAYERS or layer.domain:
+    if layer.domain:
         return False
+    if layer.op_type in ("Gemm", "MatMul"):
+        return _absorb_linear(layer, affine)
+    return layer.op_type in ("Conv", "ConvTranspose") and _absorb_convolution(layer, affine)
+
+
+def _absorb_convolution(layer: ir.Node, affine: Affine) -> bool:
     weight = constants.value(layer.inputs[1])
     bias = layer.inputs[2] if len(layer.inputs) > 2 else None
     b = np.zeros(1) if bias is None else constants.value(bias)
     if weight is None or b is None:
         return False
-    if layer.op_type in ("Gemm", "MatMul"):
-        return _absorb_linear(layer, weight, b, affine)
     group = layer.attributes.get_int("group", 1)
     constants.replace(layer, 1, _scaled(layer.op_type, weight, group, affine.scale))
     constants.replace(layer, 2, _rounded(affine.scale * b + affine.shift))
@@ -133,24 +134,16 @@ def _scaled(
     return _rounded(grouped * scale.reshape(group, 1, -1, *kernel)).reshape(weight.shape)
 
 
-def _absorb_linear(
-    layer: ir.Node, weight: constants.Array, bias: constants.Array, affine: Affine
-) -> bool:
+def _absorb_linear(layer: ir.Node, affine: Affine) -> bool:
     """Gemm, or a MatMul of rows, which becomes a Gemm as it now has a bias."""
-    sizes = shapes.sizes(layer.inputs[0])
-    if sizes is None or len(sizes) != 2 or weight.ndim != 2:
+    sizes, found = shapes.sizes(layer.inputs[0]), matrix.weights_and_bias(layer)
+    if sizes is None or len(sizes) != 2 or found is None:
         return False
-    attributes = layer.attributes
-    if attributes.get_int("transA", 0) or bias.shape[:-1] not in ((), (1,)):
-        return False
-    if attributes.get_int("transB", 0):
-        weight = weight.T
-    weight = weight * attributes.get_float("alpha", 1.0) * affine.scale
-    bias = bias * attributes.get_float("beta", 1.0) * affine.scale + affine.shift
+    weights, bias = found
     layer.op_type = "Gemm"
-    attributes.clear()
-    constants.replace(layer, 1, _rounded(weight))
-    constants.replace(layer, 2, _rounded(bias.reshape(-1)))
+    layer.attributes.clear()
+    constants.replace(layer, 1, _rounded(weights * affine.scale))
+    constants.replace(layer, 2, _rounded(bias * affine.scale + affine.shift))
     return True
 
 

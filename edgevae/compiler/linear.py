@@ -10,7 +10,7 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from edgevae.compiler import constants, convolution, interleave, shapes
+from edgevae.compiler import constants, convolution, interleave, matrix, shapes
 from edgevae.compiler.constants import Array
 from edgevae.compiler.convolution import Convolution
 from edgevae.compiler.edit import Edit, only_user
@@ -41,7 +41,7 @@ def _merge(model: ir.Model, gemm: ir.Node) -> ir.Node | None:
     operator = only_user(reshape.outputs[0])
     if operator is None or operator.op_type not in ("Conv", "ConvTranspose"):
         return None
-    layer = weights_and_bias(gemm)
+    layer = matrix.weights_and_bias(gemm)
     given = convolution.read(operator)
     image, result = shapes.sizes(reshape.outputs[0]), shapes.sizes(operator.outputs[0])
     if layer is None or given is None or image is None or result is None:
@@ -72,24 +72,6 @@ def _wins(weights: Array, given: Convolution, operator: ir.Node) -> bool:
     products = weights.size + given.weights.size * pixels
     merged = len(weights) * channels * math.prod(given.out)
     return merged < products and merged <= _GROWTH * (weights.size + given.weights.size)
-
-
-def weights_and_bias(gemm: ir.Node) -> tuple[Array, Array] | None:
-    """y = x @ weights + bias, from a Gemm whose other inputs are constant."""
-    attributes = gemm.attributes
-    weights = constants.value(gemm.inputs[1])
-    if weights is None or attributes.get_int("transA"):
-        return None
-    weights = weights.T if attributes.get_int("transB") else weights
-    weights = weights * (attributes.get_float("alpha", 1.0) or 0.0)
-    bias: Array | None = np.zeros(weights.shape[1], np.float32)
-    if len(gemm.inputs) > 2 and gemm.inputs[2] is not None:
-        bias = constants.value(gemm.inputs[2])
-        if bias is None or (bias.ndim == 2 and len(bias) != 1) or bias.ndim > 2:
-            return None
-        bias = bias * (attributes.get_float("beta", 1.0) or 0.0)
-        bias = np.broadcast_to(bias.reshape(-1), weights.shape[1:])
-    return weights.astype(np.float32), np.asarray(bias, np.float32)
 
 
 def _apply(operator: ir.Node, given: Convolution, rows: Array) -> Array:

@@ -18,6 +18,7 @@ from edgevae.compiler import (
     equalise,
     interleave,
     linear,
+    matrix,
     names,
     narrow,
     passes,
@@ -181,7 +182,7 @@ class _Quantiser:
         return True
 
     def _gemm(self, node: ir.Node) -> bool:
-        layer = linear.weights_and_bias(node)
+        layer = matrix.weights_and_bias(node)
         if layer is None:
             return False
         x, output = self._quantised(_first(node)), node.outputs[0]
