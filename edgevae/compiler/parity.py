@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from edgevae.compiler import on_cpu
 from edgevae.errors import InputError
 from edgevae.runtime import runtime
 
@@ -24,17 +25,12 @@ class Runner:
     """
 
     def __init__(self, graph: bytes | ir.Model, where: str, *, exactly: bool = False) -> None:
-        ort = runtime()
         data = graph if isinstance(graph, bytes) else ir.to_proto(graph).SerializeToString()
-        options = ort.SessionOptions()
-        options.log_severity_level = 4
-        if exactly:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
-            self._session = ort.InferenceSession(data, options, ["CPUExecutionProvider"])
+            self._session = on_cpu.session(data, exactly=exactly)
         except Exception as error:  # onnxruntime's exceptions have no other base
             raise InputError(
-                f"{where}: onnxruntime {ort.__version__} cannot open this graph: {error}"
+                f"{where}: onnxruntime {runtime().__version__} cannot open this graph: {error}"
             ) from error
         self._where = where
         port = self._session.get_inputs()[0]

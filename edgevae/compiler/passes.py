@@ -69,16 +69,17 @@ def optimise(
     than the noise, or slows down a single row. The graph that comes in is left as it is.
     """
     rows = []
+    plain = lowered(model)
     for name, rewrite in PASSES:
         candidate = model.clone()
-        places = rewrite(candidate)
-        row = Row(name, places, None, None, _KEPT if places else "no place")
-        if places:
-            row = _judge(row, model, candidate, answers, measure)
-        if row.kept:
-            model = candidate
+        row = Row(name, rewrite(candidate), None, None, "no place")
+        if row.places:
+            after = lowered(candidate)
+            row = _judge(row, plain, after, answers, measure)
+            if row.kept:
+                model, plain = candidate, after
         rows.append(row)
-    return lowered(model), rows
+    return plain, rows
 
 
 def lowered(model: ir.Model) -> ir.Model:
@@ -91,20 +92,17 @@ def lowered(model: ir.Model) -> ir.Model:
 
 
 def _judge(
-    row: Row,
-    model: ir.Model,
-    candidate: ir.Model,
-    answers: parity.Answers,
-    measure: bool,
+    row: Row, model: ir.Model, candidate: ir.Model, answers: parity.Answers, measure: bool
 ) -> Row:
-    plain = lowered(model)
-    before, after = (ir.to_proto(one).SerializeToString() for one in (plain, lowered(candidate)))
+    """What becomes of a pass that made `candidate` of `model`, both in plain ONNX."""
+    before, after = (ir.to_proto(graph).SerializeToString() for graph in (model, candidate))
     error = answers.difference(parity.Runner(after, f"after {row.name}"))
     if not error <= parity.LIMIT:
         return row._replace(verdict=f"differs by {error:.0e}")
+    row = row._replace(verdict=_KEPT)
     if not measure:
         return row
-    chunk = min(_MOST_ROWS, footprint.modelled_chunk(plain))
+    chunk = min(_MOST_ROWS, footprint.modelled_chunk(model))
     many = np.resize(answers.items, (chunk, *answers.items.shape[1:]))
     result = race.run(before, after, many)
     row = row._replace(before=result.before / chunk, after=result.after / chunk)

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edgevae.compiler import on_cpu
 from edgevae.compiler.parity import Floats
-from edgevae.runtime import runtime
 
 _ROUNDS = 9  # at least
 _LEAST_ROUNDS = 3
@@ -69,11 +69,7 @@ def by_rows(
 
 
 def _work(graph: bytes, items: Floats) -> Callable[[], object]:
-    ort = runtime()
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = ort.InferenceSession(graph, options, ["CPUExecutionProvider"])
+    session = on_cpu.session(graph, threads=1)
     work = partial(session.run, None, {session.get_inputs()[0].name: items})
     work()  # which allocates
     return work
