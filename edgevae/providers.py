@@ -83,11 +83,15 @@ def available() -> list[str]:
     A provider may still be refused when a graph is opened: its libraries or its hardware may be
     missing.
     """
-    own = [short(name) for name in runtime().get_available_providers() if name != _REMOTE]
     # OpenVINO lists a device that chooses among its others as "OpenVINOExecutionProvider.AUTO".
     others = [short(name) for name in sorted(plugins.registered())]
-    named = dict.fromkeys([*own, *others, *plugins.installed()])
+    named = dict.fromkeys([*_built_in(), *others, *plugins.installed()])
     return [name for name in named if not name.endswith(".AUTO")]
+
+
+def _built_in() -> list[str]:
+    """What this onnxruntime was built with."""
+    return [short(name) for name in runtime().get_available_providers() if name != _REMOTE]
 
 
 def ort_name(provider: str) -> str:
@@ -102,7 +106,7 @@ def candidates(provider: str) -> tuple[str, ...]:
     """
     if not isinstance(provider, str):
         raise InputError(f"provider: expected a name such as 'cpu', got {provider!r}")
-    built_in = [short(name) for name in runtime().get_available_providers() if name != _REMOTE]
+    built_in = _built_in()
     if provider == "auto":
         return (*(name for name in _AUTO if name in built_in), "cpu")
     name = short(provider)
