@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from edgevae._core import kernels
     from edgevae.batcher import Batcher
     from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
+    from edgevae.posterior import Posterior
     from edgevae.sampling import fresh_seed
-    from edgevae.vae import VAE, Posterior, generate, load
+    from edgevae.vae import VAE, generate, load
 
 __version__ = "0.1.0"
 
@@ -22,7 +23,7 @@ _HOMES = {
     "load": "edgevae.vae",
     "VAE": "edgevae.vae",
     "Batcher": "edgevae.batcher",
-    "Posterior": "edgevae.vae",
+    "Posterior": "edgevae.posterior",
     "kernels": "edgevae._core",
     "fresh_seed": "edgevae.sampling",
     "EdgeVAEError": "edgevae.errors",

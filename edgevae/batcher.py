@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from edgevae import checks
 from edgevae.batching import gather, scatter
 from edgevae.errors import InputError
-from edgevae.vae import VAE, Posterior, _whole
+from edgevae.posterior import Posterior
+from edgevae.vae import VAE
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
@@ -47,7 +49,7 @@ class Batcher:
     """
 
     def __init__(self, vae: VAE, max_batch: int = 64, max_delay: float = 0.002) -> None:
-        self._max_batch = _whole(max_batch, "max_batch", least=1)
+        self._max_batch = checks.whole(max_batch, "max_batch", least=1)
         if not isinstance(max_delay, (int, float)) or not 0 <= max_delay < float("inf"):
             raise InputError(f"max_delay: expected seconds, at least 0, got {max_delay!r:.60}")
         self._max_delay = float(max_delay)

@@ -5,20 +5,18 @@ rows whether they are made in one call or in many, on one thread or on all.
 """
 
 import functools
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from operator import index
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import batching, bundle, images, plans, sampling
+from edgevae import batching, bundle, checks, images, plans, sampling
 from edgevae.errors import BundleError, InputError
 from edgevae.graph import Graph, Placement
+from edgevae.posterior import Posterior
 from edgevae.providers import Asked, names, prefer
 from edgevae.threads import usable_threads
 
@@ -28,44 +26,6 @@ Floats = npt.NDArray[np.float32]
 _CHUNKS = 4
 # The variant of the bundle that computes in each precision.
 VARIANTS = {"float32": "fp32", "int8": "int8", "bf16": "fp32"}
-# The last of the 2^64 seeds and rows.
-_LAST = (1 << 64) - 1
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """q(z|x) of N items: diagonal Gaussians of mean `mu` and log-variance `logvar`.
-
-    Both are float32 (N, *latent_shape).
-    """
-
-    mu: Floats
-    logvar: Floats
-
-    def sample(self, draws: int = 1, *, seed: int | None = None, start: int = 0) -> Floats:
-        """z = mu + exp(logvar/2) * eps, as (N, *latent_shape), or (draws, N, ...) if draws > 1.
-
-        Item i takes the noise of row start + i of the stream `seed`; None takes a fresh one.
-        """
-        flat = len(self.mu), math.prod(self.mu.shape[1:])
-        z = sampling.reparameterize(
-            np.ascontiguousarray(self.mu.reshape(flat)),
-            np.ascontiguousarray(self.logvar.reshape(flat)),
-            seed=_seed(seed),
-            start=_whole(start, "start", most=_LAST),
-            draws=_whole(draws, "draws", least=1),
-        )
-        return z.reshape(*z.shape[:-1], *self.mu.shape[1:])
-
-    def kl(self) -> Floats:
-        """KL(q(z|x) || N(0, I)) of each item: float32 (N,), in nats, at least 0.
-
-        sum (exp(logvar) + mu^2 - 1 - logvar) / 2 (Kingma and Welling 2014, appendix B).
-        """
-        mu, logvar = self.mu.astype(np.float64), self.logvar.astype(np.float64)
-        # expm1, since exp(logvar) - 1 loses every digit of a small logvar.
-        nats = (np.expm1(logvar) - logvar + mu * mu) / 2
-        return np.asarray(nats.sum(axis=tuple(range(1, mu.ndim))), np.float32)
 
 
 class VAE:
@@ -97,7 +57,7 @@ class VAE:
             "chunk": chunk,
             "max_memory": max_memory,
         }
-        self._chunk = None if chunk is None else _whole(chunk, "chunk", least=1)
+        self._chunk = None if chunk is None else checks.whole(chunk, "chunk", least=1)
         self._max_memory = None if max_memory is None else plans.memory(max_memory)
         self._most: dict[str, int] = {}
         if self._max_memory is not None:
@@ -177,8 +137,10 @@ class VAE:
 
         Bit for bit the same on every machine, however the rows are divided among calls.
         """
-        z: Floats = _room((_whole(n, "n", most=_LAST), *self.bundle.latent_shape), "float32")
-        self._draw(z, _seed(seed), _whole(start, "start", most=_LAST), _temperature(temperature))
+        z: Floats = _room(
+            (checks.whole(n, "n", most=checks.LAST), *self.bundle.latent_shape), "float32"
+        )
+        self._draw(z, checks.seed(seed), checks.start(start), checks.temperature(temperature))
         return z
 
     def generate(
@@ -198,8 +160,12 @@ class VAE:
         noise within a component of the prior, not the choice of component. `out` is filled and
         returned: C-contiguous, of the result's shape and dtype. Raises `InputError`.
         """
-        n, seed, start = _whole(n, "n", most=_LAST), _seed(seed), _whole(start, "start", most=_LAST)
-        temperature = _temperature(temperature)
+        n, seed, start = (
+            checks.whole(n, "n", most=checks.LAST),
+            checks.seed(seed),
+            checks.start(start),
+        )
+        temperature = checks.temperature(temperature)
         x_hat = self._result(n, dtype, out)
 
         def latents(first: int, last: int) -> Floats:
@@ -225,15 +191,19 @@ class VAE:
         `batch` rows each, the last maybe fewer; None: a few chunks for each worker, as far as
         half of `max_memory` holds them.
         """
-        n, seed, start = _whole(n, "n", most=_LAST), _seed(seed), _whole(start, "start", most=_LAST)
-        temperature = _temperature(temperature)
+        n, seed, start = (
+            checks.whole(n, "n", most=checks.LAST),
+            checks.seed(seed),
+            checks.start(start),
+        )
+        temperature = checks.temperature(temperature)
         row_bytes = self._result(1, dtype, None).nbytes
-        batch = self._batch(row_bytes) if batch is None else _whole(batch, "batch", least=1)
+        batch = self._batch(row_bytes) if batch is None else checks.whole(batch, "batch", least=1)
         return (
             self.generate(
                 min(batch, n - first),
                 seed=seed,
-                start=(start + first) & _LAST,
+                start=(start + first) & checks.LAST,
                 temperature=temperature,
                 dtype=dtype,
             )
@@ -282,7 +252,7 @@ class VAE:
         a and b are single items as `reconstruct` takes them; the result is a batch, or a list of
         PIL images, after the type of a.
         """
-        steps = _whole(steps, "steps", least=2)
+        steps = checks.whole(steps, "steps", least=2)
         ends = [self._given(a), self._given(b)]
         for name, end in zip("ab", ends, strict=True):
             if len(end.rows) != 1:
@@ -297,7 +267,7 @@ class VAE:
 
     def _latents(self, z: npt.ArrayLike) -> tuple[Floats, bool]:
         """z as rows, checked, and whether it is a single one."""
-        rows, shape = _numbers(z), self.bundle.latent_shape
+        rows, shape = checks.latents(z), self.bundle.latent_shape
         if rows.shape == shape:
             return rows[None], True
         if rows.shape[1:] != shape or rows.ndim != len(shape) + 1:
@@ -343,7 +313,7 @@ class VAE:
             len(z),
             dims,
             seed=seed,
-            start=start & _LAST,
+            start=start & checks.LAST,
             temperature=temperature,
             out=z.reshape(len(z), dims),
         )
@@ -492,43 +462,5 @@ def _room(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
         ) from error
 
 
-def _whole(value: int, name: str, *, least: int = 0, most: int | None = None) -> int:
-    try:
-        number = index(value)
-    except TypeError:
-        number = -1
-    if isinstance(value, bool) or number < least or (most is not None and number > most):
-        bound = f"at least {least}" if most is None else f"from {least} to {most}"
-        raise InputError(f"{name}: expected a whole number {bound}, got {value!r:.60}")
-    return number
-
-
-def _numbers(z: npt.ArrayLike) -> Floats:
-    """z as dense float32."""
-    try:
-        rows = np.asarray(z)
-    except ValueError:  # lists of different lengths
-        rows = np.asarray(None)
-    if rows.dtype.kind not in "fiu":
-        raise InputError(f"z: expected an array of float32, got {z!r:.60}")
-    rows = np.ascontiguousarray(rows, np.float32)
-    if not np.isfinite(rows).all():
-        raise InputError("z: expected finite numbers, got NaN or infinity; remove such rows")
-    return rows
-
-
-def _seed(seed: int | None) -> int:
-    return sampling.fresh_seed() if seed is None else _whole(seed, "seed", most=_LAST)
-
-
-def _temperature(value: float) -> float:
-    if not isinstance(value, (int, float, np.number)) or not 0 <= value < float("inf"):
-        raise InputError(
-            f"temperature: expected a finite number of at least 0 (1 is the prior itself), got "
-            f"{value!r:.60}"
-        )
-    return float(value)
-
-
 def _threads(threads: int | None) -> int:
-    return usable_threads() if threads is None else _whole(threads, "threads", least=1)
+    return usable_threads() if threads is None else checks.whole(threads, "threads", least=1)

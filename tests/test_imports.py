@@ -20,6 +20,8 @@ LAYERS = [
     {"errors", "chart"},
     {"_core"},
     {"sampling", "packing", "runtime", "threads"},
+    {"checks"},
+    {"posterior"},
     {"bundle", "batching", "images", "plugins", "cuda"},
     {"plans", "providers"},
     {"session"},

@@ -1,0 +1,47 @@
+"""q(z|x): what an encoder says of its items."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae import checks, sampling
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q(z|x) of N items: diagonal Gaussians of mean `mu` and log-variance `logvar`.
+
+    Both are float32 (N, *latent_shape).
+    """
+
+    mu: Floats
+    logvar: Floats
+
+    def sample(self, draws: int = 1, *, seed: int | None = None, start: int = 0) -> Floats:
+        """z = mu + exp(logvar/2) * eps, as (N, *latent_shape), or (draws, N, ...) if draws > 1.
+
+        Item i takes the noise of row start + i of the stream `seed`; None takes a fresh one.
+        """
+        flat = len(self.mu), math.prod(self.mu.shape[1:])
+        z = sampling.reparameterize(
+            np.ascontiguousarray(self.mu.reshape(flat)),
+            np.ascontiguousarray(self.logvar.reshape(flat)),
+            seed=checks.seed(seed),
+            start=checks.start(start),
+            draws=checks.whole(draws, "draws", least=1),
+        )
+        return z.reshape(*z.shape[:-1], *self.mu.shape[1:])
+
+    def kl(self) -> Floats:
+        """KL(q(z|x) || N(0, I)) of each item: float32 (N,), in nats, at least 0.
+
+        sum (exp(logvar) + mu^2 - 1 - logvar) / 2 (Kingma and Welling 2014, appendix B).
+        """
+        mu, logvar = self.mu.astype(np.float64), self.logvar.astype(np.float64)
+        # expm1, since exp(logvar) - 1 loses every digit of a small logvar.
+        nats = (np.expm1(logvar) - logvar + mu * mu) / 2
+        return np.asarray(nats.sum(axis=tuple(range(1, mu.ndim))), np.float32)
