@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 import edgevae
+from edgevae import likelihood
 from train import evaluate, judges
 from train.data import Data
 
@@ -49,7 +50,7 @@ def test_the_iwae_bound_is_no_worse_than_the_elbo(tiny_paths):
     one, many = (evaluate.iwae(vae, x, draws).mean() for draws in (1, 50))
     assert many > one
     posterior = vae.encode(x)
-    recon = evaluate.recon_nats(vae, x, vae.decode(posterior.sample(seed=1)))
+    recon = likelihood.recon(x, vae.decode(posterior.sample(seed=1)), vae.bundle.likelihood)
     # With one draw the bound is the elbo, whose KL is here estimated by the same draw.
     assert one == pytest.approx(-(recon + posterior.kl()).mean(), rel=0.02)
 
@@ -82,7 +83,7 @@ def test_the_iwae_bound_of_a_linear_gaussian_nears_its_evidence():
 
 
 def test_vectors_are_judged_in_their_own_units(tiny_paths, tmp_path):
-    """No classifier, no pictures; a density by each feature's own sigma."""
+    """No classifier, no pictures."""
     rng = np.random.default_rng(0)
     items = torch.from_numpy(rng.standard_normal((60, 5)).astype(np.float32))
     data = Data("numbers", "vector", items[:40], items[40:], "MIT")
@@ -90,14 +91,6 @@ def test_vectors_are_judged_in_their_own_units(tiny_paths, tmp_path):
     assert "judges" not in report
     assert "reconstruction_psnr_db" not in report["likelihood"]
     assert "variance explained" in (tmp_path / "report.md").read_text()
-
-    class Vae:
-        class bundle:  # noqa: N801
-            likelihood: ClassVar = {"name": "gaussian", "sigma": [0.1, 10.0]}
-
-    expected = -math.log(2 * math.pi) - 0.5 * (1 + 4)
-    x, x_hat = np.zeros((1, 2)), np.array([[0.1, 20.0]])
-    assert evaluate.recon_nats(Vae, x, x_hat)[0] == pytest.approx(-expected)
 
 
 def test_a_bundle_without_a_mixture_and_few_unlabelled_items(tiny_paths, data, tmp_path):
@@ -115,15 +108,6 @@ def test_a_bundle_without_a_mixture_and_few_unlabelled_items(tiny_paths, data, t
 def test_other_data_than_the_bundle_s_are_refused(tiny_paths, data, tmp_path):
     with pytest.raises(ValueError, match=r"expected items of shape \(5,\)"):
         evaluate.evaluate(tiny_paths["vector"], data, tmp_path, tmp_path)
-
-
-def test_recon_in_nats(tiny_paths):
-    vae = edgevae.load(tiny_paths["grey"])
-    x = np.zeros((1, 1, 8, 8), np.float32)
-    sigma = float(vae.bundle.likelihood["sigma"])
-    at_best = 64 * (math.log(sigma) + 0.5 * math.log(2 * math.pi))
-    assert evaluate.recon_nats(vae, x, x)[0] == pytest.approx(at_best)
-    assert evaluate.recon_nats(vae, x, x + np.float32(sigma))[0] == pytest.approx(at_best + 32)
 
 
 def test_psnr_of_a_known_error():

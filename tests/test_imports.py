@@ -23,7 +23,7 @@ LAYERS = [
     {"checks"},
     {"posterior"},
     {"bundle", "batching", "images", "plugins", "cuda"},
-    {"plans", "providers"},
+    {"plans", "providers", "likelihood"},
     {"session"},
     {"graph"},
     {"vae"},

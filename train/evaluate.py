@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 from sklearn.decomposition import PCA
 
 import edgevae
-from edgevae import sampling
+from edgevae import likelihood, sampling
 from edgevae.errors import InputError
 
 from . import distances, pictures
@@ -91,7 +91,8 @@ def likelihood_report(vae: edgevae.VAE, x: Floats, draws: int, iwae_items: int) 
     `iwae_items` alone, as it costs `draws` decodings an item.
     """
     posterior = vae.encode(x)
-    recon = recon_nats(vae, x, vae.decode(posterior.sample(seed=0)))
+    x_hat = vae.decode(posterior.sample(seed=0))
+    recon = likelihood.recon(x, x_hat, vae.bundle.likelihood)
     kl = posterior.kl()
     bounds = iwae(vae, x[:iwae_items], draws)
     # A unit is active where its posterior mean varies with x (Burda et al. 2016).
@@ -117,17 +118,6 @@ def reconstruction_report(vae: edgevae.VAE, x: Floats) -> dict[str, Any]:
     return {"explained_variance": float(1 - left.mean())}
 
 
-def recon_nats(vae: edgevae.VAE, x: Floats, x_hat: Floats) -> NDArray[np.float64]:
-    """-log p(x|z) of each item under the bundle's likelihood: a density where it is Gaussian."""
-    x, x_hat = (part.reshape(len(part), -1).astype(np.float64) for part in (x, x_hat))
-    if vae.bundle.likelihood["name"] == "bernoulli":
-        x_hat = x_hat.clip(1e-7, 1 - 1e-7)
-        return -(x * np.log(x_hat) + (1 - x) * np.log1p(-x_hat)).sum(1)
-    sigma = np.asarray(vae.bundle.likelihood["sigma"], np.float64)  # () or one a feature
-    squares = ((x - x_hat) / sigma) ** 2
-    return (0.5 * squares + np.log(sigma) + 0.5 * math.log(2 * math.pi)).sum(1)
-
-
 def iwae(vae: edgevae.VAE, x: Floats, draws: int) -> NDArray[np.float64]:
     """log mean_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x), K = `draws`, of each item: (N,) nats.
 
@@ -144,7 +134,8 @@ def iwae(vae: edgevae.VAE, x: Floats, draws: int) -> NDArray[np.float64]:
         flat = z.reshape(len(x), -1).astype(np.float64)
         log_prior = -0.5 * (flat**2).sum(1)
         log_posterior = -0.5 * ((flat - mu) ** 2 / np.exp(logvar) + logvar).sum(1)
-        log_weights[draw] = -recon_nats(vae, x, vae.decode(z)) + log_prior - log_posterior
+        recon = likelihood.recon(x, vae.decode(z), vae.bundle.likelihood)
+        log_weights[draw] = -recon + log_prior - log_posterior
     return logsumexp(log_weights, axis=0) - math.log(draws)
 
 
@@ -269,12 +260,12 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         yield from copies_lines(report["copies"])
 
 
-def likelihood_lines(likelihood: dict[str, Any]) -> Iterator[str]:
+def likelihood_lines(figures: dict[str, Any]) -> Iterator[str]:
     def figure(name: str) -> str:
-        value = likelihood[name]
+        value = figures[name]
         return f"{value['mean']:.2f} ± {value['standard_error']:.2f}"
 
-    iwae = likelihood["negative_iwae"]
+    iwae = figures["negative_iwae"]
     yield "\n| figure | value (± standard error) |\n| --- | --- |"
     yield f"| -ELBO, nats an item | {figure('negative_elbo')} |"
     yield f"| recon + kl | {figure('recon')} + {figure('kl')} |"
@@ -282,11 +273,11 @@ def likelihood_lines(likelihood: dict[str, Any]) -> Iterator[str]:
         f"| -IWAE bound, K = {iwae['draws']}, first {iwae['items']:,} items "
         f"| {figure('negative_iwae')} |"
     )
-    if "explained_variance" in likelihood:
-        yield f"| reconstruction, variance explained | {likelihood['explained_variance']:.3f} |"
+    if "explained_variance" in figures:
+        yield f"| reconstruction, variance explained | {figures['explained_variance']:.3f} |"
     else:
         yield f"| reconstruction, mean PSNR in dB | {figure('reconstruction_psnr_db')} |"
-    yield f"| active units | {likelihood['active_units']} of {likelihood['latent_dimensions']} |"
+    yield f"| active units | {figures['active_units']} of {figures['latent_dimensions']} |"
 
 
 def denoising_lines(rows: list[dict[str, float]]) -> Iterator[str]:

@@ -1,0 +1,74 @@
+"""-log p(x|z), against scipy's densities."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from edgevae import likelihood
+
+GAUSSIAN = {"name": "gaussian", "sigma": 0.3}
+BERNOULLI = {"name": "bernoulli"}
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).random((4, 2, 3), np.float32)
+
+
+@pytest.fixture
+def x_hat():
+    return np.random.default_rng(1).random((4, 2, 3), np.float32)
+
+
+def test_a_gaussian_of_one_sigma(x, x_hat):
+    nats = likelihood.nats(x, x_hat, GAUSSIAN)
+    expected = -stats.norm.logpdf(x.astype(float), x_hat.astype(float), 0.3)
+    assert nats.dtype == np.float64
+    np.testing.assert_allclose(nats, expected, rtol=1e-12)
+
+
+def test_a_gaussian_of_a_sigma_for_each_value(x, x_hat):
+    sigma = [0.1, 0.2, 0.3, 1.0, 2.0, 10.0]
+    nats = likelihood.nats(x, x_hat, {"name": "gaussian", "sigma": sigma})
+    scale = np.reshape(sigma, (2, 3))
+    expected = -stats.norm.logpdf(x.astype(float), x_hat.astype(float), scale)
+    np.testing.assert_allclose(nats, expected, rtol=1e-12)
+
+
+def test_a_bernoulli_of_bits(x_hat):
+    bits = np.random.default_rng(2).integers(0, 2, x_hat.shape)
+    nats = likelihood.nats(bits.astype(np.float32), x_hat, BERNOULLI)
+    np.testing.assert_allclose(nats, -stats.bernoulli.logpmf(bits, x_hat.astype(float)), rtol=1e-9)
+
+
+def test_a_bernoulli_that_is_sure_and_wrong_costs_a_finite_number():
+    nats = likelihood.nats(np.ones((1, 1)), np.zeros((1, 1)), BERNOULLI)
+    assert nats[0, 0] == pytest.approx(-math.log(1e-7))
+
+
+def test_recon_is_the_sum_of_an_item_s_values(x, x_hat):
+    nats = likelihood.nats(x, x_hat, GAUSSIAN)
+    np.testing.assert_allclose(
+        likelihood.recon(x, x_hat, GAUSSIAN), [item.sum() for item in nats], rtol=1e-12
+    )
+
+
+def test_deviance_of_a_gaussian_is_half_the_squared_error_in_sigmas(x, x_hat):
+    expected = ((x.astype(float) - x_hat) / 0.3) ** 2 / 2
+    np.testing.assert_allclose(likelihood.deviance(x, x_hat, GAUSSIAN), expected, atol=1e-12)
+
+
+def test_deviance_of_a_bernoulli_is_the_divergence_of_two(x, x_hat):
+    def both(p):
+        return np.stack([p, 1 - p.astype(float)])
+
+    expected = stats.entropy(both(x), both(x_hat))
+    np.testing.assert_allclose(likelihood.deviance(x, x_hat, BERNOULLI), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [GAUSSIAN, BERNOULLI], ids=lambda each: each["name"])
+def test_deviance_is_least_and_0_where_x_hat_is_x(name, x, x_hat):
+    assert likelihood.deviance(x, x, name).max() == 0
+    assert likelihood.deviance(x, x_hat, name).min() >= 0
