@@ -306,7 +306,9 @@ def _compile(verbs: Any) -> None:
     parser.add_argument("--encoder", metavar="E.onnx", help="x -> mu, logvar")
     parser.add_argument("--out", required=True, metavar="BUNDLE", help="folder to write")
     parser.add_argument("--name", help="of the bundle (that of the folder)")
-    parser.add_argument("--kind", choices=("image", "vector"), help="(by the shape of x_hat)")
+    parser.add_argument(
+        "--kind", choices=("image", "vector", "signal"), help="(by the shape of x_hat)"
+    )
     parser.add_argument(
         "--range",
         nargs=2,

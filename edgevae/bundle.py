@@ -27,12 +27,14 @@ from typing import Any, NamedTuple, Protocol, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from edgevae.errors import BundleError
+from edgevae import features
+from edgevae.errors import BundleError, InputError
+from edgevae.features import Features
 from edgevae.sampling import MixtureTable
 
 SCHEMA = 1
 STREAM = 1
-KINDS = ("image", "vector")
+KINDS = ("image", "vector", "signal")
 LIKELIHOODS = ("gaussian", "bernoulli")
 # Of the encoder, where there is one, and of the decoder.
 _SELFCHECK = {"encoder": ("x", "mu", "logvar"), "decoder": ("z", "x_hat")}
@@ -72,12 +74,15 @@ class File(NamedTuple):
 class Bundle:
     """A bundle that was read and whose files are those that were written.
 
-    Shapes are without the batch axis. `x_range` is None for vectors without bounds. `likelihood`
+    Shapes are without the batch axis; a signal's is (C, L), C features over a window of L steps.
+    `x_range` is None for vectors and signals without bounds. `likelihood`
     has a `name`, and for "gaussian" a `sigma` in x's units: one number, or one for each value of
     x. `noise` is the largest noise sigma the encoder was trained under, for vectors in standard
     deviations of each value over the training data (0: it does not denoise), `components` the
     size of the mixture prior (0: the prior is the standard normal), `tolerance` the largest
-    difference from PyTorch's outputs that a provider may show.
+    difference from PyTorch's outputs that a provider may show. `features` tells of vectors and
+    signals what training knew of each feature, where it said so, and `stride` by how many steps
+    the windows of a signal were apart.
 
     `variants` has the ONNX files of each by role, "encoder" and "decoder". "fp32" has a decoder;
     where it has no encoder the bundle only decodes. Another variant may lack a role. `quality`
@@ -107,6 +112,8 @@ class Bundle:
     licence: str
     provenance: Mapping[str, str | float]
     files: Mapping[str, File]
+    features: Features | None = None
+    stride: int | None = None
 
     @property
     def dims(self) -> int:
@@ -240,6 +247,8 @@ def write(
     quality: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
     chunk_rows: Mapping[str, int] = MappingProxyType({}),
     row_bytes: Mapping[str, int] = MappingProxyType({}),
+    features: Features | None = None,
+    stride: int | None = None,
 ) -> Bundle:
     """Writes a bundle, whole or not at all, and returns it as read back.
 
@@ -282,6 +291,8 @@ def write(
         ),
         **({"chunk_rows": dict(chunk_rows)} if chunk_rows else {}),
         **({"row_bytes": dict(row_bytes)} if row_bytes else {}),
+        **({"features": features.as_json()} if features else {}),
+        **({"stride": stride} if stride else {}),
         "tolerance": tolerance,
         "licence": licence,
         "provenance": dict(provenance),
@@ -387,6 +398,9 @@ class _Fields:
             scalars[entry] = value
         return scalars
 
+    def whole(self) -> dict[str, object]:
+        return self._value
+
     def fields(self, key: str) -> "_Fields":
         return _Fields(self.take(key), f"{self._where}: {key}")
 
@@ -481,7 +495,7 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
         latent_shape=manifest.shape("latent_shape"),
         stream=manifest.integer("stream"),
         opset=manifest.integer("opset"),
-        likelihood=_likelihood(manifest.fields("likelihood"), math.prod(x.shape("shape"))),
+        likelihood=_likelihood(manifest.fields("likelihood"), x.shape("shape")),
         noise=manifest.number("noise"),
         components=components,
         variants=variants,
@@ -492,12 +506,26 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
         licence=manifest.text("licence"),
         provenance=manifest.scalars("provenance"),
         files=files,
+        features=_features(manifest, x.shape("shape")[0]),
+        stride=manifest.integer("stride") if "stride" in manifest else None,
     )
     if bundle.kind == "image" and (len(bundle.x_shape) != 3 or bundle.x_shape[0] not in (1, 3)):
         raise x.bad("shape", "[1 or 3, height, width] for images")
     if bundle.kind == "image" and bundle.x_range is None:
         raise x.bad("range", "[low, high] for images")
+    if bundle.kind == "signal" and len(bundle.x_shape) != 2:
+        raise x.bad("shape", "[features, window] for signals")
     return bundle
+
+
+def _features(manifest: _Fields, count: int) -> Features | None:
+    """What training knew of each of `count` features, where the manifest says so."""
+    if "features" not in manifest:
+        return None
+    try:
+        return features.read(manifest.fields("features").whole(), count)
+    except InputError as error:
+        raise manifest.bad("features", f"what training knew of each feature ({error})") from error
 
 
 def _quality(
@@ -525,8 +553,8 @@ def _counts(manifest: _Fields, key: str) -> dict[str, int]:
     return counts
 
 
-def _likelihood(fields: _Fields, size: int) -> dict[str, str | float | list[float]]:
-    """That of an x of so many values."""
+def _likelihood(fields: _Fields, x_shape: tuple[int, ...]) -> dict[str, str | float | list[float]]:
+    """That of an x of this shape; a sigma for each feature of a signal becomes one a value."""
     name = fields.text("name", LIKELIHOODS)
     if name == "bernoulli":
         return {"name": name}
@@ -537,9 +565,10 @@ def _likelihood(fields: _Fields, size: int) -> dict[str, str | float | list[floa
         raise fields.bad("sigma", "positive and finite")
     if not isinstance(sigma, list):
         return {"name": name, "sigma": values[0]}
-    if len(values) != size:
+    size = math.prod(x_shape)
+    if len(values) not in (size, x_shape[0]):
         raise fields.bad("sigma", f"one number, or {size}, one for each value of x")
-    return {"name": name, "sigma": values}
+    return {"name": name, "sigma": np.repeat(values, size // len(values)).tolist()}
 
 
 # --- files -----------------------------------------------------------------------------------

@@ -448,6 +448,8 @@ def _bundle_facts(bundle: "Bundle") -> Report:
         "prior": prior,
         "likelihood": dict(bundle.likelihood),
         "noise": bundle.noise,
+        **({"features": bundle.features.as_json()} if bundle.features else {}),
+        **({"stride": bundle.stride} if bundle.stride else {}),
         "stream": bundle.stream,
         "opset": bundle.opset,
         "variants": {key: sorted(roles) for key, roles in bundle.variants.items()},

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae.errors import InputError
+from edgevae.features import Features, imputed
 from edgevae.packing import pack
 
 if TYPE_CHECKING:
@@ -113,15 +114,22 @@ class Given:
         return results[0] if self.single else results
 
 
-def given(x: Any, kind: str, x_shape: tuple[int, ...], x_range: Range | None) -> Given:
+def given(
+    x: Any,
+    kind: str,
+    x_shape: tuple[int, ...],
+    x_range: Range | None,
+    features: Features | None = None,
+) -> Given:
     """Reads x, for a model of items of x_shape within x_range.
 
     x is a float array (N, *x_shape) or (*x_shape); for images also a uint8 array (N,H,W,C) or
     (H,W,C), a PIL image, a path, or a list of any of them, which comes back as a list. A PIL
-    image or a path comes back as a PIL image. Raises `InputError`.
+    image or a path comes back as a PIL image. NaN is replaced where `features` say by what.
+    Raises `InputError`.
     """
     if isinstance(x, (list, tuple)):
-        return _from_list(x, kind, x_shape, x_range)
+        return _from_list(x, kind, x_shape, x_range, features)
     if kind == "image" and x_range is not None:
         if isinstance(x, (str, os.PathLike)):
             x = open_image(x)
@@ -130,7 +138,7 @@ def given(x: Any, kind: str, x_shape: tuple[int, ...], x_range: Range | None) ->
         if isinstance(x, np.ndarray) and x.dtype == np.uint8:
             return _from_pixels(x, x_shape, x_range)
     if isinstance(x, np.ndarray) and x.dtype.kind == "f":
-        return _from_floats(x, x_shape, x_range)
+        return _from_floats(x, x_shape, x_range, features)
     got = f"an array of {x.dtype}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
     also = ", one of uint8, a PIL image, a path, or a list of these" if kind == "image" else ""
     raise InputError(
@@ -139,12 +147,16 @@ def given(x: Any, kind: str, x_shape: tuple[int, ...], x_range: Range | None) ->
 
 
 def _from_list(
-    items: Sequence[Any], kind: str, x_shape: tuple[int, ...], x_range: Range | None
+    items: Sequence[Any],
+    kind: str,
+    x_shape: tuple[int, ...],
+    x_range: Range | None,
+    features: Features | None,
 ) -> Given:
     parts = []
     for i, item in enumerate(items):
         try:
-            part = given(item, kind, x_shape, x_range)
+            part = given(item, kind, x_shape, x_range, features)
         except InputError as error:
             raise InputError(f"item {i} of the list: {error}") from error
         if not part.single:
@@ -178,9 +190,14 @@ def _from_pixels(x: Bytes, x_shape: tuple[int, ...], x_range: Range) -> Given:
     return Given(_to_floats(batch, x_range), lambda x_hat: to_uint8(x_hat, x_range), single)
 
 
-def _from_floats(x: npt.NDArray[Any], x_shape: tuple[int, ...], x_range: Range | None) -> Given:
+def _from_floats(
+    x: npt.NDArray[Any],
+    x_shape: tuple[int, ...],
+    x_range: Range | None,
+    features: Features | None,
+) -> Given:
     batch, single = _batched(x, x_shape)
-    rows = np.ascontiguousarray(batch, np.float32)
+    rows = imputed(np.ascontiguousarray(batch, np.float32), features)
     _check_values(rows, x_range)
     return Given(rows, lambda x_hat: x_hat, single)
 

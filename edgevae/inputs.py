@@ -103,7 +103,7 @@ def _from_array(x: NDArray[Any], bundle: Bundle, batch: int, where: str) -> Inpu
 
 def _rows(x: Any, bundle: Bundle, where: str) -> Floats:
     try:
-        return images.given(x, bundle.kind, bundle.x_shape, bundle.x_range).rows
+        return images.given(x, bundle.kind, bundle.x_shape, bundle.x_range, bundle.features).rows
     except InputError as error:
         raise InputError(str(error) if where in str(error) else f"{where}: {error}") from error
 

@@ -263,7 +263,8 @@ class VAE:
     # --- the work ----------------------------------------------------------------------------
 
     def _given(self, x: Any) -> images.Given:
-        return images.given(x, self.bundle.kind, self.bundle.x_shape, self.bundle.x_range)
+        b = self.bundle
+        return images.given(x, b.kind, b.x_shape, b.x_range, b.features)
 
     def _latents(self, z: npt.ArrayLike) -> tuple[Floats, bool]:
         """z as rows, checked, and whether it is a single one."""

@@ -125,7 +125,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path):
         ("schema", True, "schema must be a whole number"),
         ("stream", 9, "stream must be 1"),
         ("name", "", "name must be a string"),
-        ("kind", "audio", "kind must be 'image' or 'vector', got 'audio'"),
+        ("kind", "audio", "kind must be 'image' or .*'signal', got 'audio'"),
         ("latent_shape", [], "latent_shape must be a list of whole numbers"),
         ("latent_shape", [4.0], "latent_shape must be a list of whole numbers"),
         ("latent_shape", [0], "at least 1"),

@@ -19,7 +19,7 @@ ROOT = PACKAGE.parent
 LAYERS = [
     {"errors", "chart"},
     {"_core"},
-    {"sampling", "packing", "runtime", "threads"},
+    {"sampling", "packing", "runtime", "threads", "features"},
     {"checks"},
     {"posterior"},
     {"bundle", "batching", "images", "plugins", "cuda"},

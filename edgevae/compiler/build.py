@@ -17,6 +17,7 @@ from edgevae.compiler.parity import Floats
 from edgevae.compiler.passes import Row
 from edgevae.compiler.ports import Tell
 from edgevae.errors import CheckError, InputError
+from edgevae.features import Features
 
 Source = bytes | str | os.PathLike[str]
 
@@ -61,6 +62,8 @@ def compile(
     int8: bool = False,
     calibration: Floats | None = None,
     force: bool = False,
+    features: Features | None = None,
+    stride: int | None = None,
 ) -> Compiled:
     """Writes the bundle of a decoder and, where there is one, its encoder: ONNX, opset 11 or later.
 
@@ -68,14 +71,14 @@ def compile(
     are a graph, anything else its path. Outputs are found by their names or order, or are those
     named by `decoder_output` and `encoder_outputs` (mu, logvar); one encoder output of twice the
     latent's channels is split. What is None is inferred: `name` from `out`, `kind` ("image" or
-    "vector") from the shape of x_hat, `x_range` of images from the decoder's last operators,
-    `tolerance` from the size of the outputs. `prior` is a mixture, or the path of an .npz with
-    weights (K,), means (K, D) and logvars (K, D); None is the standard normal. `likelihood` is as
-    in `Bundle`; None is a Gaussian with sigma 1. `selfcheck` holds inputs and right outputs, which
-    the compiled graphs must give to 1e-5; None takes those of the given graphs. With `measure` a
-    pass is kept only where it is faster on this machine. With `int8` the bundle has that variant
-    too, its encoder calibrated on `calibration`, float32 (N, *x_shape), N from 2; None takes what
-    the decoder makes.
+    "vector", never "signal") from the shape of x_hat, `x_range` of images from the decoder's last
+    operators, `tolerance` from the size of the outputs. `prior` is a mixture, or the path of an
+    .npz with weights (K,), means (K, D) and logvars (K, D); None is the standard normal.
+    `likelihood` is as in `Bundle`; None is a Gaussian with sigma 1. `selfcheck` holds inputs and
+    right outputs, which the compiled graphs must give to 1e-5; None takes those of the given
+    graphs. With `measure` a pass is kept only where it is faster on this machine. With `int8` the
+    bundle has that variant too, its encoder calibrated on `calibration`, float32 (N, *x_shape), N
+    from 2; None takes what the decoder makes.
 
     Raises `InputError` where a graph cannot be taken, `CheckError` where the result would differ
     by more than 1e-5 from the graph that was given, or its pixels in int8 be below 35 dB without
@@ -147,6 +150,8 @@ def compile(
         quality={"int8": made.quality} if made else {},
         chunk_rows={role: _chunk(graph, check, measure) for role, graph in graphs.items()},
         row_bytes={role: footprint.row_bytes(graph.model) for role, graph in graphs.items()},
+        features=features,
+        stride=stride,
     )
     return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
 
