@@ -54,7 +54,8 @@ class Batcher:
             raise InputError(f"max_delay: expected seconds, at least 0, got {max_delay!r:.60}")
         self._max_delay = float(max_delay)
         self._vae = vae
-        self._queues = {role: _Queue(vae.graph(role), vae.plan(role)) for role in vae.bundle.roles}
+        roles = set(vae.bundle.roles) - {"activations"}  # which no verb of a single item runs
+        self._queues = {role: _Queue(vae.graph(role), vae.plan(role)) for role in roles}
         # Guards all that follows, and what waits in the queues; workers with nothing to do wait.
         self._changed = threading.Condition(threading.Lock())
         self._busy = 0

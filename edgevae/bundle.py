@@ -3,9 +3,12 @@
     manifest.json      what the files are, and the sha256 of each
     encoder.onnx       x -> mu, logvar; absent: the bundle only decodes
     decoder.onnx       z -> x_hat
+    activations.onnx   x -> h, the encoder's hidden activations, for the score `nap`; may be absent
     decoder.int8.onnx  the same graphs in other arithmetic, by variant
     prior.npz          weights (K,), means (K, D), logvars (K, D); absent: the standard normal
     selfcheck.npz      x, mu, logvar, z, x_hat: inputs, and what PyTorch made of them
+    statistics.npz     of the training items, for scores; calibration.npz, the scores of normal
+                       items that were held out: `edgevae.score` knows them; may be absent
 
 Reading writes nothing and fetches nothing. A field that this version does not know is ignored; a
 change that an older reader must not ignore takes a new schema number.
@@ -44,8 +47,11 @@ _MANIFEST = "manifest.json"
 _ZOO = Path(__file__).parent / "zoo"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_ROLES = ("encoder", "decoder")
-_ADD_ENCODER = "the bundle only decodes; make one with an encoder, `edgevae compile --encoder`"
+_ROLES = ("encoder", "decoder", "activations")
+_WANTING = {
+    "encoder": "it only decodes; make one with an encoder, by `edgevae compile --encoder`",
+    "activations": "the score `nap` needs them; `python -m train export` writes them",
+}
 _MARGIN = 2
 
 Floats = npt.NDArray[np.float32]
@@ -84,8 +90,10 @@ class Bundle:
     signals what training knew of each feature, where it said so, and `stride` by how many steps
     the windows of a signal were apart.
 
-    `variants` has the ONNX files of each by role, "encoder" and "decoder". "fp32" has a decoder;
-    where it has no encoder the bundle only decodes. Another variant may lack a role. `quality`
+    `variants` has the ONNX files of each by role, "encoder", "decoder" and "activations". "fp32"
+    has a decoder; where it has no encoder the bundle only decodes, and where it has activations
+    the score `nap` can be had. Another variant may lack a role. `calibration` says what the scores
+    in calibration.npz are worth, as `edgevae.score` writes it; it is empty without. `quality`
     says what a variant costs against fp32, on inputs that it was not made from: `decoder_psnr`
     and `encoder_psnr`, in dB between the 8-bit pixels that it and fp32 decode, or reconstruct by
     its encoder; `decoder_max_difference` and `encoder_max_difference`, of any number of x_hat,
@@ -112,6 +120,7 @@ class Bundle:
     licence: str
     provenance: Mapping[str, str | float]
     files: Mapping[str, File]
+    calibration: Mapping[str, str | float]
     features: Features | None = None
     stride: int | None = None
 
@@ -122,7 +131,7 @@ class Bundle:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """What there are graphs for: "encoder", where there is one, and "decoder"."""
+        """What there are graphs for: "decoder", and "encoder" and "activations" where they are."""
         return tuple(role for role in _ROLES if role in self.variants["fp32"])
 
     @property
@@ -131,16 +140,16 @@ class Bundle:
         return "encoder" in self.variants["fp32"]
 
     def graph(self, role: str, variant: str = "fp32") -> Path:
-        """The ONNX file of a role, "encoder" or "decoder": that of fp32 where the variant has none.
+        """The ONNX file of a role: that of fp32 where the variant has none.
 
-        Raises `BundleError` for an encoder where the bundle only decodes.
+        Raises `BundleError` for a role that the bundle has no graph for.
         """
         if variant not in self.variants:
             has = ", ".join(sorted(self.variants))
             raise BundleError(f"{self.path}: no variant {variant!r}; the bundle has {has}")
         files = {**self.variants["fp32"], **self.variants[variant]}
         if role not in files:
-            raise BundleError(f"{self.path}: no {role}; {_ADD_ENCODER}")
+            raise BundleError(f"{self.path}: no {role}: {how_to_have(role)}")
         return self.path / files[role]
 
     def allowed_difference(self, role: str, variant: str = "fp32") -> float:
@@ -156,7 +165,7 @@ class Bundle:
         """The mixture prior; None where the prior is the standard normal."""
         if not self.components:
             return None
-        arrays = _load_arrays(self.path / "prior.npz", _PRIOR)
+        arrays = _load_floats(self.path / "prior.npz", _PRIOR)
         shape = (self.components, self.dims)
         for key, expected in (("weights", shape[:1]), ("means", shape), ("logvars", shape)):
             _check_shape(self.path / "prior.npz", key, arrays[key], expected)
@@ -174,7 +183,7 @@ class Bundle:
         A bundle that only decodes has only the latter.
         """
         keys = _selfcheck_keys(self.encodes)
-        arrays = _load_arrays(self.path / "selfcheck.npz", keys)
+        arrays = _load_floats(self.path / "selfcheck.npz", keys)
         shapes = {"x": self.x_shape, "x_hat": self.x_shape}
         for key, array in arrays.items():
             rows = len(arrays["x" if key in _SELFCHECK["encoder"] else "z"])
@@ -182,9 +191,21 @@ class Bundle:
             _check_shape(self.path / "selfcheck.npz", key, array, expected)
         return arrays
 
+    def arrays(self, name: str) -> dict[str, npt.NDArray[Any]] | None:
+        """What is in one of its .npz files, by name; None where the bundle has no such file.
+
+        Raises `BundleError` for numbers that are not finite, or not numbers.
+        """
+        return _load_arrays(self.path / name) if name in self.files else None
+
 
 def _selfcheck_keys(encodes: bool) -> tuple[str, ...]:
     return _SELFCHECK["encoder"] + _SELFCHECK["decoder"] if encodes else _SELFCHECK["decoder"]
+
+
+def how_to_have(role: str) -> str:
+    """What to do where a bundle lacks a graph of this role."""
+    return _WANTING.get(role, "the roles are encoder, decoder and activations")
 
 
 def names() -> list[str]:
@@ -249,16 +270,19 @@ def write(
     row_bytes: Mapping[str, int] = MappingProxyType({}),
     features: Features | None = None,
     stride: int | None = None,
+    activations: bytes | None = None,
 ) -> Bundle:
     """Writes a bundle, whole or not at all, and returns it as read back.
 
     `path` may be a new folder, an empty one, or a bundle, which is replaced. Arguments are as in
-    `Bundle`; `encoder` and `decoder` are ONNX files, and so are the values of `variants`, by
-    variant (beside fp32) and role; `selfcheck` has the arrays that `Bundle.selfcheck` returns.
+    `Bundle`; `encoder`, `decoder` and `activations` (x -> h, float32 (N, H)) are ONNX files, and
+    so are the values of `variants`, by variant (beside fp32) and role; `selfcheck` has the arrays
+    that `Bundle.selfcheck` returns.
     Raises `BundleError` where the reader would refuse the result, or
     where `path` holds anything that is not part of a bundle; nothing is changed then.
     """
-    graphs = {"decoder": decoder} if encoder is None else {"encoder": encoder, "decoder": decoder}
+    given = {"encoder": encoder, "decoder": decoder, "activations": activations}
+    graphs = {role: graph for role, graph in given.items() if graph is not None}
     names = {
         variant: {role: _graph_name(role, variant) for role in roles}
         for variant, roles in {"fp32": graphs, **variants}.items()
@@ -267,9 +291,9 @@ def write(
     files = {names["fp32"][role]: graph for role, graph in graphs.items()}
     for variant, roles in variants.items():
         files |= {names[variant][role]: graph for role, graph in roles.items()}
-    files["selfcheck.npz"] = _dump_arrays({key: selfcheck[key] for key in keys})
+    files["selfcheck.npz"] = _dump_floats({key: selfcheck[key] for key in keys})
     if prior is not None:
-        files["prior.npz"] = _dump_arrays({key: getattr(prior, key) for key in _PRIOR})
+        files["prior.npz"] = _dump_floats({key: getattr(prior, key) for key in _PRIOR})
     manifest = {
         "schema": SCHEMA,
         "name": name,
@@ -296,6 +320,36 @@ def write(
         "tolerance": tolerance,
         "licence": licence,
         "provenance": dict(provenance),
+    }
+    return _publish(path, manifest, files)
+
+
+def extend(
+    bundle: Bundle,
+    path: str | os.PathLike[str],
+    *,
+    arrays: Mapping[str, Mapping[str, npt.ArrayLike]] = MappingProxyType({}),
+    fields: Mapping[str, object] = MappingProxyType({}),
+) -> Bundle:
+    """Writes a copy of a bundle with more .npz files, or others, and more fields in its manifest.
+
+    `arrays` is by file and name, such as {"statistics.npz": {"mu_mean": ...}}; numbers keep the
+    type they have. `fields` are written as JSON. `path` is as in `write`, or the bundle's own.
+    Raises `BundleError` as `write` does; nothing is changed then.
+    """
+    manifest: dict[str, object] = json.loads((bundle.path / _MANIFEST).read_bytes())
+    manifest = {**manifest, **fields}
+    files = {name: (bundle.path / name).read_bytes() for name in bundle.files}
+    files |= {name: _dump_arrays(each) for name, each in arrays.items()}
+    return _publish(path, manifest, files)
+
+
+def _publish(
+    path: str | os.PathLike[str], manifest: Mapping[str, object], files: Mapping[str, bytes]
+) -> Bundle:
+    """Writes a bundle of these files, whole or not at all, and returns it as read back."""
+    manifest = {
+        **{key: value for key, value in manifest.items() if key != "files"},
         "files": {
             key: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
             for key, data in files.items()
@@ -482,8 +536,11 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
         raise manifest.bad("variants", "an object that holds 'fp32'")
     for key, roles in variants.items():
         if not set(roles) <= set(variants["fp32"]):
-            raise manifest.bad("variants", f"without an encoder in {key!r}, as 'fp32' has none")
+            more = min(set(roles) - set(variants["fp32"]))
+            raise manifest.bad("variants", f"without {more} in {key!r}, as 'fp32' has none")
     listed("selfcheck.npz", "`edgevae verify`")
+    if "calibration" in manifest:
+        listed("calibration.npz", "a calibration")
 
     x = manifest.fields("x")
     bundle = Bundle(
@@ -508,6 +565,7 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
         files=files,
         features=_features(manifest, x.shape("shape")[0]),
         stride=manifest.integer("stride") if "stride" in manifest else None,
+        calibration=manifest.scalars("calibration") if "calibration" in manifest else {},
     )
     if bundle.kind == "image" and (len(bundle.x_shape) != 3 or bundle.x_shape[0] not in (1, 3)):
         raise x.bad("shape", "[1 or 3, height, width] for images")
@@ -594,23 +652,39 @@ def _check_file(path: Path, expected: File) -> None:
 
 def _dump_arrays(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
     file = io.BytesIO()
-    dense: dict[str, Any] = {key: np.asarray(value, np.float32) for key, value in arrays.items()}
+    dense: dict[str, Any] = {key: np.asarray(value) for key, value in arrays.items()}
     np.savez(file, **dense)
     return file.getvalue()
 
 
-def _load_arrays(path: Path, keys: Sequence[str]) -> dict[str, Floats]:
+def _dump_floats(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
+    return _dump_arrays({key: np.asarray(value, np.float32) for key, value in arrays.items()})
+
+
+def _load_arrays(path: Path, keys: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Those arrays of a file, or all; each of finite numbers."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in keys}
+            arrays = {key: file[key] for key in (file.files if keys is None else keys)}
     except (OSError, ValueError, EOFError, KeyError, _bad_zip()) as error:
+        wanted = "" if keys is None else f" {', '.join(keys)}"
         raise BundleError(
-            f"{path}: expected arrays {', '.join(keys)}, got {error}; export the bundle again"
+            f"{path}: expected arrays{wanted}, got {error}; export the bundle again"
         ) from error
     for key, array in arrays.items():
-        if array.dtype != np.float32 or not np.isfinite(array).all():
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise BundleError(
-                f"{path}: {key} must be finite float32, got {array.dtype}; export the bundle again"
+                f"{path}: {key} must be finite numbers, got {array.dtype}; export the bundle again"
+            )
+    return arrays
+
+
+def _load_floats(path: Path, keys: Sequence[str]) -> dict[str, Floats]:
+    arrays = _load_arrays(path, keys)
+    for key, array in arrays.items():
+        if array.dtype != np.float32:
+            raise BundleError(
+                f"{path}: {key} must be float32, got {array.dtype}; export the bundle again"
             )
     return arrays
 

@@ -52,8 +52,8 @@ class Graph:
     """An ONNX file, on the first choice of a preference that works.
 
     `inputs` and `outputs` give the names that the graph must have and their shapes without the
-    batch axis; all are float32. Threads may share a graph. A forked process opens its own
-    sessions.
+    batch axis, where -1 is any size; all are float32. Threads may share a graph. A forked process
+    opens its own sessions.
     """
 
     def __init__(
@@ -84,6 +84,17 @@ class Graph:
         """Opens such a session; returns where it runs."""
         opened = self._opened(threads)
         return Placement(opened.provider, nodes(opened.session), opened.why)
+
+    def size(self, output: str, threads: int) -> int:
+        """The last axis of an output, as the file states it; opens such a session."""
+        session = self._opened(threads).session
+        size = next(port.shape[-1] for port in session.get_outputs() if port.name == output)
+        if not isinstance(size, int):
+            raise BundleError(
+                f"{self._path}: expected {output} to have a last axis of a fixed size, got "
+                f"{size!r}; export the bundle again"
+            )
+        return size
 
     def run(
         self, inputs: Mapping[str, Floats], outputs: Mapping[str, Floats], *, threads: int
@@ -177,7 +188,8 @@ def _check_ports(path: Path, side: str, ports: Iterable[Any], expected: Shapes) 
     for name, shape in expected.items():
         batch, *dims = got[name].shape or [None]
         fits = len(dims) == len(shape) and all(
-            not isinstance(dim, int) or dim == size for dim, size in zip(dims, shape, strict=True)
+            not isinstance(dim, int) or size in (dim, -1)
+            for dim, size in zip(dims, shape, strict=True)
         )
         if got[name].type != "tensor(float)" or isinstance(batch, int) or not fits:
             raise BundleError(

@@ -6,7 +6,7 @@ rows whether they are made in one call or in many, on one thread or on all.
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edgevae import batching, bundle, checks, images, plans, sampling
 from edgevae.errors import BundleError, InputError
-from edgevae.graph import Graph, Placement
+from edgevae.graph import Graph, Placement, Shapes
 from edgevae.posterior import Posterior
 from edgevae.providers import Asked, names, prefer
 from edgevae.threads import usable_threads
@@ -67,22 +67,22 @@ class VAE:
         self._plans: dict[str, plans.Plan] = {}
         self._preference = prefer(provider, providers, precision)
         x, z = bundle.x_shape, bundle.latent_shape
-        self._encoder = None
-        if bundle.encodes:
-            self._encoder = Graph(
-                bundle.graph("encoder", self.variant),
+        ports: dict[str, tuple[Shapes, Shapes]] = {
+            "encoder": ({"x": x}, {"mu": z, "logvar": z}),
+            "decoder": ({"z": z}, {"x_hat": x}),
+            "activations": ({"x": x}, {"h": (-1,)}),
+        }
+        self._graphs = {
+            role: Graph(
+                bundle.graph(role, self.variant),
                 self._preference,
-                inputs={"x": x},
-                outputs={"mu": z, "logvar": z},
+                inputs=ports[role][0],
+                outputs=ports[role][1],
                 precision=precision,
             )
-        self._decoder = Graph(
-            bundle.graph("decoder", self.variant),
-            self._preference,
-            inputs={"z": z},
-            outputs={"x_hat": x},
-            precision=precision,
-        )
+            for role in bundle.roles
+        }
+        self._decoder = self._graphs["decoder"]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(load, **self._asked), (self.bundle.path,)
@@ -104,23 +104,19 @@ class VAE:
 
     @property
     def providers(self) -> dict[str, Placement]:
-        """Where "encoder", if there is one, and "decoder" run, by nodes; opens both to see."""
-        graphs = {"encoder": self._encoder, "decoder": self._decoder}
-        return {role: g.placement(self.threads) for role, g in graphs.items() if g is not None}
+        """Where each of the bundle's roles runs, by nodes; opens all graphs to see."""
+        return {role: graph.placement(self.threads) for role, graph in self._graphs.items()}
 
     def graph(self, role: str) -> Graph:
-        """The graph of the "encoder" or the "decoder"; `InputError` where there is none."""
-        if role == "decoder":
-            return self._decoder
-        if self._encoder is None:
+        """The graph of a role, such as "decoder"; `InputError` where there is none."""
+        if role not in self._graphs:
             raise InputError(
-                f"bundle {self.bundle.name!r} has no encoder: it only decodes; make one with an "
-                f"encoder, by `edgevae compile --encoder`"
+                f"bundle {self.bundle.name!r} has no {role}: {bundle.how_to_have(role)}"
             )
-        return self._encoder
+        return self._graphs[role]
 
     def plan(self, role: str) -> plans.Plan:
-        """How the rows of the "encoder" or the "decoder" are divided, and who says so."""
+        """How the rows of a role's graph are divided, and who says so."""
         if role not in self._plans:
             setting = plans.Setting(self.provider, self.precision, self.threads)
             self._plans[role] = plans.choose(
@@ -219,6 +215,17 @@ class VAE:
         for NaN and infinity, and for values far outside of the range the model was trained on.
         """
         return self._encode(self._given(x).rows)
+
+    def activations(self, x: Any) -> Floats:
+        """h of each item of x, as `reconstruct` takes it: float32 (N, H).
+
+        The encoder's hidden activations after each layer, which the score `nap` compares. Raises
+        `InputError` where the bundle has no graph of them.
+        """
+        graph, rows = self.graph("activations"), self._given(x).rows
+        h = np.empty((len(rows), graph.size("h", self.threads)), np.float32)
+        self._read("activations", rows, {"h": h})
+        return h
 
     def decode(self, z: npt.ArrayLike) -> Floats:
         """x_hat of latents (N, *latent_shape) or (*latent_shape): float32 (N, *x_shape) or
@@ -320,17 +327,21 @@ class VAE:
         )
 
     def _encode(self, x: Floats) -> Posterior:
-        encoder = self.graph("encoder")
         mu = np.empty((len(x), *self.bundle.latent_shape), np.float32)
         posterior = Posterior(mu, np.empty_like(mu))
+        self._read("encoder", x, {"mu": mu, "logvar": posterior.logvar})
+        return posterior
+
+    def _read(self, role: str, x: Floats, outputs: Mapping[str, Floats]) -> None:
+        """Fills outputs from the rows of x by a graph that reads x."""
+        graph = self.graph(role)
 
         def work(first: int, last: int, threads: int) -> None:
             rows = slice(first, last)
-            outputs = {"mu": mu[rows], "logvar": posterior.logvar[rows]}
-            encoder.run({"x": x[rows]}, outputs, threads=threads)
+            filled = {name: array[rows] for name, array in outputs.items()}
+            graph.run({"x": x[rows]}, filled, threads=threads)
 
-        self._spread("encoder", encoder, len(x), work)
-        return posterior
+        self._spread(role, graph, len(x), work)
 
     def _decode_rows(self, z: Floats) -> Floats:
         x_hat = np.empty((len(z), *self.bundle.x_shape), np.float32)

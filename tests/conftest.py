@@ -85,6 +85,19 @@ class Tiny:
             ],
         )
 
+    def activations(self) -> bytes:
+        """x -> h = tanh(x B), the one hidden layer that the encoder has."""
+        return _model(
+            inputs={"x": self.x_shape},
+            outputs={"h": (int(np.prod(self.latent_shape)),)},
+            constants={"b": self.weights["logvar"]},
+            nodes=[
+                ("Flatten", ["x"], ["flat"]),
+                ("MatMul", ["flat", "b"], ["linear"]),
+                ("Tanh", ["linear"], ["h"]),
+            ],
+        )
+
     def decoder(self) -> bytes:
         low, high = self.x_range or (0.0, 1.0)
         nodes = [

@@ -69,8 +69,53 @@ def test_a_bundle_may_only_decode(tinies, tmp_path):
     assert not written.encodes
     assert written.variants == {"fp32": {"decoder": "decoder.onnx"}}
     assert written.selfcheck().keys() == {"z", "x_hat"}
-    with pytest.raises(BundleError, match="no encoder; the bundle only decodes"):
+    with pytest.raises(BundleError, match="no encoder: it only decodes"):
         written.graph("encoder")
+
+
+def test_a_bundle_may_have_activations(tinies, tiny_paths, tmp_path):
+    tiny = tinies["grey"]
+    written = tiny.write(tmp_path / "b", activations=tiny.activations())
+    assert written.roles == ("encoder", "decoder", "activations")
+    assert written.graph("activations").read_bytes() == tiny.activations()
+    with pytest.raises(BundleError, match="no activations: the score `nap` needs them"):
+        bundle.read(tiny_paths["grey"]).graph("activations")
+
+
+def test_an_extended_bundle_is_the_same_with_more(tiny_paths, tmp_path):
+    given = bundle.read(tiny_paths["grey"])
+    assert given.arrays("statistics.npz") is None
+    statistics = {"mean": np.arange(3, dtype=np.float32), "wide": np.array([1 / 3])}
+    extended = bundle.extend(
+        given,
+        tmp_path / "b",
+        arrays={"statistics.npz": statistics, "calibration.npz": {}},
+        fields={"calibration": {"alpha": 0.01, "precision": "float32"}},
+    )
+    assert extended.calibration == {"alpha": 0.01, "precision": "float32"}
+    read = extended.arrays("statistics.npz")
+    assert read["wide"][0] == 1 / 3  # to the last bit: float64 stays so
+    np.testing.assert_array_equal(read["mean"], statistics["mean"])
+    for name in given.files:
+        assert (extended.path / name).read_bytes() == (given.path / name).read_bytes()
+    assert extended.likelihood == given.likelihood
+
+
+def test_a_bundle_can_be_extended_where_it_stands(copy):
+    before = bundle.read(copy)
+    bundle.extend(before, copy, arrays={"statistics.npz": {"mean": np.zeros(2)}})
+    after = bundle.read(copy)
+    assert set(after.files) == {*before.files, "statistics.npz"}
+    with pytest.raises(BundleError, match=r"calibration\.npz.*which a calibration needs"):
+        bundle.extend(after, copy, fields={"calibration": {"alpha": 0.5}})
+    assert bundle.read(copy).files == after.files
+
+
+def test_arrays_of_no_numbers_are_refused(copy):
+    given = bundle.read(copy)
+    extended = bundle.extend(given, copy, arrays={"statistics.npz": {"mean": np.full(2, np.nan)}})
+    with pytest.raises(BundleError, match=r"statistics\.npz: mean must be finite numbers"):
+        extended.arrays("statistics.npz")
 
 
 def test_the_stream_is_that_of_the_kernels():
@@ -151,7 +196,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path):
         (
             "variants",
             {"fp32": {"decoder": "decoder.onnx"}, "int8": {"encoder": "encoder.onnx"}},
-            "without an encoder in 'int8', as 'fp32' has none",
+            "without encoder in 'int8', as 'fp32' has none",
         ),
         ("quality", [], "quality: expected an object"),
         ("chunk_rows", {"decoder": 0}, "chunk_rows: decoder must be at least 1, got 0"),
@@ -212,7 +257,7 @@ def test_an_unknown_field_and_a_stray_file_are_ignored(copy):
         ({"provenance": {"by": Path()}}, "strings and finite numbers only"),
         ({"selfcheck": {"x": np.zeros((1, 1, 8, 8))}}, "expected arrays x, mu, logvar, z, x_hat"),
         ({"variants": {"int8": {"decoder": b""}}, "quality": {"int9": {}}}, "not of 'int9'"),
-        ({"encoder": None, "variants": {"int8": {"encoder": b""}}}, "without an encoder in 'int8'"),
+        ({"encoder": None, "variants": {"int8": {"encoder": b""}}}, "without encoder in 'int8'"),
         ({"latent_shape": (5,)}, r"means must have shape \(5, 5\), got \(5, 4\)"),
     ],
 )

@@ -673,3 +673,14 @@ def test_providers_are_refused_by_load(tiny_paths):
         edgevae.load(tiny_paths["grey"], providers=["cpu", "migraphx"])
     with pytest.raises(ProviderError, match="'bf16' was asked for, which provider 'cpu' does not"):
         edgevae.load(tiny_paths["grey"], precision="bf16")
+
+
+def test_activations_are_those_of_numpy(tinies, tiny_paths, tmp_path):
+    tiny = tinies["grey"]
+    vae = edgevae.load(tiny.write(tmp_path / "b", activations=tiny.activations()).path, threads=2)
+    x = np.random.default_rng(0).random((300, 1, 8, 8), np.float32)
+    expected = np.tanh(x.reshape(300, 64) @ tiny.weights["logvar"])
+    np.testing.assert_allclose(vae.activations(x), expected, atol=1e-5)
+    assert set(vae.providers) == {"encoder", "decoder", "activations"}
+    with pytest.raises(InputError, match="has no activations: the score `nap` needs them"):
+        edgevae.load(tiny_paths["grey"]).activations(x)
