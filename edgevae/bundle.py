@@ -37,8 +37,9 @@ from edgevae.sampling import MixtureTable
 
 SCHEMA = 1
 STREAM = 1
-KINDS = ("image", "vector", "signal")
-LIKELIHOODS = ("gaussian", "bernoulli")
+KINDS = ("image", "vector", "signal", "text")
+LIKELIHOODS = ("gaussian", "bernoulli", "categorical")
+CASES = ("as given", "title")
 # Of the encoder, where there is one, and of the decoder.
 _SELFCHECK = {"encoder": ("x", "mu", "logvar"), "decoder": ("z", "x_hat")}
 _PRIOR = ("weights", "means", "logvars")
@@ -69,6 +70,18 @@ class Mixture(Protocol):
     def logvars(self) -> Floats: ...
 
 
+class Text(NamedTuple):
+    """What strings a bundle of kind "text" knows: x is one-hot (length, len(alphabet) + 1).
+
+    The last symbol is the end, which fills the rest of each row. `case` "title": the alphabet
+    is lower-case, what is given is lowered first, and what is made is in title case.
+    """
+
+    alphabet: str
+    length: int
+    case: str = "as given"
+
+
 class File(NamedTuple):
     """What the manifest says of one file."""
 
@@ -88,7 +101,8 @@ class Bundle:
     size of the mixture prior (0: the prior is the standard normal), `tolerance` the largest
     difference from PyTorch's outputs that a provider may show. `features` tells of vectors and
     signals what training knew of each feature, where it said so, and `stride` by how many steps
-    the windows of a signal were apart.
+    the windows of a signal were apart. `text` tells what strings one of kind "text" knows; it
+    is None for any other.
 
     `variants` has the ONNX files of each by role, "encoder", "decoder" and "activations". "fp32"
     has a decoder; where it has no encoder the bundle only decodes, and where it has activations
@@ -123,6 +137,7 @@ class Bundle:
     calibration: Mapping[str, str | float]
     features: Features | None = None
     stride: int | None = None
+    text: Text | None = None
 
     @property
     def dims(self) -> int:
@@ -271,6 +286,7 @@ def write(
     features: Features | None = None,
     stride: int | None = None,
     activations: bytes | None = None,
+    text: Text | None = None,
 ) -> Bundle:
     """Writes a bundle, whole or not at all, and returns it as read back.
 
@@ -317,6 +333,7 @@ def write(
         **({"row_bytes": dict(row_bytes)} if row_bytes else {}),
         **({"features": features.as_json()} if features else {}),
         **({"stride": stride} if stride else {}),
+        **({"text": text._asdict()} if text else {}),
         "tolerance": tolerance,
         "licence": licence,
         "provenance": dict(provenance),
@@ -356,7 +373,7 @@ def _publish(
         },
     }
     try:
-        text = json.dumps(manifest, indent=2, allow_nan=False) + "\n"
+        content = json.dumps(manifest, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise BundleError(f"the manifest takes strings and finite numbers only: {error}") from error
 
@@ -367,7 +384,7 @@ def _publish(
     draft = target.parent / f".{target.name}.{os.urandom(4).hex()}.draft"
     draft.mkdir()
     try:
-        for key, data in {**files, _MANIFEST: text.encode()}.items():
+        for key, data in {**files, _MANIFEST: content.encode()}.items():
             _write_through(draft / key, data)
         _sync(draft)
         written = read(draft)
@@ -566,9 +583,14 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
         features=_features(manifest, x.shape("shape")[0]),
         stride=manifest.integer("stride") if "stride" in manifest else None,
         calibration=manifest.scalars("calibration") if "calibration" in manifest else {},
+        text=_text(manifest.fields("text")) if "text" in manifest else None,
     )
     if bundle.kind == "image" and (len(bundle.x_shape) != 3 or bundle.x_shape[0] not in (1, 3)):
         raise x.bad("shape", "[1 or 3, height, width] for images")
+    if (bundle.text is None) == (bundle.kind == "text"):
+        raise manifest.bad("text", "there for kind 'text', and for no other")
+    if bundle.text and bundle.x_shape != (bundle.text.length, len(bundle.text.alphabet) + 1):
+        raise x.bad("shape", "[length, characters of the alphabet and 1] for text")
     if bundle.kind == "image" and bundle.x_range is None:
         raise x.bad("range", "[low, high] for images")
     if bundle.kind == "signal" and len(bundle.x_shape) != 2:
@@ -584,6 +606,18 @@ def _features(manifest: _Fields, count: int) -> Features | None:
         return features.read(manifest.fields("features").whole(), count)
     except InputError as error:
         raise manifest.bad("features", f"what training knew of each feature ({error})") from error
+
+
+def _text(fields: _Fields) -> Text:
+    alphabet = fields.text("alphabet")
+    if len(set(alphabet)) != len(alphabet) or "\0" in alphabet:
+        raise fields.bad("alphabet", "a string of characters that differ, none of them NUL")
+    text = Text(alphabet, fields.integer("length"), fields.text("case", CASES))
+    if text.length < 1:
+        raise fields.bad("length", "at least 1")
+    if text.case == "title" and alphabet != alphabet.lower():
+        raise fields.bad("alphabet", "in lower case, as case is 'title'")
+    return text
 
 
 def _quality(
@@ -614,7 +648,7 @@ def _counts(manifest: _Fields, key: str) -> dict[str, int]:
 def _likelihood(fields: _Fields, x_shape: tuple[int, ...]) -> dict[str, str | float | list[float]]:
     """That of an x of this shape; a sigma for each feature of a signal becomes one a value."""
     name = fields.text("name", LIKELIHOODS)
-    if name == "bernoulli":
+    if name in ("bernoulli", "categorical"):
         return {"name": name}
     sigma = fields.take("sigma")
     numbers = sigma if isinstance(sigma, list) else [sigma]

@@ -11,7 +11,8 @@ from edgevae.bundle import Likelihood
 Floats = npt.NDArray[np.floating[Any]]
 Nats = npt.NDArray[np.float64]
 
-# A Bernoulli's probabilities are kept so far from 0 and 1: no pixel costs more than 16.1 nats.
+# Probabilities are kept so far from 0, a Bernoulli's from 1 too: no value costs more than 16.1
+# nats.
 _LEAST = 1e-7
 
 
@@ -20,12 +21,15 @@ def nats(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
 
     x and x_hat are (N, *x_shape). Gaussian: ((x - x_hat) / sigma)^2 / 2 + log sigma +
     log(2 pi) / 2, which is a density, hence may be negative. Bernoulli: -x log x_hat -
-    (1 - x) log(1 - x_hat), the cross-entropy for grey values between 0 and 1.
+    (1 - x) log(1 - x_hat), the cross-entropy for grey values between 0 and 1. Categorical:
+    -x log x_hat, x being one-hot over the last axis.
     """
     x, x_hat = x.astype(np.float64), x_hat.astype(np.float64)
     if likelihood["name"] == "bernoulli":
         x_hat = x_hat.clip(_LEAST, 1 - _LEAST)
         return -(x * np.log(x_hat) + (1 - x) * np.log1p(-x_hat))
+    if likelihood["name"] == "categorical":
+        return np.asarray(-x * np.log(x_hat.clip(_LEAST, 1)), np.float64)
     sigma = np.asarray(likelihood["sigma"], np.float64)  # one, or one for each value of an item
     if sigma.ndim:
         sigma = sigma.reshape(x.shape[1:])
@@ -36,7 +40,8 @@ def deviance(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
     """`nats` less the least it could be for that x, which x_hat = x reaches: at least 0.
 
     Float64 of x's shape. Gaussian: ((x - x_hat) / sigma)^2 / 2. Bernoulli: the Kullback-Leibler
-    divergence of the two Bernoullis. Half of what statistics calls deviance.
+    divergence of the two Bernoullis. Categorical: `nats` itself, since a one-hot x may be
+    certain. Half of what statistics calls deviance.
     """
     return np.maximum(nats(x, x_hat, likelihood) - nats(x, x, likelihood), 0.0)
 

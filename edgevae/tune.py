@@ -149,7 +149,8 @@ def _seconds(run: Callable[[], None]) -> float:
 def _runner(vae: VAE, role: str, rows: int) -> Callable[[int, int, int], None]:
     """run(threads, first, last) on rows of the prior, or on what the decoder makes of them."""
     graph = vae.graph(role)
-    given = vae.sample(rows, seed=0) if role == "decoder" else vae.generate(rows, seed=0)
+    z = vae.sample(rows, seed=0)
+    given = z if role == "decoder" else vae.decode(z)
     (name,) = graph.inputs
     made = {key: np.zeros((rows, *shape), np.float32) for key, shape in graph.outputs.items()}
 

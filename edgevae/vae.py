@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import batching, bundle, checks, images, plans, sampling
+from edgevae import batching, bundle, checks, images, plans, sampling, text
 from edgevae.errors import BundleError, InputError
 from edgevae.graph import Graph, Placement, Shapes
 from edgevae.posterior import Posterior
@@ -148,10 +148,11 @@ class VAE:
         temperature: float = 1.0,
         out: npt.NDArray[Any] | None = None,
         dtype: str = "float32",
-    ) -> npt.NDArray[Any]:
+    ) -> Any:
         """Rows start .. start + n - 1 of the stream `seed`, decoded.
 
-        Float32 (n, *x_shape) as trained, or for images with dtype "uint8" (n, H, W, C).
+        Float32 (n, *x_shape) as trained, or for images with dtype "uint8" (n, H, W, C). For text
+        a list of n strings; `decode` of `sample` gives their characters' probabilities.
         `seed` is an int in [0, 2^64), None takes a fresh one. `temperature` >= 0 scales the
         noise within a component of the prior, not the choice of component. `out` is filled and
         returned: C-contiguous, of the result's shape and dtype. Raises `InputError`.
@@ -170,7 +171,7 @@ class VAE:
             return z
 
         self._decode(n, latents, x_hat)
-        return x_hat
+        return x_hat.tolist() if self.bundle.text else x_hat
 
     def stream(
         self,
@@ -181,7 +182,7 @@ class VAE:
         temperature: float = 1.0,
         dtype: str = "float32",
         batch: int | None = None,
-    ) -> Iterator[npt.NDArray[Any]]:
+    ) -> Iterator[Any]:
         """The rows of `generate(n, ...)` in batches, of which it holds one at a time.
 
         `batch` rows each, the last maybe fewer; None: a few chunks for each worker, as far as
@@ -239,7 +240,7 @@ class VAE:
 
         x is float (N, *x_shape) within the bundle's range, or, for images, uint8 (N, H, W, C);
         both also without N. Or a PIL image or the path of one, for a PIL image, of the bundle's
-        size. Or a list of any of these, for a list.
+        size. Or, for text, a str. Or a list of any of these, for a list.
         """
         given = self._given(x)
         return given.back(self._decode_rows(self._encode(given.rows).mu))
@@ -257,7 +258,7 @@ class VAE:
         """`steps` >= 2 items on the line from a's mu to b's, both ends included.
 
         a and b are single items as `reconstruct` takes them; the result is a batch, or a list of
-        PIL images, after the type of a.
+        PIL images or str, after the type of a.
         """
         steps = checks.whole(steps, "steps", least=2)
         ends = [self._given(a), self._given(b)]
@@ -271,6 +272,8 @@ class VAE:
 
     def _given(self, x: Any) -> images.Given:
         b = self.bundle
+        if b.text:
+            return text.given(x, b.text)
         return images.given(x, b.kind, b.x_shape, b.x_range, b.features)
 
     def _latents(self, z: npt.ArrayLike) -> tuple[Floats, bool]:
@@ -287,7 +290,14 @@ class VAE:
         """The array to fill: `out`, where it is what the result will be, or a new one."""
         if dtype not in ("float32", "uint8"):
             raise InputError(f"dtype: expected 'float32' or 'uint8', got {dtype!r}")
-        shape = n, *self.bundle.x_shape
+        shape: tuple[int, ...] = n, *self.bundle.x_shape
+        if self.bundle.text:
+            if dtype != "float32" or out is not None:
+                raise InputError(
+                    f"{'out' if dtype == 'float32' else 'dtype'}: bundle {self.bundle.name!r} "
+                    f"makes a list of str, which takes none; decode(sample(n)) makes float32"
+                )
+            return _room((n,), f"U{self.bundle.text.length}")
         if dtype == "uint8":
             if self.bundle.kind != "image":
                 raise InputError(
@@ -349,7 +359,7 @@ class VAE:
         return x_hat
 
     def _decode(self, n: int, latents: Callable[[int, int], Floats], out: npt.NDArray[Any]) -> None:
-        """Fills out, float32 or uint8, from the latents of each stretch of rows."""
+        """Fills out, float32, uint8 or str, from the latents of each stretch of rows."""
 
         def work(first: int, last: int, threads: int) -> None:
             z, rows = latents(first, last), out[first:last]
@@ -358,6 +368,9 @@ class VAE:
                 return
             x_hat = np.empty((last - first, *self.bundle.x_shape), np.float32)
             self._decoder.run({"z": z}, {"x_hat": x_hat}, threads=threads)
+            if self.bundle.text:
+                text.strings(x_hat, self.bundle.text, rows)
+                return
             assert self.bundle.x_range is not None  # no image is without one
             images.to_uint8(x_hat, self.bundle.x_range, rows)
 
@@ -434,7 +447,7 @@ def generate(
     temperature: float = 1.0,
     out: npt.NDArray[Any] | None = None,
     dtype: str = "float32",
-) -> npt.NDArray[Any]:
+) -> Any:
     """`VAE.generate` of a bundle that is loaded once a process."""
     vae = _loaded(bundle.find(model).absolute(), precision)
     return vae.generate(n, seed=seed, start=start, temperature=temperature, out=out, dtype=dtype)
