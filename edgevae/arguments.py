@@ -140,7 +140,7 @@ def _generate(verbs: Any) -> None:
     _add_out(
         parser,
         ".png sheet, folder/ of PNGs, .npy, .npz, .gif, or - for .npy on standard output "
-        "(samples.png; samples.npy for vectors)",
+        "(samples.png; samples.npy for vectors); for text .txt, or - for lines (-)",
     )
     _add_seed(parser)
     parser.add_argument(
@@ -171,7 +171,8 @@ def _add_inputs(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
         "inputs",
         nargs=nargs,
         metavar="INPUT",
-        help="images, or one folder of them, one .npy or .npz, or - for standard input",
+        help="images, or one folder of them, one .npy or .npz, or - for standard input; for text: "
+        "strings, one .txt of lines, or -",
     )
 
 

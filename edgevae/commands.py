@@ -42,12 +42,14 @@ def generate(args: argparse.Namespace) -> int:
     from edgevae import output
 
     vae = _load(args)
-    out = args.out or ("samples.png" if vae.bundle.kind == "image" else "samples.npy")
+    out = args.out or _named("samples", ".png", vae.bundle)
     form = _form(out, vae.bundle)
     if args.dtype == "float32" and form not in ARRAYS:
         raise UsageError(f"--dtype float32: pictures are uint8; write .npy or .npz, not {out}")
     if args.dtype == "uint8" and vae.bundle.kind != "image":
-        raise UsageError(f"--dtype uint8 is for images; {vae.bundle.name!r} makes vectors")
+        raise UsageError(
+            f"--dtype uint8 is for images; {vae.bundle.name!r} makes {vae.bundle.kind}s"
+        )
     seed = _seed(args)
     batches = vae.stream(args.n, seed=seed, start=args.start, temperature=args.temperature)
     note = f"generate {args.n} --model {vae.bundle.name} --seed {seed} --start {args.start}"
@@ -115,7 +117,7 @@ def interpolate(args: argparse.Namespace) -> int:
     if len(args.inputs) not in (0, 2) or (args.inputs and args.seed is not None):
         raise UsageError("expected two inputs, or none and --seed to walk between two samples")
     vae = _load(args)
-    out = args.out or ("walk.gif" if vae.bundle.kind == "image" else "walk.npy")
+    out = args.out or _named("walk", ".gif", vae.bundle)
     form = _form(out, vae.bundle)
     facts: Report = {"rows": args.steps, "inputs": args.inputs}
     if args.inputs:
@@ -345,8 +347,18 @@ def _form_named(out: str, stream: str) -> str:
         raise UsageError(f"--out: {error}") from error
 
 
+def _named(stem: str, picture: str, bundle: "Bundle") -> str:
+    """Where what a bundle makes goes without --out; text goes to standard output."""
+    return {"image": stem + picture, "text": "-"}.get(bundle.kind, f"{stem}.npy")
+
+
 def _form(out: str, bundle: "Bundle", stream: str = "npy") -> str:
-    form = _form_named(out, stream)
+    form = _form_named(out, "text" if bundle.text else stream)
+    if (form == "text") != bool(bundle.text):
+        can = "lines: write .txt or -" if bundle.text else "no lines of text: name another form"
+        raise UsageError(f"--out {out}: bundle {bundle.name!r} makes {can}")
+    if bundle.text:
+        return form
     if bundle.kind != "image" and form not in ARRAYS:
         raise UsageError(
             f"--out {out}: bundle {bundle.name!r} makes {bundle.kind}s, which cannot be drawn; "
@@ -395,7 +407,9 @@ def _beside(paths: Sequence[str], given: "Inputs", stem: str) -> str:
     """Where results go without --out: in the form of the inputs, to the current folder."""
     if list(paths) == ["-"]:
         return "-"
-    return {"image": f"{stem}.png", "images": f"{stem}/", "array": f"{stem}.npy"}[given.form]
+    return {"text": "-", "image": f"{stem}.png", "images": f"{stem}/", "array": f"{stem}.npy"}[
+        given.form
+    ]
 
 
 def _one(given: "Inputs", path: str) -> "Floats":

@@ -1,4 +1,4 @@
-"""What the command line reads: image files, a folder of them, .npy, .npz, standard input."""
+"""What the command line reads: images, a folder of them, strings, .npy, .npz, standard input."""
 
 import io
 import sys
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevae import images
+from edgevae import images, text
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 
@@ -24,9 +24,9 @@ Floats = NDArray[np.float32]
 class Inputs(NamedTuple):
     """Data to be read: `rows` items, in batches of float32 (n, *x_shape) that are read on demand.
 
-    form: "image" (one file), "images" (several, or a folder) or "array". dtype: the one to answer
-    an array in, "uint8" or "float32". names: those of the image files, without folder and suffix;
-    where two would be the same, with the suffix.
+    form: "image" (one file), "images" (several, or a folder), "text" or "array". dtype: the one
+    to answer an array in, "uint8" or "float32". names: those of the image files, without folder
+    and suffix; where two would be the same, with the suffix.
     """
 
     form: str
@@ -39,6 +39,8 @@ class Inputs(NamedTuple):
 def read(paths: Sequence[str], bundle: Bundle, batch: int = 256) -> Inputs:
     """One array or stream ("-"), one folder, or any number of image files, as `bundle` wants them.
 
+    For text: any number of strings, one .txt of lines, or lines on standard input.
+
     Raises InputError where anything cannot be read or does not fit the bundle. To do so before
     anything is computed, it reads all items once more than they are used.
     """
@@ -46,6 +48,8 @@ def read(paths: Sequence[str], bundle: Bundle, batch: int = 256) -> Inputs:
         return _from_stream(sys.stdin.buffer.read(), bundle, batch)
     if len(paths) == 1 and Path(paths[0]).suffix in (".npy", ".npz"):
         return _from_array(_load(paths[0], paths[0]), bundle, batch, paths[0])
+    if bundle.text:
+        return _from_strings(*_strings(paths), bundle, batch)
     if len(paths) == 1 and Path(paths[0]).is_dir():
         files = sorted(p for p in Path(paths[0]).iterdir() if p.suffix.lower() in SUFFIXES)
         if not files:
@@ -65,10 +69,37 @@ def read(paths: Sequence[str], bundle: Bundle, batch: int = 256) -> Inputs:
 def _from_stream(data: bytes, bundle: Bundle, batch: int) -> Inputs:
     if data.startswith(ARRAY_STARTS):
         return _from_array(_load(io.BytesIO(data), STDIN), bundle, batch, STDIN)
+    if bundle.text:
+        return _from_strings(*_lines(data, STDIN), bundle, batch)
     if not data:
         raise InputError(f"{STDIN}: expected an image, .npy or .npz, got nothing")
     image = images.read_image(io.BytesIO(data), STDIN)
     return Inputs("image", 1, "uint8", ["stdin"], iter([_rows(image, bundle, STDIN)]))
+
+
+def _strings(paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The strings of a command line, and what to call each in an error."""
+    if len(paths) == 1 and Path(paths[0]).suffix == ".txt":
+        with images.open_file(paths[0]) as file:
+            return _lines(file.read(), paths[0])
+    return list(paths), [f"input {i + 1}" for i in range(len(paths))]
+
+
+def _lines(data: bytes, where: str) -> tuple[list[str], list[str]]:
+    """The lines of a text in UTF-8, and what to call each in an error."""
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: expected lines of text in UTF-8, got {error}") from error
+    return lines, [f"{where}, line {i + 1}" for i in range(len(lines))]
+
+
+def _from_strings(items: Sequence[str], names: Sequence[str], bundle: Bundle, batch: int) -> Inputs:
+    assert bundle.text is not None
+    knows = bundle.text
+    good = [text.fitting(item, where, knows) for item, where in zip(items, names, strict=True)]
+    batches = (text.one_hot(good[i : i + batch], knows) for i in range(0, len(good), batch))
+    return Inputs("text", len(good), "float32", [], batches)
 
 
 def _from_files(files: Sequence[Path], bundle: Bundle, batch: int) -> Inputs:
@@ -88,8 +119,9 @@ def _from_files(files: Sequence[Path], bundle: Bundle, batch: int) -> Inputs:
 
 def _from_array(x: NDArray[Any], bundle: Bundle, batch: int, where: str) -> Inputs:
     dtype = "uint8" if x.dtype == np.uint8 else "float32"
+    form = "text" if bundle.text else "array"
     if x.ndim <= len(bundle.x_shape):  # one item, or an error
-        return Inputs("array", 1, dtype, [], iter([_rows(x, bundle, where)]))
+        return Inputs(form, 1, dtype, [], iter([_rows(x, bundle, where)]))
 
     def batches() -> Iterator[Floats]:
         for first in range(0, max(len(x), 1), batch):  # an empty array has a shape to check too
@@ -98,7 +130,7 @@ def _from_array(x: NDArray[Any], bundle: Bundle, batch: int, where: str) -> Inpu
 
     for _ in batches():
         pass
-    return Inputs("array", len(x), dtype, [], batches())
+    return Inputs(form, len(x), dtype, [], batches())
 
 
 def _rows(x: Any, bundle: Bundle, where: str) -> Floats:

@@ -1,4 +1,4 @@
-"""Where results go: a PNG sheet, a folder of PNGs, .npy, .npz, an animated .gif, standard output.
+"""Where results go: a PNG sheet, a folder of PNGs, .npy, .npz, .gif, .txt, standard output.
 
 Every writer takes an iterator of batches and opens its destination before it pulls the first one:
 a place that cannot be written costs no work. A file appears under its name when it is whole, never
@@ -20,11 +20,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from edgevae import text
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.images import to_pil, to_uint8
 
-FORMS = {".png": "sheet", ".gif": "gif", ".npy": "npy", ".npz": "npz"}
+FORMS = {".png": "sheet", ".gif": "gif", ".npy": "npy", ".npz": "npz", ".txt": "text"}
 LARGEST_SIDE = 16_384  # of a sheet, in pixels: viewers refuse more, and memory would be unbounded
 FRAME_MS = 60
 
@@ -33,7 +34,7 @@ Range = tuple[float, float]
 
 
 def form_of(out: str, stream: str = "npy") -> str:
-    """What `out` asks for: "sheet", "gif", "npy", "npz" or "folder"; `stream` where it is "-".
+    """What `out` asks for: "sheet", "gif", "npy", "npz", "text" or "folder"; `stream` for "-".
 
     Raises ValueError where its name says nothing.
     """
@@ -52,7 +53,7 @@ def form_of(out: str, stream: str = "npy") -> str:
 def save(
     out: str,
     form: str,
-    batches: Iterable[Array],
+    batches: Iterable[Any],
     rows: int,
     bundle: Bundle,
     *,
@@ -65,11 +66,15 @@ def save(
 ) -> None:
     """Writes `rows` rows of x or x_hat, float32 (n, *x_shape) a batch, to `out` in `form`.
 
+    A batch of text may be a list of str as well.
+
     key: the array's name in .npz, where `more` stands beside it. dtype: of arrays; "uint8" makes
     them (N,H,W,C). names: of the files in a folder. columns, note: of a sheet.
     """
     x_range = bundle.x_range or (0.0, 1.0)
-    if form == "sheet":
+    if form == "text":
+        write_lines(out, batches, bundle)
+    elif form == "sheet":
         write_sheet(out, batches, rows, bundle.x_shape, x_range, columns=columns, note=note)
     elif form == "gif":
         write_gif(out, batches, x_range)
@@ -86,14 +91,14 @@ def save(
 
 
 @contextmanager
-def staged(out: str) -> Iterator[IO[bytes]]:
-    """A binary file that becomes `out` when the block ends well and vanishes when it does not.
+def staged(out: str, *, readable: bool = False) -> Iterator[IO[bytes]]:
+    """A file of bytes that becomes `out` when the block ends well and vanishes when it does not.
 
-    "-" is standard output; a pipe or a device is written as it stands, never replaced. Raises
-    InputError where `out` cannot be made.
+    "-" is standard output, a terminal for what is `readable` alone; a pipe or a device is written
+    as it stands, never replaced. Raises InputError where `out` cannot be made.
     """
     if out == "-":
-        if sys.stdout.isatty():
+        if sys.stdout.isatty() and not readable:
             raise InputError("refused to write binary data to a terminal: redirect it, > FILE")
         try:
             yield sys.stdout.buffer
@@ -121,6 +126,15 @@ def staged(out: str) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
             raise _unwritable(out, error) from error
         raise
+
+
+def write_lines(out: str, batches: Iterable[Any], bundle: Bundle) -> None:
+    """A line in UTF-8 for each string, or row of float32 (n, length, symbols), of the batches."""
+    assert bundle.text is not None
+    with staged(out, readable=True) as file:
+        for batch in batches:
+            lines = batch if isinstance(batch, list) else text.strings(batch, bundle.text)
+            file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def write_npy(out: str, batches: Iterable[Array], shape: Sequence[int], dtype: DTypeLike) -> None:

@@ -24,10 +24,10 @@ def given(x: Any, text: Text) -> Given:
     Raises `InputError` for a character that the alphabet lacks, and for what is too long.
     """
     if isinstance(x, str):
-        rows = one_hot([_checked(x, "x", text)], text)
+        rows = one_hot([fitting(x, "x", text)], text)
         return Given(rows, lambda x_hat: strings(x_hat, text).tolist(), single=True)
     if isinstance(x, (list, tuple)) and any(isinstance(item, str) for item in x):
-        items = [_checked(item, f"item {i} of the list", text) for i, item in enumerate(x)]
+        items = [fitting(item, f"item {i} of the list", text) for i, item in enumerate(x)]
         return Given(one_hot(items, text), lambda x_hat: strings(x_hat, text).tolist())
     if isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.dtype.kind == "f"):
         return images.given(x, "text", (text.length, len(text.alphabet) + 1), (0.0, 1.0))
@@ -38,8 +38,27 @@ def given(x: Any, text: Text) -> Given:
     )
 
 
+def fitting(item: Any, where: str, text: Text) -> str:
+    """The item in the alphabet's case; `InputError`, which says `where`, unless it fits."""
+    if not isinstance(item, str):
+        raise InputError(f"{where}: expected a str as the others are, got a {type(item).__name__}")
+    folded = item.lower() if text.case == "title" else item
+    for position, character in enumerate(folded):
+        if character not in text.alphabet:
+            raise InputError(
+                f"{where}: {item!r:.60} has {character!r} at position {position} (from 0), not one "
+                f"of the model's alphabet, {text.alphabet!r}; remove it or spell it otherwise"
+            )
+    if len(folded) > text.length:
+        raise InputError(
+            f"{where}: {item!r:.60} has {len(folded)} characters, expected at most {text.length}; "
+            f"shorten it"
+        )
+    return folded
+
+
 def one_hot(items: Sequence[str], text: Text) -> Floats:
-    """Strings that the alphabet has and that are short enough, as float32 (N, length, symbols)."""
+    """Strings that are `fitting` as float32 (N, length, symbols)."""
     place = {character: code for code, character in enumerate(text.alphabet)}
     codes = np.full((len(items), text.length), len(place))
     for row, item in zip(codes, items, strict=True):
@@ -59,22 +78,3 @@ def strings(x_hat: Floats, text: Text, out: Strings | None = None) -> Strings:
         out = np.empty(len(made), f"U{text.length}")
     out[...] = np.char.title(made) if text.case == "title" else made
     return out
-
-
-def _checked(item: Any, where: str, text: Text) -> str:
-    """The item in the alphabet's case. Raises `InputError` unless it is a str that fits."""
-    if not isinstance(item, str):
-        raise InputError(f"{where}: expected a str as the others are, got a {type(item).__name__}")
-    folded = item.lower() if text.case == "title" else item
-    for position, character in enumerate(folded):
-        if character not in text.alphabet:
-            raise InputError(
-                f"{where}: {item!r:.60} has {character!r} at position {position} (from 0), not one "
-                f"of the model's alphabet, {text.alphabet!r}; remove it or spell it otherwise"
-            )
-    if len(folded) > text.length:
-        raise InputError(
-            f"{where}: {item!r:.60} has {len(folded)} characters, expected at most {text.length}; "
-            f"shorten it"
-        )
-    return folded

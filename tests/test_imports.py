@@ -23,7 +23,7 @@ LAYERS = [
     {"checks"},
     {"posterior"},
     {"bundle", "batching", "images", "plugins", "cuda"},
-    {"plans", "providers", "likelihood"},
+    {"plans", "providers", "likelihood", "text"},
     {"session"},
     {"graph"},
     {"vae"},

@@ -1,0 +1,74 @@
+"""Strings in, strings out: alphabets, one-hot rows, and what is refused."""
+
+import numpy as np
+import pytest
+
+from edgevae import text
+from edgevae.bundle import Text
+from edgevae.errors import InputError
+
+NAMES = Text("abcdefghijklmnopqrstuvwxyz", 13, "title")
+PLAIN = Text("aA-é", 4)
+
+
+@pytest.mark.parametrize(
+    ("knows", "items"), [(NAMES, ["Smith", "O", "Abcdefghijklm"]), (PLAIN, ["aA-é", "", "é", "--"])]
+)
+def test_strings_come_back_from_their_one_hot_rows(knows, items):
+    given = text.given(items, knows)
+    assert given.rows.shape == (len(items), knows.length, len(knows.alphabet) + 1)
+    assert given.rows.dtype == np.float32
+    assert (given.rows.sum(2) == 1).all()
+    assert given.back(given.rows) == items
+
+
+def test_a_string_comes_back_as_one_and_in_title_case():
+    given = text.given("vAN", NAMES)
+    assert given.single
+    assert given.back(given.rows) == "Van"
+
+
+def test_what_follows_the_first_end_is_not_read():
+    rows = text.given(["abc"], NAMES).rows
+    rows[0, 1] = rows[0, 5]  # an end
+    assert text.strings(rows, NAMES).tolist() == ["A"]
+
+
+def test_the_likeliest_characters_are_taken():
+    x_hat = np.full((1, 4, 5), 0.1, np.float32)
+    x_hat[0, [0, 1, 2, 3], [3, 1, 4, 0]] = 0.2
+    assert text.strings(x_hat, PLAIN).tolist() == ["éA"]
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        ("smi3th", ["x:", "'3'", "position 3", "alphabet"]),
+        (["smith", "müller"], ["item 1 ", "'ü'", "position 1"]),
+        ("a" * 14, ["x:", "14 characters", "at most 13"]),
+        (["smith", 7], ["item 1 ", "int"]),
+        (7, ["list of str", "int"]),
+        (np.array(["smith"]), ["<U5", "tolist"]),
+    ],
+)
+def test_what_does_not_fit_is_named(x, words):
+    with pytest.raises(InputError) as raised:
+        text.given(x, NAMES)
+    assert all(word in str(raised.value) for word in words), raised.value
+
+
+def test_case_is_kept_where_the_alphabet_has_both():
+    with pytest.raises(InputError, match="'É' at position 0"):
+        text.given("É", PLAIN)
+
+
+def test_no_strings_make_no_rows():
+    given = text.given([], NAMES)
+    assert given.rows.shape == (0, 13, 27)
+    assert given.back(given.rows) == []
+
+
+def test_one_hot_rows_are_taken_as_they_are_and_given_back_as_rows():
+    rows = text.given(["smith"], NAMES).rows
+    given = text.given(rows, NAMES)
+    assert given.back(rows) is rows
