@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -230,6 +231,7 @@ def _ratios(row: Report, plain: Report) -> Report:
 def run_edgevae(provider: str, model: str, threads: int = 0) -> Iterator[Call | Nodes | None]:
     """Stops after the import, then after the session, when it yields what makes a batch; in the
     end yields how many nodes of the decoder run on each provider."""
+    from edgevae import sampling
     from edgevae.runtime import runtime
     from edgevae.vae import load
 
@@ -237,7 +239,12 @@ def run_edgevae(provider: str, model: str, threads: int = 0) -> Iterator[Call | 
     yield None
     vae = load(model, provider=provider, threads=threads or None)
     vae.graph("decoder").open(vae.threads)  # which load leaves to the first use
-    yield lambda batch: vae.generate(batch, seed=7)
+    if vae.bundle.prior == "none":
+        shape = vae.bundle.latent_shape
+        normal = partial(sampling.normal, dims=vae.bundle.dims, seed=7)
+        yield lambda batch: vae.decode(normal(batch).reshape(batch, *shape))
+    else:
+        yield lambda batch: vae.generate(batch, seed=7)
     yield vae.providers["decoder"].nodes
 
 

@@ -5,7 +5,8 @@
     decoder.onnx       z -> x_hat
     activations.onnx   x -> h, the encoder's hidden activations, for the score `nap`; may be absent
     decoder.int8.onnx  the same graphs in other arithmetic, by variant
-    prior.npz          weights (K,), means (K, D), logvars (K, D); absent: the standard normal
+    prior.npz          weights (K,), means (K, D), logvars (K, D); absent: the standard normal,
+                       or none, where the model is an autoencoder
     selfcheck.npz      x, mu, logvar, z, x_hat: inputs, and what PyTorch made of them
     statistics.npz     of the training items, for scores; calibration.npz, the scores of normal
                        items that were held out: `edgevae.score` knows them; may be absent
@@ -40,6 +41,8 @@ STREAM = 1
 KINDS = ("image", "vector", "signal", "text")
 LIKELIHOODS = ("gaussian", "bernoulli", "categorical")
 CASES = ("as given", "title")
+MODELS = ("vae", "autoencoder")
+PRIORS = ("mixture", "normal", "none")
 # Of the encoder, where there is one, and of the decoder.
 _SELFCHECK = {"encoder": ("x", "mu", "logvar"), "decoder": ("z", "x_hat")}
 _PRIOR = ("weights", "means", "logvars")
@@ -97,12 +100,15 @@ class Bundle:
     `x_range` is None for vectors and signals without bounds. `likelihood`
     has a `name`, and for "gaussian" a `sigma` in x's units: one number, or one for each value of
     x. `noise` is the largest noise sigma the encoder was trained under, for vectors in standard
-    deviations of each value over the training data (0: it does not denoise), `components` the
-    size of the mixture prior (0: the prior is the standard normal), `tolerance` the largest
-    difference from PyTorch's outputs that a provider may show. `features` tells of vectors and
-    signals what training knew of each feature, where it said so, and `stride` by how many steps
-    the windows of a signal were apart. `text` tells what strings one of kind "text" knows; it
-    is None for any other.
+    deviations of each value over the training data (0: it does not denoise), `tolerance` the
+    largest difference from PyTorch's outputs that a provider may show. `features` tells of
+    vectors and signals what training knew of each feature, where it said so, and `stride` by how
+    many steps the windows of a signal were apart. `text` tells what strings one of kind "text"
+    knows; it is None for any other.
+
+    `model` is "vae", or "autoencoder" where each item has one latent and no posterior: its logvar
+    is -30. `prior` is what latents are drawn from: a "mixture" of so many `components`, the
+    standard "normal", or "none", as an autoencoder without a mixture has no density to draw from.
 
     `variants` has the ONNX files of each by role, "encoder", "decoder" and "activations". "fp32"
     has a decoder; where it has no encoder the bundle only decodes, and where it has activations
@@ -125,6 +131,8 @@ class Bundle:
     opset: int
     likelihood: Likelihood
     noise: float
+    model: str
+    prior: str
     components: int
     variants: Mapping[str, Mapping[str, str]]
     quality: Mapping[str, Mapping[str, float]]
@@ -177,7 +185,7 @@ class Bundle:
         return self.tolerance + _MARGIN * seen
 
     def mixture(self) -> MixtureTable | None:
-        """The mixture prior; None where the prior is the standard normal."""
+        """The mixture prior; None where the prior is the standard normal, or none."""
         if not self.components:
             return None
         arrays = _load_floats(self.path / "prior.npz", _PRIOR)
@@ -278,6 +286,7 @@ def write(
     noise: float,
     licence: str,
     provenance: Mapping[str, str | float],
+    model: str = "vae",
     tolerance: float = 1e-4,
     variants: Mapping[str, Mapping[str, bytes]] = MappingProxyType({}),
     quality: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
@@ -320,9 +329,8 @@ def write(
         "opset": opset,
         "likelihood": dict(likelihood),
         "noise": noise,
-        "prior": {"kind": "normal"}
-        if prior is None
-        else {"kind": "mixture", "components": len(prior.weights)},
+        **({} if model == "vae" else {"model": model}),
+        "prior": _prior_fields(model, prior),
         "variants": names,
         **(
             {"quality": {variant: dict(figures) for variant, figures in quality.items()}}
@@ -394,6 +402,12 @@ def _publish(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return read(target)
+
+
+def _prior_fields(model: str, prior: Mixture | None) -> dict[str, str | int]:
+    if prior is not None:
+        return {"kind": "mixture", "components": len(prior.weights)}
+    return {"kind": "none" if model == "autoencoder" else "normal"}
 
 
 def _graph_name(role: str, variant: str) -> str:
@@ -536,7 +550,7 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
 
     prior = manifest.fields("prior")
     components = 0
-    if prior.text("kind", ("mixture", "normal")) == "mixture":
+    if prior.text("kind", PRIORS) == "mixture":
         listed("prior.npz", "a mixture prior")
         if (components := prior.integer("components")) < 1:
             raise prior.bad("components", "at least 1")
@@ -571,6 +585,8 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
         opset=manifest.integer("opset"),
         likelihood=_likelihood(manifest.fields("likelihood"), x.shape("shape")),
         noise=manifest.number("noise"),
+        model=manifest.text("model", MODELS) if "model" in manifest else "vae",
+        prior=prior.text("kind"),
         components=components,
         variants=variants,
         quality=_quality(manifest, variants),

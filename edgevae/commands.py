@@ -451,7 +451,11 @@ def _uint64(value: int) -> Any:
 
 
 def _bundle_facts(bundle: "Bundle") -> Report:
-    prior = f"mixture of {bundle.components}" if bundle.components else "standard normal"
+    priors = {
+        "mixture": f"mixture of {bundle.components}",
+        "normal": "standard normal",
+        "none": "none: it encodes and decodes, and cannot generate",
+    }
     return {
         "name": bundle.name,
         "path": str(bundle.path),
@@ -459,7 +463,8 @@ def _bundle_facts(bundle: "Bundle") -> Report:
         "x_shape": list(bundle.x_shape),
         "x_range": bundle.x_range and list(bundle.x_range),
         "latent_shape": list(bundle.latent_shape),
-        "prior": prior,
+        "model": bundle.model,
+        "prior": priors[bundle.prior],
         "likelihood": dict(bundle.likelihood),
         "noise": bundle.noise,
         **({"features": bundle.features.as_json()} if bundle.features else {}),

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgevae import batching, plans
+from edgevae import batching, plans, sampling
 from edgevae.vae import VAE
 
 SIZES = tuple(1 << power for power in range(10))
@@ -147,9 +147,11 @@ def _seconds(run: Callable[[], None]) -> float:
 
 
 def _runner(vae: VAE, role: str, rows: int) -> Callable[[int, int, int], None]:
-    """run(threads, first, last) on rows of the prior, or on what the decoder makes of them."""
+    """run(threads, first, last) on rows of the prior, of N(0, I) where there is none, or on what
+    the decoder makes of them."""
     graph = vae.graph(role)
-    z = vae.sample(rows, seed=0)
+    z = sampling.draw(vae.bundle.mixture(), rows, vae.bundle.dims, seed=0)
+    z = z.reshape(rows, *vae.bundle.latent_shape)
     given = z if role == "decoder" else vae.decode(z)
     (name,) = graph.inputs
     made = {key: np.zeros((rows, *shape), np.float32) for key, shape in graph.outputs.items()}

@@ -133,6 +133,7 @@ class VAE:
 
         Bit for bit the same on every machine, however the rows are divided among calls.
         """
+        self._check_prior()
         z: Floats = _room(
             (checks.whole(n, "n", most=checks.LAST), *self.bundle.latent_shape), "float32"
         )
@@ -157,6 +158,7 @@ class VAE:
         noise within a component of the prior, not the choice of component. `out` is filled and
         returned: C-contiguous, of the result's shape and dtype. Raises `InputError`.
         """
+        self._check_prior()
         n, seed, start = (
             checks.whole(n, "n", most=checks.LAST),
             checks.seed(seed),
@@ -188,6 +190,7 @@ class VAE:
         `batch` rows each, the last maybe fewer; None: a few chunks for each worker, as far as
         half of `max_memory` holds them.
         """
+        self._check_prior()
         n, seed, start = (
             checks.whole(n, "n", most=checks.LAST),
             checks.seed(seed),
@@ -318,6 +321,14 @@ class VAE:
                 f"{_described(out)}; numpy.empty({shape}, {dtype!r}) makes one"
             )
         return out
+
+    def _check_prior(self) -> None:
+        if self.bundle.prior == "none":
+            raise InputError(
+                f"bundle {self.bundle.name!r} is an autoencoder, which has no prior to draw z "
+                f"from: encode, decode and reconstruct work; fit a mixture to latents that it "
+                f"encodes and compile it with that (--prior) to generate"
+            )
 
     @functools.cached_property
     def _table(self) -> sampling.MixtureTable | None:

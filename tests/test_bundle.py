@@ -45,6 +45,20 @@ def test_what_is_written_is_read(tinies, tiny_paths, name):
             np.testing.assert_array_equal(getattr(read.mixture(), key), getattr(tiny.prior, key))
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "prior"),
+    [
+        ("vae", "colour", "normal"),
+        ("vae", "grey", "mixture"),
+        ("autoencoder", "colour", "none"),
+        ("autoencoder", "grey", "mixture"),
+    ],
+)
+def test_only_an_autoencoder_without_a_mixture_has_no_prior(tinies, tmp_path, model, name, prior):
+    written = tinies[name].write(tmp_path / "b", model=model)
+    assert (written.model, written.prior) == (model, prior)
+
+
 def test_a_variant_stands_in_for_the_roles_it_has(tinies, tmp_path):
     quality = {"int8": {"decoder_psnr": 40.5, "decoder_check_difference": 0.02}}
     written = tinies["grey"].write(
@@ -189,7 +203,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path):
         ("likelihood", {"name": "gaussian", "sigma": 0}, "sigma must be positive"),
         ("likelihood", {"name": "gaussian", "sigma": [1, 2]}, "one number, or"),
         ("prior", {"kind": "mixture", "components": 0}, "components must be at least 1"),
-        ("prior", {"kind": "flow"}, "kind must be 'mixture' or 'normal'"),
+        ("prior", {"kind": "flow"}, "kind must be 'mixture' or 'normal' or 'none'"),
         ("variants", {}, "variants must be an object that holds 'fp32'"),
         ("variants", {"fp32": {"encoder": "encoder.onnx"}}, "decoder is missing"),
         ("variants", {"fp32": {"decoder": 1}}, "decoder must be a string"),
@@ -210,6 +224,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path):
         ),
         ("provenance", {"by": ["a"]}, "by must be a string or a finite number"),
         ("files", {}, r"lists 'prior\.npz', which a mixture prior needs"),
+        ("model", "gan", "model must be 'vae' or 'autoencoder'"),
         ("files", [], "files: expected an object"),
     ],
 )

@@ -104,6 +104,17 @@ def test_a_stream_without_a_seed_has_one_seed(grey, monkeypatch):
     np.testing.assert_allclose(streamed, grey.generate(20, seed=11), atol=CLOSE)
 
 
+def test_an_autoencoder_encodes_and_decodes_but_has_nothing_to_generate_from(tinies, tmp_path):
+    tiny = tinies["colour"]
+    vae = edgevae.load(tiny.write(tmp_path / "b", model="autoencoder").path)
+    x = np.zeros((2, *tiny.x_shape), np.float32)
+    assert vae.reconstruct(x).shape == x.shape
+    assert vae.decode(vae.encode(x).mu).shape == x.shape
+    for draw in (vae.sample, vae.generate, vae.stream):
+        with pytest.raises(InputError, match="autoencoder, which has no prior"):
+            draw(2, seed=1)
+
+
 def test_a_stream_refuses_before_it_is_read(grey):
     with pytest.raises(InputError, match="batch: expected a whole number at least 1, got 0"):
         grey.stream(10, batch=0)
