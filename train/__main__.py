@@ -1,4 +1,4 @@
-"""python -m train fashion | --data PATH | export CHECKPOINT | evaluate BUNDLE"""
+"""python -m train fashion | --data PATH | export CHECKPOINT | evaluate BUNDLE | benchmark"""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .data import Data
 
-COMMANDS = ("fashion", "folder", "export", "evaluate")
+COMMANDS = ("fashion", "folder", "export", "evaluate", "benchmark")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -25,12 +25,17 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
+    from . import benchmark
+
     top = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="|".join(COMMANDS))
     for source, text in (("fashion", "train on Fashion-MNIST"), ("folder", "train on --data")):
         add_training(commands.add_parser(source, help=text), source)
     add_export(commands.add_parser("export", help="write the bundle of a checkpoint"))
     add_evaluation(commands.add_parser("evaluate", help="judge a bundle on its data set"))
+    benchmark.add_arguments(
+        commands.add_parser("benchmark", help="log-likelihoods beside published ones")
+    )
     return top
 
 
@@ -52,7 +57,11 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
     add("--data", type=Path, help="a folder of IDX files or images, an .npy or an .npz file")
     add("--size", type=whole(1), help="resize the images of a folder to SIZE x SIZE")
     add("--out", type=Path, default=Path("runs") / source, help="folder of checkpoints and logs")
-    add("--architecture", choices=("residual", "mlp"), help="default: mlp for vectors alone")
+    add(
+        "--architecture",
+        choices=("residual", "mlp", "gated"),
+        help="default: mlp for vectors alone",
+    )
     add("--autoencoder", action="store_true", help="the baseline: z = mu and no KL")
     add(
         "--widths",
@@ -73,7 +82,15 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
         default=0.5,
         help="largest sigma of the noise to see through, for vectors in standard deviations; or 0",
     )
+    add(
+        "--prior",
+        choices=("fitted", "normal", "free", "vamp"),
+        default="fitted",
+        help="a mixture that is fitted after training; N(0, I); or a mixture that is learned with "
+        "the model: free Gaussians, or the posteriors of pseudo-inputs (VampPrior)",
+    )
     add("--components", type=whole(1), default=256, help="Gaussians of the mixture prior")
+    add("--binarise", action="store_true", help="draw each pixel anew from Bernoulli(x) each time")
     add(
         "--sharpen",
         type=whole(1),
@@ -181,7 +198,7 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
 
     images = data.kind == "image"
     architecture = options.architecture or ("residual" if images else "mlp")
-    names = ("epochs", "batch", "learning_rate", "beta", "noise", "seed")
+    names = ("epochs", "batch", "learning_rate", "beta", "noise", "seed", "binarise")
     return {
         "architecture": {
             "variational": not options.autoencoder,
@@ -191,6 +208,8 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
             "widths": options.widths or default_widths(data.x_shape, architecture),
             "likelihood": options.likelihood,
             "images": images,
+            "prior": options.prior,
+            "components": options.components,
         },
         "recipe": {name: getattr(options, name) for name in names},
         "data": {"name": data.name, "kind": data.kind, "licence": data.licence},
@@ -206,8 +225,10 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
     if "prior" not in content and not options.autoencoder:
         if engine.is_global_zero:
             model = checkpoint.averaged(content).to(engine.device)
-            table = prior.fit_mixture(model, data.train, options.components, options.seed)
-            content["prior"] = checkpoint.prior_tensors(table)
+            table = prior.mixture(
+                model, data.train, options.prior, options.components, options.seed
+            )
+            content["prior"] = table and checkpoint.prior_tensors(table)
             checkpoint.save(options.out / "last.pt", content)
         content["prior"] = engine.broadcast(content.get("prior"))
     if options.sharpen:

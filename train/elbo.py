@@ -1,21 +1,14 @@
 """The objective: elbo = -(recon + kl), in nats per item.
 
-recon = -log p(x|z) under the model's likelihood; kl = KL(N(mu, exp(logvar)) || N(0, I)) >= 0,
-in closed form (Kingma and Welling 2014, appendix B).
+recon = -log p(x|z) under the model's likelihood; kl = KL(q(z|x) || p(z)) under its prior.
 """
 
 import math
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .models import VAE
-
-
-def kl(mu: Tensor, logvar: Tensor) -> Tensor:
-    """(N, D), (N, D) -> (N,) nats."""
-    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).flatten(1).sum(1)
 
 
 def recon(model: VAE, x: Tensor, x_hat: Tensor) -> Tensor:
@@ -33,9 +26,6 @@ def loss(model: VAE, x: Tensor, target: Tensor, beta: float) -> tuple[Tensor, Te
     `x` is what the encoder sees and `target` what the decoder owes: they differ where noise was
     added to x, which is how one encoder learns to denoise.
     """
-    x_hat, mu, logvar = model(x)
-    nats = recon(model, target, x_hat.float()).mean()
-    if not model.variational:
-        return nats, nats, torch.zeros_like(nats)
-    divergence = kl(mu.float(), logvar.float()).mean()
-    return nats + beta * divergence, nats, divergence
+    x_hat, divergence = model(x)
+    nats, kl = recon(model, target, x_hat.float()).mean(), divergence.mean()
+    return nats + beta * kl, nats, kl

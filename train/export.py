@@ -49,12 +49,12 @@ def export(
 
     With `int8` it has that variant too, calibrated on latents of its prior.
 
-    Without a prior in the checkpoint the bundle's is the standard normal: an autoencoder has no
-    other, and a VAE lacks its mixture only where training stopped before it was fitted.
+    An autoencoder's checkpoint has no prior, and its bundle the standard normal; a VAE's lacks
+    one only where training stopped before its end.
     """
     model = checkpoint.averaged(content)
     prior = checkpoint.prior(content)
-    if prior is None and model.variational:
+    if "prior" not in content and model.variational:
         raise InputError(
             "expected a checkpoint with its prior, got one of a run that has not ended: "
             "go on with python -m train ... --resume, then export"
@@ -159,7 +159,7 @@ def provenance(content: dict[str, Any], model: VAE) -> dict[str, str | float]:
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": content["step"],
         "sharpen_steps": sharp["step"] if sharp else 0,
-        **{f"recipe_{key}": value for key, value in content["recipe"].items()},
+        **{f"recipe_{key}": +value for key, value in content["recipe"].items()},  # True is 1
         "torch": torch.__version__.split("+")[0],
         "onnx": onnx.__version__,
     }

@@ -131,6 +131,7 @@ def fit(
     seed: int = 0,
     resume: dict[str, Any] | None = None,
     stop_after: int | None = None,
+    binarise: bool = False,
     compile_model: bool = False,
 ) -> dict[str, Any]:
     """Train `model`; return the last checkpoint, also written to out/last.pt every epoch.
@@ -140,7 +141,8 @@ def fit(
     to listen. `noise` is the largest sigma of the noise the encoder learns to see through, in
     standard deviations of each feature where items are vectors. `resume` is a checkpoint to go
     on from, and what comes back where it is already finished. `stop_after` ends the run after so
-    many epochs of the schedule. `batch` is that of all processes together.
+    many epochs of the schedule. `batch` is that of all processes together. `binarise` draws each
+    pixel anew from Bernoulli(x) whenever its item is seen (dynamic binarisation).
     """
     batch = min(batch, len(data.train))
     epoch_steps = len(data.train) // batch
@@ -155,6 +157,8 @@ def fit(
     train = data.train.to(engine.device)
     if not model.images:
         standardise(model, data.train)
+    if model.prior is not None:
+        model.prior.start(as_float(data.train))
     bare = model.to(engine.device, memory_format=torch.channels_last)
     optimizer = adamw(bare, learning_rate)
     average = averaging(bare, steps)
@@ -177,6 +181,7 @@ def fit(
     while step < last:
         seed_step(seed, step, engine.global_rank)
         x = as_float(train[batch_rows(len(train), batch, step, seed)[mine]])
+        x = torch.bernoulli(x) if binarise else x
         set_rate(optimizer, learning_rate * cosine(step, steps, warmup))
         loss, recon, kl = elbo.loss(
             model, corrupt(x, noise * bare.scale), x, beta=beta * min(1.0, step / warmup)
@@ -191,7 +196,7 @@ def fit(
         if step % LOG_EVERY == 0 or step == last:
             report(engine, bar, step, recon, kl)
         if step % epoch_steps == 0 and engine.is_global_zero:
-            engine.log_dict(held_out(average.module, data.test[:2000]), step=step)
+            engine.log_dict(held_out(average.module, data.test[:2000], binarise), step=step)
             for logger in engine.loggers:
                 logger.save()
             checkpoint.save(out / "last.pt", content())
@@ -239,13 +244,13 @@ def standardise(model: VAE, train: Tensor) -> None:
 
 
 @torch.inference_mode()
-def held_out(model: VAE, items: Tensor) -> dict[str, float]:
+def held_out(model: VAE, items: Tensor, binarise: bool = False) -> dict[str, float]:
     """recon, kl and elbo of held-out items under the averaged weights, one z each."""
     parts = []
     for chunk in items.split(500):
         x = as_float(chunk.to(model.log_sigma.device))
-        x_hat, mu, logvar = model(x)
-        kl = elbo.kl(mu, logvar) if model.variational else mu.new_zeros(len(x))
+        x = torch.bernoulli(x) if binarise else x
+        x_hat, kl = model(x)
         parts.append(torch.stack([elbo.recon(model, x, x_hat), kl], dim=1))
     recon, kl = torch.cat(parts).mean(0).tolist()
     return {"test_recon": recon, "test_kl": kl, "test_elbo": -(recon + kl)}

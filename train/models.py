@@ -5,12 +5,15 @@ z = mu + exp(logvar / 2) * eps, a decoder gives x_hat.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from edgevae.errors import InputError
+
+from . import priors
 
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0  # the device's kernel clamps to the same range
 
@@ -117,7 +120,33 @@ def mlp(
     return nn.Sequential(*encoder), nn.Sequential(*decoder)
 
 
-ARCHITECTURES = {"residual": residual_conv, "mlp": mlp}
+class Gated(nn.Module):
+    """A linear layer that a second one gates: h(x) * sigmoid(g(x)) (Dauphin et al. 2017)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.h = nn.Linear(inputs, outputs)
+        self.g = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.h(x) * torch.sigmoid(self.g(x))
+
+
+def gated_mlp(
+    x_shape: Sequence[int], latent_dim: int, widths: Sequence[int]
+) -> tuple[nn.Module, nn.Module]:
+    """As `mlp`, of gated layers: with widths 300, 300 that of Tomczak and Welling (2018)."""
+    size = int(torch.Size(x_shape).numel())
+    down, up = [size, *widths], [latent_dim, *reversed(widths)]
+    encoder = [nn.Flatten(), *itertools.starmap(Gated, itertools.pairwise(down))]
+    decoder = [*itertools.starmap(Gated, itertools.pairwise(up)), nn.Linear(up[-1], size)]
+    return (
+        nn.Sequential(*encoder, nn.Linear(down[-1], 2 * latent_dim)),
+        nn.Sequential(*decoder, nn.Unflatten(1, tuple(x_shape))),
+    )
+
+
+ARCHITECTURES = {"residual": residual_conv, "mlp": mlp, "gated": gated_mlp}
 
 
 class VAE(nn.Module):
@@ -128,6 +157,10 @@ class VAE(nn.Module):
     `shift` and `scale` (of x_shape) inside the model, so that it speaks its user's units.
     `likelihood` is "gaussian", with one learned sigma (Rybkin et al. 2021, "Simple and effective
     VAE training with calibrated decoders"), or "bernoulli" (x in [0, 1]).
+
+    `prior` is what the KL is paid under and generation draws from: "normal", N(0, I); "free" or
+    "vamp", a mixture of `components` that is learned too (priors.py); or "fitted", N(0, I) for
+    the KL, and for generation a mixture that is fitted after training (prior.py).
     """
 
     variational = True
@@ -141,6 +174,8 @@ class VAE(nn.Module):
         widths: Sequence[int] = (16, 48, 80),
         likelihood: str = "gaussian",
         images: bool = True,
+        prior: str = "fitted",
+        components: int = 0,
     ) -> None:
         super().__init__()
         if likelihood == "bernoulli" and not images:
@@ -148,6 +183,11 @@ class VAE(nn.Module):
         self.x_shape, self.latent_dim = tuple(x_shape), latent_dim
         self.likelihood, self.images = likelihood, images
         self.encoder, self.decoder = ARCHITECTURES[architecture](x_shape, latent_dim, widths)
+        self.prior = None
+        if prior == "free":
+            self.prior = priors.Free(components, latent_dim)
+        elif prior == "vamp":
+            self.prior = priors.Vamp(components, self.x_shape)
         self.log_sigma = nn.Parameter(torch.zeros(()), requires_grad=likelihood == "gaussian")
         self.register_buffer("shift", torch.zeros(self.x_shape))
         self.register_buffer("scale", torch.ones(self.x_shape))
@@ -168,10 +208,19 @@ class VAE(nn.Module):
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
         return mu + torch.exp(logvar / 2) * torch.randn_like(mu)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x -> (x_hat, mu, logvar), at one sampled z."""
+    def kl(self, z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        """KL(q(z|x) || p(z)): (N,) nats; under a learned prior its estimate by the one z."""
+        if self.prior is None:
+            return priors.kl(mu.float(), logvar.float())
+        log_posterior = -0.5 * ((z - mu).float().square() / logvar.float().exp() + logvar.float())
+        constant = 0.5 * self.latent_dim * math.log(2 * math.pi)
+        return log_posterior.sum(1) - constant - priors.log_prob(z, self.prior(self.encode))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """x -> (x_hat, kl (N,) in nats), at one sampled z."""
         mu, logvar = self.encode(x)
-        return self.decode(self.reparameterize(mu, logvar)), mu, logvar
+        z = self.reparameterize(mu, logvar)
+        return self.decode(z), self.kl(z, mu, logvar)
 
 
 class Autoencoder(VAE):
@@ -190,3 +239,6 @@ class Autoencoder(VAE):
 
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
         return mu
+
+    def kl(self, z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+        return mu.new_zeros(len(mu))

@@ -48,3 +48,16 @@ def fit_mixture(model: VAE, items: Tensor, components: int = 256, seed: int = 0)
         mixture.means_.astype(np.float32),
         np.log(mixture.covariances_).astype(np.float32),
     )
+
+
+@torch.inference_mode()
+def mixture(
+    model: VAE, items: Tensor, prior: str, components: int, seed: int
+) -> MixtureTable | None:
+    """What generation draws from, by the name of the prior (`models.VAE`); None is N(0, I)."""
+    if prior == "fitted":
+        return fit_mixture(model, items, components, seed)
+    if model.prior is None:
+        return None
+    log_weights, means, logvars = model.prior(model.encode)
+    return MixtureTable(*(part.cpu().numpy() for part in (log_weights.exp(), means, logvars)))

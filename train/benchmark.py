@@ -1,0 +1,216 @@
+"""`python -m train benchmark`: log-likelihood beside published figures, on binarised Fashion-MNIST.
+
+The protocol of Tomczak and Welling (2018) and Norouzi et al. (2020, "Exemplar VAE", table 1): of
+the 60,000 training images the first 50,000 train, each pixel drawn anew from Bernoulli(x)
+whenever its image is seen, and the last 10,000 choose what was to be chosen; the 10,000 test
+images are binarised once. The figure is -log p(x) in nats an image, bounded from above by the
+importance-weighted estimate of S samples (Burda et al. 2016), under the bundle's own prior and by
+its own graphs.
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+from torch import Tensor
+
+import edgevae
+from edgevae import sampling
+
+from . import checkpoint, prior
+from .data import Data, as_float, fashion
+from .evaluate import mean_and_error, recon_nats
+from .export import export
+from .fit import fabric, fit
+
+TRAINING, TEST_SEED, SCORE_SEED = 50_000, 17, 1
+ROWS = 20_000  # latents decoded at a time
+
+
+class Model(NamedTuple):
+    """A row of the table: its architecture, its recipe, and the published figure it answers to."""
+
+    architecture: dict[str, Any]
+    recipe: dict[str, Any]
+    published: float | None
+    about: str
+
+
+GATED = {"architecture": "gated", "widths": [300, 300], "latent_dim": 40}
+PLAIN = {"epochs": 100, "batch": 100, "learning_rate": 1e-3}
+MODELS = {
+    "vae": Model(GATED | {"prior": "normal"}, PLAIN, 228.70, "gated MLP, N(0, I)"),
+    "vamp": Model(
+        GATED | {"prior": "vamp", "components": 500}, PLAIN, 227.35, "gated MLP, VampPrior of 500"
+    ),
+    "edgevae": Model(
+        {
+            "architecture": "residual",
+            "widths": [8, 32, 64],
+            "latent_dim": 40,
+            "prior": "free",
+            "components": 500,
+        },
+        {"epochs": 70, "batch": 128, "learning_rate": 2e-3},
+        None,
+        "residual convolutions, a learned mixture of 500",
+    ),
+}
+# Norouzi et al. 2020, table 1, S = 5000; the convolutional ones have two levels of latents.
+PUBLISHED = {
+    "VAE": 228.70,
+    "VampPrior": 227.35,
+    "Exemplar VAE": 226.75,
+    "ConvHVAE": 225.38,
+    "Exemplar ConvHVAE": 224.63,
+}
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--out", type=Path, default=Path("runs/benchmark"), help="checkpoints, bundles, report")
+    add("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    add("--seeds", type=int, default=3, help="runs of each model")
+    add("--epochs", type=int, help="instead of each model's own, for a trial")
+    add("--samples", type=int, default=500, help="S of the bound")
+    add("--items", type=int, default=10_000, help="test images of the bound, the first ones")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    data = parted(fashion())
+    rows = []
+    for name in options.models:
+        for seed in range(options.seeds):
+            out = options.out / f"{name}-{seed}"
+            content = train(MODELS[name], data, out, seed, options.epochs)
+            rows.append({"model": name, "seed": seed} | judge(content, out, options))
+            (options.out / "report.json").write_text(json.dumps(rows, indent=2) + "\n")
+            print(json.dumps(rows[-1]), flush=True)
+
+
+def parted(data: Data) -> Data:
+    """The images that train, and as `test` those that choose: test images are not looked at."""
+    train, validation = data.train[:TRAINING], data.train[TRAINING:]
+    return Data(data.name, data.kind, train, validation, data.licence)
+
+
+def train(model: Model, data: Data, out: Path, seed: int, epochs: int | None) -> dict[str, Any]:
+    """The checkpoint of a finished run: that which is in `out`, or goes on from it."""
+    out.mkdir(parents=True, exist_ok=True)
+    recipe = {"beta": 1.0, "noise": 0.0, "seed": seed, "binarise": True, **model.recipe}
+    recipe["epochs"] = epochs or recipe["epochs"]
+    architecture = {
+        "variational": True,
+        "x_shape": list(data.x_shape),
+        "likelihood": "bernoulli",
+        "images": True,
+        **model.architecture,
+    }
+    description = {
+        "architecture": architecture,
+        "recipe": recipe,
+        "data": {"name": data.name, "kind": data.kind, "licence": data.licence},
+        "samples": data.test[:8].clone(),
+    }
+    engine = fabric(out, "csv", accelerator="cpu")
+    engine.launch()
+    engine.seed_everything(seed, verbose=False)
+    last = out / "last.pt"
+    began = time.monotonic()
+    content = fit(
+        engine,
+        checkpoint.build(architecture),
+        data,
+        out,
+        description=description,
+        **recipe,
+        resume=checkpoint.read(last) if last.is_file() else None,
+    )
+    if "prior" not in content:
+        table = prior.mixture(
+            checkpoint.averaged(content), data.train, architecture["prior"], 0, seed
+        )
+        content["prior"] = table and checkpoint.prior_tensors(table)
+        content["seconds"] = time.monotonic() - began
+        checkpoint.save(last, content)
+    return content
+
+
+def judge(content: dict[str, Any], out: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """The bound of the test images, by the bundle of a checkpoint."""
+    vae = edgevae.load(export(content, out / "bundle").path)
+    x = binarised(fashion().test)[: options.items]
+    nats = negative_log_likelihood(vae, x, options.samples)
+    np.save(out / "nats.npy", nats.astype(np.float32))
+    return {
+        "nats": mean_and_error(nats),
+        "samples": options.samples,
+        "items": len(x),
+        "epochs": content["recipe"]["epochs"],
+        "parameters": vae.bundle.provenance["parameters"],
+    }
+
+
+def binarised(images: Tensor) -> NDArray[np.float32]:
+    """Each pixel drawn once from Bernoulli(x): the same ones for every model."""
+    generator = torch.Generator().manual_seed(TEST_SEED)
+    drawn: NDArray[np.float32] = torch.bernoulli(as_float(images), generator=generator).numpy()
+    return drawn
+
+
+def negative_log_likelihood(
+    vae: edgevae.VAE, x: NDArray[np.float32], samples: int
+) -> NDArray[np.float64]:
+    """-log mean_s p(x|z_s) p(z_s) / q(z_s|x), z_s ~ q(z|x), of each item: (N,) nats.
+
+    Burda et al. 2016, equation 8; it falls to -log p(x) with S = `samples`.
+    """
+    posterior = vae.encode(x)
+    table = vae.bundle.mixture()
+    nats = np.empty(len(x))
+    together = max(1, ROWS // samples)
+    for first in range(0, len(x), together):
+        rows = slice(first, first + together)
+        part = edgevae.Posterior(posterior.mu[rows], posterior.logvar[rows])
+        z = part.sample(samples, seed=SCORE_SEED, start=first).reshape(-1, vae.bundle.dims)
+        copies = np.tile(x[rows], (samples, 1, 1, 1))
+        mu, logvar = (np.tile(p, (samples, 1)).astype(np.float64) for p in (part.mu, part.logvar))
+        log_q = gaussian(z, mu, logvar)
+        log_weight = -recon_nats(vae, copies, vae.decode(z)) + log_prior(z, table) - log_q
+        log_weight = log_weight.reshape(samples, -1)
+        nats[rows] = math.log(samples) - logsumexp(log_weight, axis=0)
+    return nats
+
+
+def gaussian(
+    z: NDArray[np.floating[Any]], mean: NDArray[np.float64], logvar: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The log density of diagonal Gaussians: (N,) nats."""
+    terms = (z - mean) ** 2 / np.exp(logvar) + logvar + math.log(2 * math.pi)
+    density: NDArray[np.float64] = -0.5 * terms.sum(1)
+    return density
+
+
+def log_prior(
+    z: NDArray[np.float32], table: sampling.MixtureTable | None
+) -> NDArray[np.floating[Any]]:
+    """log p(z) of latents (N, D) under a bundle's prior: (N,) nats."""
+    if table is None:
+        zeros = np.zeros((1, z.shape[1]))
+        return gaussian(z, zeros, zeros)
+    from .priors import log_prob
+
+    with np.errstate(divide="ignore"):  # a component may have lost all its weight
+        log_weights = np.log(table.weights, dtype=np.float64)
+    parts = (log_weights, table.means.astype(np.float64), table.logvars.astype(np.float64))
+    gaussians = tuple(map(torch.from_numpy, parts))
+    nats: NDArray[np.floating[Any]] = log_prob(torch.from_numpy(z), gaussians).numpy()
+    return nats

@@ -1,0 +1,69 @@
+"""p(z), which the KL is paid under: N(0, I), or a mixture that is learned with the model.
+
+A mixture under which the posteriors' KL is paid costs less than N(0, I), since it may lie where
+they are (Tomczak and Welling 2018, "VAE with a VampPrior"). What is learned is exported as the
+bundle's mixture prior: a device draws from it as from any other.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
+Gaussians = tuple[Tensor, Tensor, Tensor]  # log weights (K,), means (K, D), logvars (K, D)
+
+
+def kl(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, exp(logvar)) || N(0, I)) of (N, D), (N, D): (N,) nats, at least 0.
+
+    In closed form (Kingma and Welling 2014, appendix B).
+    """
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).flatten(1).sum(1)
+
+
+class Free(nn.Module):
+    """K Gaussians, each with a weight, a mean and a log-variance of its own."""
+
+    def __init__(self, components: int, latent_dim: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.means = nn.Parameter(torch.randn(components, latent_dim))
+        self.logvars = nn.Parameter(torch.zeros(components, latent_dim))
+
+    def start(self, x: Tensor) -> None:
+        """Begins without a look at the data."""
+
+    def forward(self, encode: Encode) -> Gaussians:
+        return self.logits.log_softmax(0), self.means, self.logvars
+
+
+class Vamp(nn.Module):
+    """The posteriors of K learned pseudo-inputs, equally likely (Tomczak and Welling 2018)."""
+
+    def __init__(self, components: int, x_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.inputs = nn.Parameter(torch.zeros(components, *x_shape))
+
+    def start(self, x: Tensor) -> None:
+        """Begins at items of x (N, *x_shape), N at least K."""
+        self.inputs.data.copy_(x[torch.randperm(len(x))[: len(self.inputs)]])
+
+    def forward(self, encode: Encode) -> Gaussians:
+        means, logvars = encode(self.inputs.clamp(0, 1))
+        return torch.full_like(means[:, 0], -math.log(len(means))), means, logvars
+
+
+def log_prob(z: Tensor, gaussians: Gaussians) -> Tensor:
+    """log p(z) of latents (N, D): (N,) nats."""
+    with torch.autocast(z.device.type, enabled=False):  # bf16 is too coarse for these sums
+        z = z.float()
+        log_weights, means, logvars = (part.float() for part in gaussians)
+        precision = (-logvars).exp()
+        # ((z - mean)^2 / var) summed over D, as matrix products: no array of (N, K, D).
+        squares = z.square() @ precision.T - 2 * z @ (means * precision).T
+        constant = (means.square() * precision + logvars).sum(1) + z.shape[1] * math.log(
+            2 * math.pi
+        )
+        return torch.logsumexp(log_weights - 0.5 * (squares + constant), dim=1)
