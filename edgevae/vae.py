@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import batching, bundle, checks, images, plans, sampling, text
+from edgevae import batching, bundle, checks, conformal, images, plans, sampling, text
+from edgevae import score as scoring
 from edgevae.errors import BundleError, InputError
 from edgevae.graph import Graph, Placement, Shapes
 from edgevae.posterior import Posterior
@@ -85,7 +86,10 @@ class VAE:
         self._decoder = self._graphs["decoder"]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return functools.partial(load, **self._asked), (self.bundle.path,)
+        made_here = {
+            key: self.__dict__[key] for key in ("statistics", "calibration") if key in self.__dict__
+        }
+        return functools.partial(load, **self._asked), (self.bundle.path,), made_here
 
     def __repr__(self) -> str:
         provider = " or ".join(map(names, self._preference.choices))
@@ -270,6 +274,61 @@ class VAE:
                 raise InputError(f"{name}: expected a single item, got {len(end.rows)}")
         first, last = self._encode(np.concatenate([end.rows for end in ends])).mu
         return ends[0].restore(self._decode_rows(sampling.line(first, last, steps)))
+
+    # --- how strange it is --------------------------------------------------------------------
+
+    def score(
+        self,
+        x: Any,
+        method: str = "default",
+        *,
+        alpha: float | None = None,
+        draws: int = scoring.DRAWS,
+        seed: int = 0,
+        start: int = 0,
+        fdr: bool = False,
+    ) -> scoring.Scores:
+        """How strange each item of x is, as `reconstruct` takes it: `edgevae.score` explains.
+
+        p-values and flags, at `alpha` or the calibration's, come with a calibrated method.
+        """
+        rows = self._given(x).rows
+        return scoring.score(
+            self, rows, method, alpha=alpha, draws=draws, seed=seed, start=start, fdr=fdr
+        )
+
+    def calibrate(
+        self,
+        x_normal: Any,
+        alpha: float = 0.01,
+        *,
+        methods: Sequence[str] | None = None,
+        draws: int = scoring.DRAWS,
+    ) -> "VAE":
+        """This VAE with p-values, by normal items that it was not trained on: `score.calibrate`.
+
+        `save` writes it as a bundle.
+        """
+        rows = self._given(x_normal).rows
+        found = scoring.calibrate(self, rows, alpha, methods=methods, draws=draws)
+        calibrated = object.__new__(VAE)
+        calibrated.__dict__.update(self.__dict__)
+        calibrated.statistics, calibrated.calibration = found
+        return calibrated
+
+    def save(self, path: str | os.PathLike[str]) -> bundle.Bundle:
+        """Writes the bundle, with the statistics and the calibration in use; `bundle.write`."""
+        return scoring.write(self, path)
+
+    @functools.cached_property
+    def statistics(self) -> scoring.Statistics | None:
+        """What is known of the training items; None where the bundle does not tell."""
+        return scoring.read(self.bundle)
+
+    @functools.cached_property
+    def calibration(self) -> conformal.Calibration | None:
+        """The scores of held-out normal items; None where the bundle has none."""
+        return conformal.read(self.bundle)
 
     # --- the work ----------------------------------------------------------------------------
 
