@@ -382,10 +382,11 @@ def calibrate(
     """Statistics and a calibration of so many methods, by normal items float32 (N, *x_shape).
 
     None takes recon, mahalanobis, default, elbo of a VAE, and nap where the bundle has activations:
-    all but `iwae`, which costs `draws` decodings an item. The items must be none that the model was trained on. Where the bundle has no statistics
-    and a method needs them, the first half of the items fits them and only the other half
-    calibrates: give items in random order, windows of a stream in time's. Raises `InputError`,
-    such as where there are too few for a p-value of `alpha`.
+    all but `iwae`, which costs `draws` decodings an item. The items must be none that the model
+    was trained on. Where the bundle has no statistics and a method needs them, the first half of
+    the items fits them and only the other half calibrates: give items in random order, windows of
+    a stream in time's. Raises `InputError`, such as where there are too few for a p-value of
+    `alpha`.
     """
     methods, statistics = _cheap(vae) if methods is None else _known(methods), vae.statistics
     fits = statistics is None and not FITTED.isdisjoint(methods)

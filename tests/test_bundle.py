@@ -184,7 +184,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path):
         ("schema", True, "schema must be a whole number"),
         ("stream", 9, "stream must be 1"),
         ("name", "", "name must be a string"),
-        ("kind", "audio", "kind must be 'image' or .*'signal', got 'audio'"),
+        ("kind", "audio", "kind must be 'image' or .*'text', got 'audio'"),
         ("latent_shape", [], "latent_shape must be a list of whole numbers"),
         ("latent_shape", [4.0], "latent_shape must be a list of whole numbers"),
         ("latent_shape", [0], "at least 1"),
@@ -267,7 +267,7 @@ def test_an_unknown_field_and_a_stray_file_are_ignored(copy):
     ("changes", "says"),
     [
         ({"name": ""}, "name must be a string"),
-        ({"kind": "text"}, "kind must be"),
+        ({"kind": "audio"}, "kind must be"),
         ({"noise": float("nan")}, "finite numbers only"),
         ({"provenance": {"by": Path()}}, "strings and finite numbers only"),
         ({"selfcheck": {"x": np.zeros((1, 1, 8, 8))}}, "expected arrays x, mu, logvar, z, x_hat"),
