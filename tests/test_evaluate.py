@@ -1,7 +1,5 @@
 import dataclasses
 import json
-import math
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,7 +7,6 @@ import torch
 from PIL import Image
 
 import edgevae
-from edgevae import likelihood
 from train import evaluate, judges
 from train.data import Data
 
@@ -42,44 +39,6 @@ def test_a_report_has_every_row(tiny_paths, data, tmp_path):
         assert word.lower() in page.lower()
     with Image.open(tmp_path / "report/grid.png") as grid:
         assert grid.size == (2 * (3 * 64 + 24), 128)
-
-
-def test_the_iwae_bound_is_no_worse_than_the_elbo(tiny_paths):
-    vae = edgevae.load(tiny_paths["grey"])
-    x = np.random.default_rng(0).random((50, 1, 8, 8), np.float32)
-    one, many = (evaluate.iwae(vae, x, draws).mean() for draws in (1, 50))
-    assert many > one
-    posterior = vae.encode(x)
-    recon = likelihood.recon(x, vae.decode(posterior.sample(seed=1)), vae.bundle.likelihood)
-    # With one draw the bound is the elbo, whose KL is here estimated by the same draw.
-    assert one == pytest.approx(-(recon + posterior.kl()).mean(), rel=0.02)
-
-
-def test_the_iwae_bound_of_a_linear_gaussian_nears_its_evidence():
-    """x = a z + sigma e in one dimension: log p(x) = log N(0, a^2 + sigma^2), in closed form."""
-    a, sigma = 1.5, 0.7
-
-    class Posterior:
-        def __init__(self, x):
-            self.mu = 0.8 * a * x / (a**2 + sigma**2)  # near the true one, not at it
-            self.logvar = np.full_like(x, math.log(sigma**2 / (a**2 + sigma**2)))
-
-        def sample(self, seed, start):
-            eps = np.random.default_rng(seed + start).standard_normal(self.mu.shape)
-            return (self.mu + np.exp(self.logvar / 2) * eps).astype(np.float32)
-
-    class Linear:
-        encode = staticmethod(Posterior)
-        decode = staticmethod(lambda z: a * z)
-
-        class bundle:  # noqa: N801
-            likelihood: ClassVar = {"name": "gaussian", "sigma": sigma}
-
-    x = np.linspace(-3, 3, 40, dtype=np.float32)[:, None]
-    variance = a**2 + sigma**2
-    evidence = -0.5 * (x[:, 0] ** 2 / variance + math.log(2 * math.pi * variance))
-    np.testing.assert_allclose(evaluate.iwae(Linear, x, 3000), evidence, atol=0.05)
-    assert (evaluate.iwae(Linear, x, 1).mean() < evidence.mean() - 0.01).all()
 
 
 def test_vectors_are_judged_in_their_own_units(tiny_paths, tmp_path):

@@ -22,11 +22,11 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 import edgevae
-from edgevae import sampling
+from edgevae import likelihood, sampling
 
 from . import checkpoint, prior
 from .data import Data, as_float, fashion
-from .evaluate import mean_and_error, recon_nats
+from .evaluate import mean_and_error
 from .export import export
 from .fit import fabric, fit
 
@@ -184,7 +184,8 @@ def negative_log_likelihood(
         copies = np.tile(x[rows], (samples, 1, 1, 1))
         mu, logvar = (np.tile(p, (samples, 1)).astype(np.float64) for p in (part.mu, part.logvar))
         log_q = gaussian(z, mu, logvar)
-        log_weight = -recon_nats(vae, copies, vae.decode(z)) + log_prior(z, table) - log_q
+        recon = likelihood.recon(copies, vae.decode(z), vae.bundle.likelihood)
+        log_weight = log_prior(z, table) - log_q - recon
         log_weight = log_weight.reshape(samples, -1)
         nats[rows] = math.log(samples) - logsumexp(log_weight, axis=0)
     return nats

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 from sklearn.decomposition import PCA
 
 import edgevae
@@ -94,14 +93,14 @@ def likelihood_report(vae: edgevae.VAE, x: Floats, draws: int, iwae_items: int) 
     x_hat = vae.decode(posterior.sample(seed=0))
     recon = likelihood.recon(x, x_hat, vae.bundle.likelihood)
     kl = posterior.kl()
-    bounds = iwae(vae, x[:iwae_items], draws)
+    bounds = vae.score(x[:iwae_items], "iwae", draws=draws, seed=1).values
     # A unit is active where its posterior mean varies with x (Burda et al. 2016).
     active = int((posterior.mu.reshape(len(x), -1).var(0) > 0.01).sum())
     return {
         "negative_elbo": mean_and_error(recon + kl),
         "recon": mean_and_error(recon),
         "kl": mean_and_error(kl),
-        "negative_iwae": mean_and_error(-bounds) | {"draws": draws, "items": len(bounds)},
+        "negative_iwae": mean_and_error(bounds) | {"draws": draws, "items": len(bounds)},
         **reconstruction_report(vae, x),
         "active_units": active,
         "latent_dimensions": vae.bundle.dims,
@@ -116,27 +115,6 @@ def reconstruction_report(vae: edgevae.VAE, x: Floats) -> dict[str, Any]:
     varies = x.std(0) > 0
     left = ((x - x_hat)[:, varies] / x.std(0)[varies]) ** 2
     return {"explained_variance": float(1 - left.mean())}
-
-
-def iwae(vae: edgevae.VAE, x: Floats, draws: int) -> NDArray[np.float64]:
-    """log mean_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x), K = `draws`, of each item: (N,) nats.
-
-    Burda et al. 2016, equation 8; p(z) = N(0, I), whatever prior generation draws from. It rises
-    to log p(x) with K.
-    """
-    posterior = vae.encode(x)
-    mu, logvar = (
-        part.reshape(len(x), -1).astype(np.float64) for part in (posterior.mu, posterior.logvar)
-    )
-    log_weights = np.empty((draws, len(x)))
-    for draw in range(draws):
-        z = posterior.sample(seed=1, start=draw * len(x))
-        flat = z.reshape(len(x), -1).astype(np.float64)
-        log_prior = -0.5 * (flat**2).sum(1)
-        log_posterior = -0.5 * ((flat - mu) ** 2 / np.exp(logvar) + logvar).sum(1)
-        recon = likelihood.recon(x, vae.decode(z), vae.bundle.likelihood)
-        log_weights[draw] = -recon + log_prior - log_posterior
-    return logsumexp(log_weights, axis=0) - math.log(draws)
 
 
 def peak_signal_to_noise(x: Floats, x_hat: Floats) -> NDArray[np.float64]:
