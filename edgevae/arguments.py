@@ -146,6 +146,7 @@ def _generate(verbs: Any) -> None:
     parser.add_argument(
         "--temperature", type=_number(0), default=1.0, metavar="T", help="scale of the noise (1)"
     )
+    _add_labels(parser, "each class in turn")
     parser.add_argument(
         "--dtype",
         choices=("float32", "uint8"),
@@ -164,6 +165,15 @@ def _encode(verbs: Any) -> None:
     _add_inputs(parser)
     _add_out(parser, ".npz, or - for standard output (latents.npz)")
     _add_runtime(parser)
+
+
+def _add_labels(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    parser.add_argument(
+        "--labels",
+        nargs="+",
+        metavar="CLASS",
+        help=f"names or numbers, one for all rows or one for each ({otherwise})",
+    )
 
 
 def _add_inputs(parser: argparse.ArgumentParser, nargs: str = "+") -> None:

@@ -26,7 +26,8 @@ from edgevae.vae import VAE
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
-    from edgevae.graph import Graph
+    from edgevae.graph import Arrays, Graph
+    from edgevae.labels import Labels
     from edgevae.plans import Plan
 
 Floats = npt.NDArray[np.float32]
@@ -68,27 +69,27 @@ class Batcher:
         # A daemon that is inside a graph when the interpreter goes could crash its end.
         atexit.register(self.close)
 
-    def decode(self, z: npt.ArrayLike) -> Floats:
+    def decode(self, z: npt.ArrayLike, *, labels: "Labels | None" = None) -> Floats:
         """`VAE.decode` of one latent, (*latent_shape) or (1, *latent_shape)."""
-        rows, single = self._vae._latents(z)
-        (x_hat,) = self._run("decoder", rows)
+        given, single = self._latent(z, labels)
+        (x_hat,) = self._run("decoder", given)
         return x_hat[0] if single else x_hat
 
-    async def adecode(self, z: npt.ArrayLike) -> Floats:
+    async def adecode(self, z: npt.ArrayLike, *, labels: "Labels | None" = None) -> Floats:
         """`decode` for tasks: their event loop goes on meanwhile."""
-        rows, single = self._vae._latents(z)
-        (x_hat,) = await self._arun("decoder", rows)
+        given, single = self._latent(z, labels)
+        (x_hat,) = await self._arun("decoder", given)
         return x_hat[0] if single else x_hat
 
     def encode(self, x: Any) -> Posterior:
         """`VAE.encode` of one item."""
         self._vae.graph("encoder")  # or there is none
-        return Posterior(*self._run("encoder", self._vae._given(x).rows))
+        return Posterior(*self._run("encoder", {"x": self._vae._given(x).rows}))
 
     async def aencode(self, x: Any) -> Posterior:
         """`encode` for tasks: their event loop goes on meanwhile."""
         self._vae.graph("encoder")
-        return Posterior(*await self._arun("encoder", self._vae._given(x).rows))
+        return Posterior(*await self._arun("encoder", {"x": self._vae._given(x).rows}))
 
     def close(self) -> None:
         """Serves whoever waits, and returns when that is done. Later calls are refused."""
@@ -112,9 +113,14 @@ class Batcher:
 
     # --- a caller's side ---------------------------------------------------------------------
 
-    def _run(self, role: str, rows: Floats) -> list[Floats]:
+    def _latent(self, z: npt.ArrayLike, labels: "Labels | None") -> "tuple[Arrays, bool]":
+        rows, single = self._vae._latents(z)
+        y = self._vae._numbers(labels, len(rows))
+        return {"z": rows} if y is None else {"z": rows, "y": y}, single
+
+    def _run(self, role: str, given: "Arrays") -> list[Floats]:
         queue = self._queues[role]
-        request = _Request(queue, rows)
+        request = _Request(queue, given)
         request.lock = threading.Lock()
         request.lock.acquire()
         self._submit(queue, request)
@@ -125,11 +131,11 @@ class Batcher:
             raise
         return request.result()
 
-    async def _arun(self, role: str, rows: Floats) -> list[Floats]:
+    async def _arun(self, role: str, given: "Arrays") -> list[Floats]:
         from asyncio import CancelledError, get_running_loop
 
         queue = self._queues[role]
-        request = _Request(queue, rows)
+        request = _Request(queue, given)
         request.loop = get_running_loop()
         request.future = request.loop.create_future()
         self._submit(queue, request)
@@ -196,14 +202,15 @@ class Batcher:
 
 
 class _Request:
-    """One item on its way: its row, room for what a graph makes of it, and who waits."""
+    """One item on its way: its inputs, room for what a graph makes of them, and who waits."""
 
     __slots__ = ("failure", "future", "given", "lock", "loop", "made", "since")
 
-    def __init__(self, queue: "_Queue", rows: Floats) -> None:
-        if len(rows) != 1:
-            raise InputError(f"expected a single item, got {len(rows)}; call the VAE itself")
-        self.given = rows
+    def __init__(self, queue: "_Queue", given: "Arrays") -> None:
+        rows = len(next(iter(given.values())))
+        if rows != 1:
+            raise InputError(f"expected a single item, got {rows}; call the VAE itself")
+        self.given = given
         self.made = [np.empty((1, *shape), np.float32) for shape in queue.graph.outputs.values()]
         self.since = time.monotonic()
         self.failure: BaseException | None = None
@@ -238,15 +245,25 @@ class _Queue:
 
     def run(self, batch: Sequence[_Request], threads: int) -> None:
         n = len(batch)
-        inputs, outputs = (
-            {name: np.empty((n, *shape), np.float32) for name, shape in shapes.items()}
-            for shapes in (self.graph.inputs, self.graph.outputs)
-        )
-        for rows in inputs.values():
-            gather([request.given for request in batch], rows)
+        inputs = {
+            name: _gathered([request.given[name] for request in batch], shape)
+            for name, shape in self.graph.inputs.items()
+        }
+        outputs = {
+            name: np.empty((n, *shape), np.float32) for name, shape in self.graph.outputs.items()
+        }
         self.graph.run(inputs, outputs, threads=threads)
         for i, rows in enumerate(outputs.values()):
             scatter(rows, [request.made[i] for request in batch])
+
+
+def _gathered(parts: Sequence[npt.NDArray[Any]], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Single rows as one array; the kernel that copies them knows no class numbers."""
+    if parts[0].dtype != np.float32:
+        return np.concatenate(parts)
+    rows = np.empty((len(parts), *shape), np.float32)
+    gather(parts, rows)
+    return rows
 
 
 def _wake(batch: Sequence[_Request]) -> None:

@@ -268,10 +268,13 @@ def run_plain(provider: str, decoder: str, threads: int = 0) -> Iterator[Call | 
     session = ort.InferenceSession(decoder, options, providers=listed)
     shape = [int(size) for size in session.get_inputs()[0].shape[1:]]
     rng = np.random.default_rng(7)
+    conditional = len(session.get_inputs()) > 1
 
     def call(batch: int) -> object:
-        z = rng.standard_normal((batch, *shape), dtype=np.float32)
-        return session.run(None, {"z": z})[0]
+        inputs = {"z": rng.standard_normal((batch, *shape), dtype=np.float32)}
+        if conditional:
+            inputs["y"] = np.zeros(batch, np.int64)
+        return session.run(None, inputs)[0]
 
     yield call
 

@@ -7,7 +7,8 @@
     decoder.int8.onnx  the same graphs in other arithmetic, by variant
     prior.npz          weights (K,), means (K, D), logvars (K, D); absent: the standard normal,
                        or none, where the model is an autoencoder
-    selfcheck.npz      x, mu, logvar, z, x_hat: inputs, and what PyTorch made of them
+    selfcheck.npz      x, mu, logvar, z, x_hat: inputs, and what PyTorch made of them; and y, the
+                       class numbers that it was told, where the decoder is conditional
     statistics.npz     of the training items, for scores; calibration.npz, the scores of normal
                        items that were held out: `edgevae.score` knows them; may be absent
 
@@ -104,7 +105,8 @@ class Bundle:
     largest difference from PyTorch's outputs that a provider may show. `features` tells of
     vectors and signals what training knew of each feature, where it said so, and `stride` by how
     many steps the windows of a signal were apart. `text` tells what strings one of kind "text"
-    knows; it is None for any other.
+    knows; it is None for any other. `classes` names the numbers that a conditional decoder takes
+    as its second input y, int64 (n,); other decoders have none.
 
     `model` is "vae", or "autoencoder" where each item has one latent and no posterior: its logvar
     is -30. `prior` is what latents are drawn from: a "mixture" of so many `components`, the
@@ -146,6 +148,7 @@ class Bundle:
     features: Features | None = None
     stride: int | None = None
     text: Text | None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def dims(self) -> int:
@@ -188,7 +191,7 @@ class Bundle:
         """The mixture prior; None where the prior is the standard normal, or none."""
         if not self.components:
             return None
-        arrays = _load_floats(self.path / "prior.npz", _PRIOR)
+        arrays = _load_typed(self.path / "prior.npz", _PRIOR)
         shape = (self.components, self.dims)
         for key, expected in (("weights", shape[:1]), ("means", shape), ("logvars", shape)):
             _check_shape(self.path / "prior.npz", key, arrays[key], expected)
@@ -200,14 +203,14 @@ class Bundle:
             )
         return MixtureTable(**arrays)
 
-    def selfcheck(self) -> dict[str, Floats]:
+    def selfcheck(self) -> dict[str, npt.NDArray[Any]]:
         """Inputs and PyTorch's outputs: x, mu, logvar of one count; z, x_hat of another.
 
-        A bundle that only decodes has only the latter.
+        A bundle that only decodes has only the latter; one with classes has y too, as many as z.
         """
-        keys = _selfcheck_keys(self.encodes)
-        arrays = _load_floats(self.path / "selfcheck.npz", keys)
-        shapes = {"x": self.x_shape, "x_hat": self.x_shape}
+        keys = _selfcheck_keys(self.encodes, self.classes)
+        arrays = _load_typed(self.path / "selfcheck.npz", keys)
+        shapes = {"x": self.x_shape, "x_hat": self.x_shape, "y": ()}
         for key, array in arrays.items():
             rows = len(arrays["x" if key in _SELFCHECK["encoder"] else "z"])
             expected = (rows, *shapes.get(key, self.latent_shape))
@@ -222,8 +225,9 @@ class Bundle:
         return _load_arrays(self.path / name) if name in self.files else None
 
 
-def _selfcheck_keys(encodes: bool) -> tuple[str, ...]:
-    return _SELFCHECK["encoder"] + _SELFCHECK["decoder"] if encodes else _SELFCHECK["decoder"]
+def _selfcheck_keys(encodes: bool, classes: Sequence[str]) -> tuple[str, ...]:
+    keys = _SELFCHECK["encoder"] + _SELFCHECK["decoder"] if encodes else _SELFCHECK["decoder"]
+    return (*keys, "y") if classes else keys
 
 
 def how_to_have(role: str) -> str:
@@ -296,6 +300,7 @@ def write(
     stride: int | None = None,
     activations: bytes | None = None,
     text: Text | None = None,
+    classes: Sequence[str] = (),
 ) -> Bundle:
     """Writes a bundle, whole or not at all, and returns it as read back.
 
@@ -312,13 +317,13 @@ def write(
         variant: {role: _graph_name(role, variant) for role in roles}
         for variant, roles in {"fp32": graphs, **variants}.items()
     }
-    keys = [key for key in _selfcheck_keys(encoder is not None) if key in selfcheck]
+    keys = [key for key in _selfcheck_keys(encoder is not None, classes) if key in selfcheck]
     files = {names["fp32"][role]: graph for role, graph in graphs.items()}
     for variant, roles in variants.items():
         files |= {names[variant][role]: graph for role, graph in roles.items()}
-    files["selfcheck.npz"] = _dump_floats({key: selfcheck[key] for key in keys})
+    files["selfcheck.npz"] = _dump_typed({key: selfcheck[key] for key in keys})
     if prior is not None:
-        files["prior.npz"] = _dump_floats({key: getattr(prior, key) for key in _PRIOR})
+        files["prior.npz"] = _dump_typed({key: getattr(prior, key) for key in _PRIOR})
     manifest = {
         "schema": SCHEMA,
         "name": name,
@@ -342,6 +347,7 @@ def write(
         **({"features": features.as_json()} if features else {}),
         **({"stride": stride} if stride else {}),
         **({"text": text._asdict()} if text else {}),
+        **({"classes": list(classes)} if classes else {}),
         "tolerance": tolerance,
         "licence": licence,
         "provenance": dict(provenance),
@@ -600,6 +606,7 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
         stride=manifest.integer("stride") if "stride" in manifest else None,
         calibration=manifest.scalars("calibration") if "calibration" in manifest else {},
         text=_text(manifest.fields("text")) if "text" in manifest else None,
+        classes=_classes(manifest),
     )
     if bundle.kind == "image" and (len(bundle.x_shape) != 3 or bundle.x_shape[0] not in (1, 3)):
         raise x.bad("shape", "[1 or 3, height, width] for images")
@@ -634,6 +641,15 @@ def _text(fields: _Fields) -> Text:
     if text.case == "title" and alphabet != alphabet.lower():
         raise fields.bad("alphabet", "in lower case, as case is 'title'")
     return text
+
+
+def _classes(manifest: _Fields) -> tuple[str, ...]:
+    """The names of classes, where there are any."""
+    names = manifest.take("classes") if "classes" in manifest else []
+    texts = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    if texts != names or "" in texts or len({name.casefold() for name in texts}) != len(texts):
+        raise manifest.bad("classes", "a list of names that differ, whatever their case")
+    return tuple(texts)
 
 
 def _quality(
@@ -707,8 +723,13 @@ def _dump_arrays(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
     return file.getvalue()
 
 
-def _dump_floats(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
-    return _dump_arrays({key: np.asarray(value, np.float32) for key, value in arrays.items()})
+def _dtype(key: str) -> type[np.generic]:
+    """That of an array of the prior or the self-check: all but class numbers are floats."""
+    return np.int64 if key == "y" else np.float32
+
+
+def _dump_typed(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
+    return _dump_arrays({key: np.asarray(value, _dtype(key)) for key, value in arrays.items()})
 
 
 def _load_arrays(path: Path, keys: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
@@ -729,12 +750,13 @@ def _load_arrays(path: Path, keys: Sequence[str] | None = None) -> dict[str, npt
     return arrays
 
 
-def _load_floats(path: Path, keys: Sequence[str]) -> dict[str, Floats]:
+def _load_typed(path: Path, keys: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
     arrays = _load_arrays(path, keys)
     for key, array in arrays.items():
-        if array.dtype != np.float32:
+        if array.dtype != _dtype(key):
             raise BundleError(
-                f"{path}: {key} must be float32, got {array.dtype}; export the bundle again"
+                f"{path}: {key} must be {_dtype(key).__name__}, got {array.dtype}; export the "
+                f"bundle again"
             )
     return arrays
 

@@ -7,6 +7,7 @@ the progress bar, which only a terminal sees, to standard error.
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from edgevae.bundle import Bundle
     from edgevae.inputs import Inputs
+    from edgevae.labels import Label
     from edgevae.vae import VAE
 
     Floats = NDArray[np.float32]
@@ -51,8 +53,13 @@ def generate(args: argparse.Namespace) -> int:
             f"--dtype uint8 is for images; {vae.bundle.name!r} makes {vae.bundle.kind}s"
         )
     seed = _seed(args)
-    batches = vae.stream(args.n, seed=seed, start=args.start, temperature=args.temperature)
+    told = _labels(args)
+    batches = vae.stream(
+        args.n, seed=seed, start=args.start, temperature=args.temperature, labels=told
+    )
     note = f"generate {args.n} --model {vae.bundle.name} --seed {seed} --start {args.start}"
+    if args.labels:
+        note += f" --labels {shlex.join(args.labels)}"
     output.save(
         out,
         form,
@@ -327,6 +334,14 @@ def _load(args: argparse.Namespace) -> "VAE":
     return load(args.model, provider=args.provider, threads=args.threads, precision=args.precision)
 
 
+def _labels(args: argparse.Namespace) -> "list[Label] | Label | None":
+    """The classes asked for: a number where the text is one, else a name."""
+    if args.labels is None:
+        return None
+    labels: list[Label] = [int(text) if text.isdecimal() else text for text in args.labels]
+    return labels[0] if len(labels) == 1 else labels
+
+
 def _seed(args: argparse.Namespace) -> int:
     """The seed asked for, or a fresh one, told before any work: what it makes can be remade."""
     if args.seed is not None:
@@ -465,6 +480,7 @@ def _bundle_facts(bundle: "Bundle") -> Report:
         "latent_shape": list(bundle.latent_shape),
         "model": bundle.model,
         "prior": priors[bundle.prior],
+        **({"classes": list(bundle.classes)} if bundle.classes else {}),
         "likelihood": dict(bundle.likelihood),
         "noise": bundle.noise,
         **({"features": bundle.features.as_json()} if bundle.features else {}),

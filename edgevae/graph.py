@@ -17,6 +17,11 @@ from edgevae.session import nodes, open_session
 
 Floats = npt.NDArray[np.float32]
 Shapes = Mapping[str, tuple[int, ...]]
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+# Our word for a port's type and onnxruntime's; class numbers are the only ones that are no floats.
+_FLOATS = "float32", "tensor(float)"
+_TYPES = {"y": ("int64", "tensor(int64)")}
 
 # Up to so many numbers, a copy costs less than to bind outputs, some 10 microseconds.
 _FEW_NUMBERS = 1 << 14
@@ -52,8 +57,8 @@ class Graph:
     """An ONNX file, on the first choice of a preference that works.
 
     `inputs` and `outputs` give the names that the graph must have and their shapes without the
-    batch axis, where -1 is any size; all are float32. Threads may share a graph. A forked process
-    opens its own sessions.
+    batch axis, where -1 is any size; all are float32, but for y, class numbers, which are int64.
+    Threads may share a graph. A forked process opens its own sessions.
     """
 
     def __init__(
@@ -96,9 +101,7 @@ class Graph:
             )
         return size
 
-    def run(
-        self, inputs: Mapping[str, Floats], outputs: Mapping[str, Floats], *, threads: int
-    ) -> None:
+    def run(self, inputs: Arrays, outputs: Mapping[str, Floats], *, threads: int) -> None:
         """Fills `outputs` in place; every array is C-contiguous, of at least one row."""
         session, provider, _ = self._opened(threads)
         few = sum(array.size for array in outputs.values()) <= _FEW_NUMBERS
@@ -134,9 +137,7 @@ class Graph:
         return _Opened(session, names(choice), why)
 
 
-def _run_and_copy(
-    session: Any, inputs: Mapping[str, Floats], outputs: Mapping[str, Floats]
-) -> None:
+def _run_and_copy(session: Any, inputs: Arrays, outputs: Mapping[str, Floats]) -> None:
     results = session.run([*outputs], dict(inputs))
     for (name, array), result in zip(outputs.items(), results, strict=True):
         if result.shape != array.shape:  # which numpy might broadcast
@@ -144,9 +145,7 @@ def _run_and_copy(
         array[...] = result
 
 
-def _run_in_place(
-    session: Any, inputs: Mapping[str, Floats], outputs: Mapping[str, Floats]
-) -> None:
+def _run_in_place(session: Any, inputs: Arrays, outputs: Mapping[str, Floats]) -> None:
     binding = session.io_binding()
     for name, array in inputs.items():
         binding.bind_cpu_input(name, array)
@@ -191,9 +190,10 @@ def _check_ports(path: Path, side: str, ports: Iterable[Any], expected: Shapes) 
             not isinstance(dim, int) or size in (dim, -1)
             for dim, size in zip(dims, shape, strict=True)
         )
-        if got[name].type != "tensor(float)" or isinstance(batch, int) or not fits:
+        word, kind = _TYPES.get(name, _FLOATS)
+        if got[name].type != kind or isinstance(batch, int) or not fits:
             raise BundleError(
-                f"{path}: expected {side} {name} to be float32 of shape (any, "
+                f"{path}: expected {side} {name} to be {word} of shape (any, "
                 f"{', '.join(map(str, shape))}), got {got[name].type} of shape "
                 f"{got[name].shape}; export the bundle again"
             )

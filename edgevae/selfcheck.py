@@ -52,7 +52,7 @@ class Verdict:
 def verify(vae: VAE) -> Verdict:
     """Recomputes the outputs that the bundle carries, and the golden latents of the stream."""
     expected = vae.bundle.selfcheck()
-    got = {"x_hat": vae.decode(expected["z"])}
+    got = {"x_hat": vae.decode(expected["z"], labels=expected.get("y"))}
     if vae.bundle.encodes:
         posterior = vae.encode(expected["x"])
         got = {"mu": posterior.mu, "logvar": posterior.logvar, **got}

@@ -11,9 +11,10 @@ from functools import partial
 from itertools import accumulate
 from math import log
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgevae import batching, plans, sampling
 from edgevae.vae import VAE
@@ -152,14 +153,16 @@ def _runner(vae: VAE, role: str, rows: int) -> Callable[[int, int, int], None]:
     graph = vae.graph(role)
     z = sampling.draw(vae.bundle.mixture(), rows, vae.bundle.dims, seed=0)
     z = z.reshape(rows, *vae.bundle.latent_shape)
-    given = z if role == "decoder" else vae.decode(z)
-    (name,) = graph.inputs
+    y = np.zeros(rows, np.int64)
+    given: dict[str, NDArray[Any]] = {"z": z, "y": y}
+    if role != "decoder":
+        given = {"x": vae.decode(z, labels=y if vae.bundle.classes else None)}
     made = {key: np.zeros((rows, *shape), np.float32) for key, shape in graph.outputs.items()}
 
     def run(threads: int, first: int, last: int) -> None:
         stretch = slice(first, last)
         outputs = {key: array[stretch] for key, array in made.items()}
-        graph.run({name: given[stretch]}, outputs, threads=threads)
+        graph.run({key: given[key][stretch] for key in graph.inputs}, outputs, threads=threads)
 
     return run
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import batching, bundle, checks, conformal, images, plans, sampling, text
+from edgevae import batching, bundle, checks, conformal, images, labels, plans, sampling, text
 from edgevae import score as scoring
 from edgevae.errors import BundleError, InputError
 from edgevae.graph import Graph, Placement, Shapes
+from edgevae.labels import Labels
 from edgevae.posterior import Posterior
 from edgevae.providers import Asked, names, prefer
 from edgevae.threads import usable_threads
@@ -70,7 +71,7 @@ class VAE:
         x, z = bundle.x_shape, bundle.latent_shape
         ports: dict[str, tuple[Shapes, Shapes]] = {
             "encoder": ({"x": x}, {"mu": z, "logvar": z}),
-            "decoder": ({"z": z}, {"x_hat": x}),
+            "decoder": ({"z": z, "y": ()} if bundle.classes else {"z": z}, {"x_hat": x}),
             "activations": ({"x": x}, {"h": (-1,)}),
         }
         self._graphs = {
@@ -151,6 +152,7 @@ class VAE:
         seed: int | None = None,
         start: int = 0,
         temperature: float = 1.0,
+        labels: Labels | None = None,
         out: npt.NDArray[Any] | None = None,
         dtype: str = "float32",
     ) -> Any:
@@ -159,7 +161,9 @@ class VAE:
         Float32 (n, *x_shape) as trained, or for images with dtype "uint8" (n, H, W, C). For text
         a list of n strings; `decode` of `sample` gives their characters' probabilities.
         `seed` is an int in [0, 2^64), None takes a fresh one. `temperature` >= 0 scales the
-        noise within a component of the prior, not the choice of component. `out` is filled and
+        noise within a component of the prior, not the choice of component. `labels`, for a bundle
+        with classes, is one of them, by number or name, or n of them; None makes each in turn: row
+        i is of class i modulo their count, whatever `start` is. `out` is filled and
         returned: C-contiguous, of the result's shape and dtype. Raises `InputError`.
         """
         self._check_prior()
@@ -169,6 +173,7 @@ class VAE:
             checks.start(start),
         )
         temperature = checks.temperature(temperature)
+        y = self._cycle(n, start) if labels is None else self._numbers(labels, n)
         x_hat = self._result(n, dtype, out)
 
         def latents(first: int, last: int) -> Floats:
@@ -176,7 +181,7 @@ class VAE:
             self._draw(z, seed, start + first, temperature)
             return z
 
-        self._decode(n, latents, x_hat)
+        self._decode(n, latents, x_hat, y)
         return x_hat.tolist() if self.bundle.text else x_hat
 
     def stream(
@@ -186,6 +191,7 @@ class VAE:
         seed: int | None = None,
         start: int = 0,
         temperature: float = 1.0,
+        labels: Labels | None = None,
         dtype: str = "float32",
         batch: int | None = None,
     ) -> Iterator[Any]:
@@ -201,6 +207,7 @@ class VAE:
             checks.start(start),
         )
         temperature = checks.temperature(temperature)
+        y = None if labels is None else self._numbers(labels, n)
         row_bytes = self._result(1, dtype, None).nbytes
         batch = self._batch(row_bytes) if batch is None else checks.whole(batch, "batch", least=1)
         return (
@@ -209,6 +216,7 @@ class VAE:
                 seed=seed,
                 start=(start + first) & checks.LAST,
                 temperature=temperature,
+                labels=None if y is None else y[first : first + batch],
                 dtype=dtype,
             )
             for first in range(0, n, batch)
@@ -235,45 +243,51 @@ class VAE:
         self._read("activations", rows, {"h": h})
         return h
 
-    def decode(self, z: npt.ArrayLike) -> Floats:
+    def decode(self, z: npt.ArrayLike, *, labels: Labels | None = None) -> Floats:
         """x_hat of latents (N, *latent_shape) or (*latent_shape): float32 (N, *x_shape) or
-        (*x_shape)."""
+        (*x_shape).
+
+        A bundle with classes needs `labels`: one, by number or name, or N of them.
+        """
         rows, single = self._latents(z)
-        x_hat = self._decode_rows(rows)
+        x_hat = self._decode_rows(rows, labels)
         return x_hat[0] if single else x_hat
 
-    def reconstruct(self, x: Any) -> Any:
+    def reconstruct(self, x: Any, *, labels: Labels | None = None) -> Any:
         """x_hat at z = mu, in the type of x.
 
         x is float (N, *x_shape) within the bundle's range, or, for images, uint8 (N, H, W, C);
         both also without N. Or a PIL image or the path of one, for a PIL image, of the bundle's
-        size. Or, for text, a str. Or a list of any of these, for a list.
+        size. Or, for text, a str. Or a list of any of these, for a list. `labels` as in `decode`;
+        a class that x is not of makes the item of that class that is most like x.
         """
         given = self._given(x)
-        return given.back(self._decode_rows(self._encode(given.rows).mu))
+        self._numbers(labels, len(given.rows))  # or the work is lost
+        return given.back(self._decode_rows(self._encode(given.rows).mu, labels))
 
-    def denoise(self, x: Any) -> Any:
+    def denoise(self, x: Any, *, labels: Labels | None = None) -> Any:
         """`reconstruct`, by a bundle whose encoder was trained to see through noise."""
         if not self.bundle.noise:
             raise InputError(
                 f"bundle {self.bundle.name!r} was not trained to denoise (noise is 0 in its "
                 f"manifest): use reconstruct, or train with noise augmentation"
             )
-        return self.reconstruct(x)
+        return self.reconstruct(x, labels=labels)
 
-    def interpolate(self, a: Any, b: Any, steps: int) -> Any:
+    def interpolate(self, a: Any, b: Any, steps: int, *, labels: Labels | None = None) -> Any:
         """`steps` >= 2 items on the line from a's mu to b's, both ends included.
 
         a and b are single items as `reconstruct` takes them; the result is a batch, or a list of
-        PIL images or str, after the type of a.
+        PIL images or str, after the type of a. `labels` as in `decode`: one, or one for each step.
         """
         steps = checks.whole(steps, "steps", least=2)
+        self._numbers(labels, steps)
         ends = [self._given(a), self._given(b)]
         for name, end in zip("ab", ends, strict=True):
             if len(end.rows) != 1:
                 raise InputError(f"{name}: expected a single item, got {len(end.rows)}")
         first, last = self._encode(np.concatenate([end.rows for end in ends])).mu
-        return ends[0].restore(self._decode_rows(sampling.line(first, last, steps)))
+        return ends[0].restore(self._decode_rows(sampling.line(first, last, steps), labels))
 
     # --- how strange it is --------------------------------------------------------------------
 
@@ -347,6 +361,14 @@ class VAE:
             dims = ", ".join(map(str, shape))
             raise InputError(f"z: expected shape (N, {dims}) or ({dims}), got {rows.shape}")
         return rows, False
+
+    def _numbers(self, given: Labels | None, n: int) -> labels.Numbers | None:
+        """The class of each of n rows, checked; None for a bundle without classes."""
+        return labels.numbers(given, self.bundle.classes, n)
+
+    def _cycle(self, n: int, start: int) -> labels.Numbers | None:
+        """What generated rows are where nobody says."""
+        return labels.cycle(self.bundle.classes, n, start)
 
     def _result(self, n: int, dtype: str, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """The array to fill: `out`, where it is what the result will be, or a new one."""
@@ -423,21 +445,31 @@ class VAE:
 
         self._spread(role, graph, len(x), work)
 
-    def _decode_rows(self, z: Floats) -> Floats:
+    def _decode_rows(self, z: Floats, labels: Labels | None = None) -> Floats:
+        y = self._numbers(labels, len(z))
         x_hat = np.empty((len(z), *self.bundle.x_shape), np.float32)
-        self._decode(len(z), lambda first, last: z[first:last], x_hat)
+        self._decode(len(z), lambda first, last: z[first:last], x_hat, y)
         return x_hat
 
-    def _decode(self, n: int, latents: Callable[[int, int], Floats], out: npt.NDArray[Any]) -> None:
-        """Fills out, float32, uint8 or str, from the latents of each stretch of rows."""
+    def _decode(
+        self,
+        n: int,
+        latents: Callable[[int, int], Floats],
+        out: npt.NDArray[Any],
+        y: labels.Numbers | None,
+    ) -> None:
+        """Fills out, float32, uint8 or str, from the latents and classes of stretches of rows."""
 
         def work(first: int, last: int, threads: int) -> None:
-            z, rows = latents(first, last), out[first:last]
+            rows = out[first:last]
+            inputs: dict[str, npt.NDArray[Any]] = {"z": latents(first, last)}
+            if y is not None:
+                inputs["y"] = y[first:last]
             if out.dtype == np.float32:
-                self._decoder.run({"z": z}, {"x_hat": rows}, threads=threads)
+                self._decoder.run(inputs, {"x_hat": rows}, threads=threads)
                 return
             x_hat = np.empty((last - first, *self.bundle.x_shape), np.float32)
-            self._decoder.run({"z": z}, {"x_hat": x_hat}, threads=threads)
+            self._decoder.run(inputs, {"x_hat": x_hat}, threads=threads)
             if self.bundle.text:
                 text.strings(x_hat, self.bundle.text, rows)
                 return
@@ -515,12 +547,15 @@ def generate(
     seed: int | None = None,
     start: int = 0,
     temperature: float = 1.0,
+    labels: Labels | None = None,
     out: npt.NDArray[Any] | None = None,
     dtype: str = "float32",
 ) -> Any:
     """`VAE.generate` of a bundle that is loaded once a process."""
     vae = _loaded(bundle.find(model).absolute(), precision)
-    return vae.generate(n, seed=seed, start=start, temperature=temperature, out=out, dtype=dtype)
+    return vae.generate(
+        n, seed=seed, start=start, temperature=temperature, labels=labels, out=out, dtype=dtype
+    )
 
 
 # Two threads that come first at once may both load it; a lock could be held during a fork.

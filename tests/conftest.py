@@ -22,7 +22,10 @@ class Prior:
 
 @dataclass(frozen=True)
 class Tiny:
-    """A VAE of numpy: mu = x A, logvar = tanh(x B), x_hat = sigmoid(z C) or z C."""
+    """A VAE of numpy: mu = x A, logvar = tanh(x B), x_hat = sigmoid(z C) or z C.
+
+    With classes, row y of a table is added to z C.
+    """
 
     kind: str
     x_shape: tuple[int, ...]
@@ -30,6 +33,12 @@ class Tiny:
     latent_shape: tuple[int, ...]
     components: int = 0
     noise: float = 0.0
+    classes: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> np.ndarray:
+        rng = np.random.default_rng(8)
+        return rng.standard_normal((len(self.classes), int(np.prod(self.x_shape)))).astype("f4")
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
@@ -56,15 +65,17 @@ class Tiny:
         mu, logvar = flat @ self.weights["mu"], np.tanh(flat @ self.weights["logvar"])
         return mu.reshape(-1, *self.latent_shape), logvar.reshape(-1, *self.latent_shape)
 
-    def decode(self, z: np.ndarray) -> np.ndarray:
-        y = (
+    def decode(self, z: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
+        x_hat = (
             z.reshape(len(z), int(np.prod(self.latent_shape))).astype(np.float64)
             @ self.weights["x_hat"]
         )
+        if y is not None:
+            x_hat += self.table[y]
         if self.x_range is not None:
             low, high = self.x_range
-            y = low + (high - low) / (1 + np.exp(-y))
-        return y.reshape(-1, *self.x_shape)
+            x_hat = low + (high - low) / (1 + np.exp(-x_hat))
+        return x_hat.reshape(-1, *self.x_shape)
 
     def encoder(self) -> bytes:
         return _model(
@@ -110,10 +121,17 @@ class Tiny:
         ]
         if self.x_range is None:
             nodes[2:] = [("Reshape", ["linear", "shape"], ["x_hat"])]
+        if self.classes:
+            nodes[1:2] = [
+                ("MatMul", ["flat", "c"], ["told_nothing"]),
+                ("Gather", ["table", "y"], ["shift"]),
+                ("Add", ["told_nothing", "shift"], ["linear"]),
+            ]
         return _model(
-            inputs={"z": self.latent_shape},
+            inputs={"z": self.latent_shape, **({"y": ()} if self.classes else {})},
             outputs={"x_hat": self.x_shape},
             constants={
+                **({"table": self.table} if self.classes else {}),
                 "c": self.weights["x_hat"],
                 "low": np.float32(low),
                 "width": np.float32(high - low),
@@ -128,6 +146,8 @@ class Tiny:
         x = rng.random((3, *self.x_shape)).astype(np.float32)
         z = rng.standard_normal((3, *self.latent_shape)).astype(np.float32)
         mu, logvar = self.encode(x)
+        y = np.arange(3) % len(self.classes) if self.classes else None
+        check = {"x": x, "mu": mu, "logvar": logvar, "z": z, "x_hat": self.decode(z, y)}
         return {
             "name": f"tiny-{self.kind}",
             "kind": self.kind,
@@ -138,7 +158,8 @@ class Tiny:
             "encoder": self.encoder(),
             "decoder": self.decoder(),
             "prior": self.prior,
-            "selfcheck": {"x": x, "mu": mu, "logvar": logvar, "z": z, "x_hat": self.decode(z)},
+            "selfcheck": check if y is None else {**check, "y": y},
+            "classes": self.classes,
             "likelihood": {"name": "gaussian", "sigma": 0.1},
             "noise": self.noise,
             "licence": "MIT",
@@ -152,7 +173,9 @@ class Tiny:
 def _model(*, inputs, outputs, constants, nodes) -> bytes:
     def ports(shapes):
         return [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape])
+            helper.make_tensor_value_info(
+                name, TensorProto.INT64 if name == "y" else TensorProto.FLOAT, ["n", *shape]
+            )
             for name, shape in shapes.items()
         ]
 
@@ -172,6 +195,7 @@ TINIES = {
     "grey": Tiny("image", (1, 8, 8), (0.0, 1.0), (4,), components=5, noise=0.5),
     "colour": Tiny("image", (3, 8, 6), (-1.0, 1.0), (2, 3)),
     "vector": Tiny("vector", (5,), None, (3,), components=2),
+    "classes": Tiny("image", (1, 8, 8), (0.0, 1.0), (4,), classes=("Boot", "Coat", "Hat")),
 }
 
 
@@ -188,7 +212,8 @@ def tinies() -> dict[str, Tiny]:
 
 @pytest.fixture(scope="session")
 def tiny_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A bundle of each tiny VAE: "grey", "colour" (in [-1, 1], z of two axes) and "vector"."""
+    """A bundle of each tiny VAE: "grey", "colour" (in [-1, 1], z of two axes), "vector"
+    and "classes" (told one of three)."""
     folder = tmp_path_factory.mktemp("bundles")
     return {name: tiny.write(folder / name).path for name, tiny in TINIES.items()}
 

@@ -21,6 +21,7 @@ LAYERS = [
     {"_core"},
     {"sampling", "packing", "runtime", "threads", "features"},
     {"checks"},
+    {"labels"},
     {"posterior"},
     {"bundle", "batching", "images", "plugins", "cuda"},
     {"plans", "providers", "likelihood", "text", "conformal"},

@@ -14,7 +14,7 @@ def off(tiny_paths, monkeypatch):
     def make(difference: float, precision: str = "float32"):
         vae = edgevae.load(tiny_paths["grey"], "cpu")
         decode = vae.decode
-        monkeypatch.setattr(vae, "decode", lambda z: decode(z) + np.float32(difference))
+        monkeypatch.setattr(vae, "decode", lambda z, labels: decode(z) + np.float32(difference))
         vae.precision = precision
         return selfcheck.verify(vae)
 

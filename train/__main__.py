@@ -64,6 +64,11 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
     )
     add("--autoencoder", action="store_true", help="the baseline: z = mu and no KL")
     add(
+        "--conditional",
+        action="store_true",
+        help="tell the decoder each item's class, so that it generates by label",
+    )
+    add(
         "--widths",
         type=whole(1),
         nargs="+",
@@ -152,6 +157,8 @@ def train(options: argparse.Namespace) -> None:
 
     resume = begun(options)
     data = load(options.source, options.data, options.size, options.seed)
+    if options.conditional:
+        check_conditional(options, data)
     if options.sharpen:
         check_sharpens(data.kind, not options.autoencoder)
     description = describe(options, data)
@@ -175,6 +182,15 @@ def train(options: argparse.Namespace) -> None:
     )
     if options.stop_after is None:
         finish(options, engine, content, data)
+
+
+def check_conditional(options: argparse.Namespace, data: "Data") -> None:
+    """InputError where --conditional has no labels, or no second stage that knows them."""
+    if not data.classes:
+        raise InputError(f"--conditional: expected labelled data, got {data.name!r} without labels")
+    if options.autoencoder or options.sharpen:
+        other = "--autoencoder" if options.autoencoder else "--sharpen"
+        raise InputError(f"--conditional: expected a VAE of one stage: leave out {other}")
 
 
 def begun(options: argparse.Namespace) -> dict[str, Any] | None:
@@ -210,9 +226,12 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
             "images": images,
             "prior": options.prior,
             "components": options.components,
+            # Absent from other runs, so that those begun before there were classes can resume.
+            **({"classes": len(data.classes)} if options.conditional else {}),
         },
         "recipe": {name: getattr(options, name) for name in names},
         "data": {"name": data.name, "kind": data.kind, "licence": data.licence},
+        "classes": list(data.classes) if options.conditional else [],
         "samples": data.test[:8].clone(),
     }
 

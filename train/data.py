@@ -35,13 +35,17 @@ FASHION_FILES = {
         "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 }
+FASHION_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 GREY, COLOUR = {"1", "L", "LA"}, {"P", "RGB", "RGBA", "CMYK", "YCbCr"}  # Pillow's modes, 8 bits
 
 
 @dataclass(frozen=True)
 class Data:
-    """Train and test items of one shape.
+    """Train and test items of one shape; where labelled, label k is the class `classes[k]`.
 
     kind "image": uint8 (N, C, H, W), in [0, 1] once divided by 255; kind "vector": float32 (N, D).
     """
@@ -53,6 +57,7 @@ class Data:
     licence: str
     train_labels: Tensor | None = None
     test_labels: Tensor | None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def x_shape(self) -> tuple[int, ...]:
@@ -95,7 +100,8 @@ def fashion(folder: Path | None = None) -> Data:
     """Fashion-MNIST (Xiao et al. 2017): 60,000 + 10,000 images (1, 28, 28) of ten classes."""
     arrays = [torch.from_numpy(read_idx(fashion_bytes(name, folder))) for name in FASHION_FILES]
     train, train_labels, test, test_labels = arrays
-    return Data("fashion", "image", train[:, None], test[:, None], "MIT", train_labels, test_labels)
+    items = train[:, None], test[:, None]
+    return Data("fashion", "image", *items, "MIT", train_labels, test_labels, FASHION_CLASSES)
 
 
 def fashion_bytes(name: str, folder: Path | None) -> bytes:

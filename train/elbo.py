@@ -20,12 +20,15 @@ def recon(model: VAE, x: Tensor, x_hat: Tensor) -> Tensor:
     return (0.5 * z_score.square() + constant).flatten(1).sum(1)
 
 
-def loss(model: VAE, x: Tensor, target: Tensor, beta: float) -> tuple[Tensor, Tensor, Tensor]:
+def loss(
+    model: VAE, x: Tensor, target: Tensor, beta: float, y: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """(recon + beta * kl, recon, kl), each the batch's mean in nats per item.
 
     `x` is what the encoder sees and `target` what the decoder owes: they differ where noise was
-    added to x, which is how one encoder learns to denoise.
+    added to x, which is how one encoder learns to denoise. `y` has the classes that a conditional
+    decoder is told.
     """
-    x_hat, divergence = model(x)
+    x_hat, divergence = model(x, y)
     nats, kl = recon(model, target, x_hat.float()).mean(), divergence.mean()
     return nats + beta * kl, nats, kl

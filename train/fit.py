@@ -155,6 +155,7 @@ def fit(
         return resume
 
     train = data.train.to(engine.device)
+    labels = data.train_labels.long().to(engine.device) if model.classes else None
     if not model.images:
         standardise(model, data.train)
     if model.prior is not None:
@@ -180,11 +181,12 @@ def fit(
     bar = progress(engine, "elbo", last * batch, step * batch)
     while step < last:
         seed_step(seed, step, engine.global_rank)
-        x = as_float(train[batch_rows(len(train), batch, step, seed)[mine]])
+        rows = batch_rows(len(train), batch, step, seed)[mine]
+        x, y = as_float(train[rows]), None if labels is None else labels[rows]
         x = torch.bernoulli(x) if binarise else x
         set_rate(optimizer, learning_rate * cosine(step, steps, warmup))
         loss, recon, kl = elbo.loss(
-            model, corrupt(x, noise * bare.scale), x, beta=beta * min(1.0, step / warmup)
+            model, corrupt(x, noise * bare.scale), x, beta=beta * min(1.0, step / warmup), y=y
         )
         optimizer.zero_grad(set_to_none=True)
         engine.backward(loss)
@@ -196,7 +198,7 @@ def fit(
         if step % LOG_EVERY == 0 or step == last:
             report(engine, bar, step, recon, kl)
         if step % epoch_steps == 0 and engine.is_global_zero:
-            engine.log_dict(held_out(average.module, data.test[:2000], binarise), step=step)
+            engine.log_dict(held_out(average.module, data, binarise), step=step)
             for logger in engine.loggers:
                 logger.save()
             checkpoint.save(out / "last.pt", content())
@@ -244,13 +246,13 @@ def standardise(model: VAE, train: Tensor) -> None:
 
 
 @torch.inference_mode()
-def held_out(model: VAE, items: Tensor, binarise: bool = False) -> dict[str, float]:
-    """recon, kl and elbo of held-out items under the averaged weights, one z each."""
+def held_out(model: VAE, data: Data, binarise: bool = False) -> dict[str, float]:
+    """recon, kl and elbo of 2,000 test items under the averaged weights, one z each."""
     parts = []
-    for chunk in items.split(500):
-        x = as_float(chunk.to(model.log_sigma.device))
+    for rows in torch.arange(min(2000, len(data.test))).split(500):
+        x = as_float(data.test[rows].to(model.log_sigma.device))
         x = torch.bernoulli(x) if binarise else x
-        x_hat, kl = model(x)
+        x_hat, kl = model(x, data.test_labels[rows].long().to(x.device) if model.classes else None)
         parts.append(torch.stack([elbo.recon(model, x, x_hat), kl], dim=1))
     recon, kl = torch.cat(parts).mean(0).tolist()
     return {"test_recon": recon, "test_kl": kl, "test_elbo": -(recon + kl)}

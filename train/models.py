@@ -16,6 +16,7 @@ from edgevae.errors import InputError
 from . import priors
 
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0  # the device's kernel clamps to the same range
+EMBEDDED = 16  # numbers that tell a conditional decoder its class
 
 
 class Residual(nn.Module):
@@ -161,6 +162,11 @@ class VAE(nn.Module):
     `prior` is what the KL is paid under and generation draws from: "normal", N(0, I); "free" or
     "vamp", a mixture of `components` that is learned too (priors.py); or "fitted", N(0, I) for
     the KL, and for generation a mixture that is fitted after training (prior.py).
+
+    With `classes` the VAE is conditional (Sohn et al. 2015, "Learning structured output
+    representation using deep conditional generative models"): decode(z, y) is told the class y,
+    int64 (N,). The encoder is not: what z says of the class costs nats that y has for nothing,
+    and an encoder without y reads items that nobody has labelled.
     """
 
     variational = True
@@ -176,6 +182,7 @@ class VAE(nn.Module):
         images: bool = True,
         prior: str = "fitted",
         components: int = 0,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         if likelihood == "bernoulli" and not images:
@@ -183,6 +190,11 @@ class VAE(nn.Module):
         self.x_shape, self.latent_dim = tuple(x_shape), latent_dim
         self.likelihood, self.images = likelihood, images
         self.encoder, self.decoder = ARCHITECTURES[architecture](x_shape, latent_dim, widths)
+        self.classes = classes
+        if classes:
+            told = latent_dim + EMBEDDED
+            _, self.decoder = ARCHITECTURES[architecture](x_shape, told, widths)
+            self.embedding = nn.Embedding(classes, EMBEDDED)
         self.prior = None
         if prior == "free":
             self.prior = priors.Free(components, latent_dim)
@@ -198,12 +210,14 @@ class VAE(nn.Module):
         mu, logvar = self.encoder(x).chunk(2, dim=1)
         return mu, logvar.clamp(LOGVAR_MIN, LOGVAR_MAX)
 
-    def decode(self, z: Tensor) -> Tensor:
-        y = self.decoder(z)
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        if y is not None:
+            z = torch.cat([z, self.embedding(y)], dim=1)
+        logits = self.decoder(z)
         if not self.images:
-            return y * self.scale + self.shift
+            return logits * self.scale + self.shift
         # bf16 is too coarse near 1 for the logarithms of a Bernoulli.
-        return torch.sigmoid(y.float() if self.likelihood == "bernoulli" else y)
+        return torch.sigmoid(logits.float() if self.likelihood == "bernoulli" else logits)
 
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
         return mu + torch.exp(logvar / 2) * torch.randn_like(mu)
@@ -216,11 +230,11 @@ class VAE(nn.Module):
         constant = 0.5 * self.latent_dim * math.log(2 * math.pi)
         return log_posterior.sum(1) - constant - priors.log_prob(z, self.prior(self.encode))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x -> (x_hat, kl (N,) in nats), at one sampled z."""
+    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x, and y where the VAE is conditional -> (x_hat, kl (N,) in nats), at one sampled z."""
         mu, logvar = self.encode(x)
         z = self.reparameterize(mu, logvar)
-        return self.decode(z), self.kl(z, mu, logvar)
+        return self.decode(z, y), self.kl(z, mu, logvar)
 
 
 class Autoencoder(VAE):

@@ -1,0 +1,126 @@
+"""A bundle with classes: what labels may be, and every door that they go through."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import edgevae
+from edgevae import Batcher, bundle, labels, selfcheck, tune
+from edgevae.cli import main
+from edgevae.errors import BundleError, InputError
+
+CLASSES = ("Boot", "Coat", "Hat")
+
+
+@pytest.fixture
+def vae(tiny_paths):
+    return edgevae.load(tiny_paths["classes"], "cpu", threads=2, chunk=3)
+
+
+@pytest.mark.parametrize(
+    ("given", "numbers"),
+    [
+        (2, [2, 2]),
+        ("coat", [1, 1]),
+        ([0, "HAT"], [0, 2]),
+        (np.array([1, 0], np.uint8), [1, 0]),
+        (np.int64(1), [1, 1]),
+    ],
+)
+def test_a_label_is_a_number_or_a_name(given, numbers):
+    assert labels.numbers(given, CLASSES, 2).tolist() == numbers
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (3, r"got 3; the classes are 0 'Boot', 1 'Coat', 2 'Hat'"),
+        (-1, "got -1; the classes are"),
+        ("shoe", "got 'shoe'; the classes are"),
+        ([0, True], "got True"),
+        ([0, 1.0], "got 1.0"),
+        ([0], "expected one label, or 2, one for each row, got 1"),
+        (None, "expected a class for each row, got none; the classes are"),
+        (1.5, "expected a class, by number or name, got 1.5"),
+    ],
+)
+def test_other_labels_are_refused(given, says):
+    with pytest.raises(InputError, match=says):
+        labels.numbers(given, CLASSES, 2)
+
+
+def test_decode_makes_what_it_is_told(vae, tinies):
+    z = np.random.default_rng(0).standard_normal((7, 4)).astype(np.float32)
+    y = np.arange(7) % 3
+    np.testing.assert_allclose(vae.decode(z, labels=y), tinies["classes"].decode(z, y), atol=1e-6)
+    np.testing.assert_array_equal(vae.decode(z, labels=1), vae.decode(z, labels=["coat"] * 7))
+    with pytest.raises(InputError, match="expected a class for each row"):
+        vae.decode(z)
+
+
+def test_generate_takes_labels_or_each_class_in_turn(vae):
+    z = vae.sample(8, seed=3, start=5)
+    turns = vae.generate(8, seed=3, start=5)
+    np.testing.assert_allclose(turns, vae.decode(z, labels=(np.arange(8) + 5) % 3), atol=1e-6)
+    hats = vae.generate(8, seed=3, start=5, labels="hat")
+    np.testing.assert_allclose(hats, vae.decode(z, labels=2), atol=1e-6)
+    assert labels.cycle(CLASSES, 3, 2**64 - 1).tolist() == [(2**64 - 1) % 3, 0, 1]
+
+
+@pytest.mark.parametrize("given", [None, "coat", [0, 1, 2, 2, 1, 0, 0]])
+def test_stream_makes_the_rows_of_generate(vae, given):
+    batches = vae.stream(7, seed=1, start=4, labels=given, batch=3)
+    whole = vae.generate(7, seed=1, start=4, labels=given)
+    np.testing.assert_allclose(np.concatenate([*batches]), whole, atol=1e-6)
+
+
+def test_reconstruct_and_interpolate_are_told_the_class(vae):
+    x = vae.generate(2, seed=1)
+    mu = vae.encode(x).mu
+    as_hats = vae.reconstruct(x, labels="hat")
+    np.testing.assert_allclose(as_hats, vae.decode(mu, labels=2), atol=1e-6)
+    walk = vae.interpolate(x[0], x[1], 3, labels=1)
+    np.testing.assert_allclose(walk[::2], vae.decode(mu, labels=1), atol=1e-6)
+    with pytest.raises(InputError, match="the classes are"):
+        vae.reconstruct(x)
+    with pytest.raises(InputError, match="or 4, one for each row, got 2"):
+        vae.interpolate(x[0], x[1], 4, labels=[0, 1])
+
+
+def test_a_bundle_without_classes_takes_no_labels(tiny_paths):
+    vae = edgevae.load(tiny_paths["grey"], "cpu")
+    for call in (vae.generate, lambda **given: vae.decode(vae.sample(1), **given)):
+        with pytest.raises(InputError, match="expected none, since this bundle has no classes"):
+            call(labels=0)
+
+
+def test_everything_else_carries_the_class(vae):
+    assert not selfcheck.verify(vae).failed
+    assert [found.role for found in tune.measure(vae, seconds=0.05)] == ["encoder", "decoder"]
+    z = vae.sample(1, seed=1)
+    copy = pickle.loads(pickle.dumps(vae))
+    np.testing.assert_array_equal(copy.decode(z, labels=2), vae.decode(z, labels=2))
+    with Batcher(vae) as batcher:
+        np.testing.assert_allclose(
+            batcher.decode(z[0], labels="hat"), vae.decode(z[0], labels=2), atol=1e-6
+        )
+        with pytest.raises(InputError, match="the classes are"):
+            batcher.decode(z[0])
+
+
+def test_the_command_line_takes_names(tiny_paths, tmp_path):
+    out = str(tmp_path / "x.npy")
+    command = ["generate", "4", "--model", str(tiny_paths["classes"]), "--seed", "1", "--out", out]
+    vae = edgevae.load(tiny_paths["classes"], "cpu")
+    for given, same in ((["hat"], "hat"), (["1"], 1), (["0", "hat", "0", "1"], [0, 2, 0, 1])):
+        assert main([*command, "--labels", *given]) == 0
+        np.testing.assert_allclose(np.load(out), vae.generate(4, seed=1, labels=same), atol=1e-6)
+    assert main([*command, "--labels", "shoe"]) == 4
+
+
+def test_classes_are_read_back_or_refused(tinies, tmp_path):
+    assert tinies["classes"].write(tmp_path / "b").classes == CLASSES
+    with pytest.raises(BundleError, match="classes must be a list of names that differ"):
+        tinies["classes"].write(tmp_path / "b", classes=["a", "A", "b"])
+    assert bundle.read(tmp_path / "b").classes == CLASSES
