@@ -9,7 +9,7 @@ its own graphs.
 """
 
 import argparse
-import json
+import itertools
 import math
 import time
 from pathlib import Path
@@ -24,9 +24,8 @@ from torch import Tensor
 import edgevae
 from edgevae import likelihood, sampling
 
-from . import checkpoint, prior
+from . import benchmark_report, checkpoint, pictures, prior
 from .data import Data, as_float, fashion
-from .evaluate import mean_and_error
 from .export import export
 from .fit import fabric, fit
 
@@ -63,14 +62,6 @@ MODELS = {
         "residual convolutions, a learned mixture of 500",
     ),
 }
-# Norouzi et al. 2020, table 1, S = 5000; the convolutional ones have two levels of latents.
-PUBLISHED = {
-    "VAE": 228.70,
-    "VampPrior": 227.35,
-    "Exemplar VAE": 226.75,
-    "ConvHVAE": 225.38,
-    "Exemplar ConvHVAE": 224.63,
-}
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -85,15 +76,17 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    data = parted(fashion())
-    rows = []
-    for name in options.models:
-        for seed in range(options.seeds):
-            out = options.out / f"{name}-{seed}"
-            content = train(MODELS[name], data, out, seed, options.epochs)
-            rows.append({"model": name, "seed": seed} | judge(content, out, options))
-            (options.out / "report.json").write_text(json.dumps(rows, indent=2) + "\n")
-            print(json.dumps(rows[-1]), flush=True)
+    """Trains what is not trained yet, judges all, and writes the report after each run."""
+    data, test = parted(fashion()), binarised(fashion().test)
+    rows: list[dict[str, Any]] = []
+    for seed, name in itertools.product(range(options.seeds), options.models):
+        out = options.out / f"{name}-{seed}"
+        content = train(MODELS[name], data, out, seed, options.epochs)
+        vae = edgevae.load(export(content, out / "bundle").path)
+        nats = negative_log_likelihood(vae, test[: options.items], options.samples)
+        rows.append({"model": name, "seed": seed, "nats": nats} | facts(content, vae))
+        benchmark_report.write(options.out, rows, MODELS, options.samples)
+        picture(vae, test, options.out / f"{name}.png")
 
 
 def parted(data: Data) -> Data:
@@ -144,19 +137,18 @@ def train(model: Model, data: Data, out: Path, seed: int, epochs: int | None) ->
     return content
 
 
-def judge(content: dict[str, Any], out: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """The bound of the test images, by the bundle of a checkpoint."""
-    vae = edgevae.load(export(content, out / "bundle").path)
-    x = binarised(fashion().test)[: options.items]
-    nats = negative_log_likelihood(vae, x, options.samples)
-    np.save(out / "nats.npy", nats.astype(np.float32))
+def facts(content: dict[str, Any], vae: edgevae.VAE) -> dict[str, Any]:
     return {
-        "nats": mean_and_error(nats),
-        "samples": options.samples,
-        "items": len(x),
         "epochs": content["recipe"]["epochs"],
         "parameters": vae.bundle.provenance["parameters"],
+        "training_seconds": round(content["seconds"]),
     }
+
+
+def picture(vae: edgevae.VAE, test: NDArray[np.float32], path: Path) -> None:
+    """Binarised test images, their means, and means of draws from the prior, 32 each."""
+    sets = test[:32], vae.reconstruct(test[:32]), vae.generate(32, seed=7)
+    pictures.save([pictures.block(part, 8) for part in sets], path)
 
 
 def binarised(images: Tensor) -> NDArray[np.float32]:
@@ -185,8 +177,7 @@ def negative_log_likelihood(
         mu, logvar = (np.tile(p, (samples, 1)).astype(np.float64) for p in (part.mu, part.logvar))
         log_q = gaussian(z, mu, logvar)
         recon = likelihood.recon(copies, vae.decode(z), vae.bundle.likelihood)
-        log_weight = log_prior(z, table) - log_q - recon
-        log_weight = log_weight.reshape(samples, -1)
+        log_weight = (log_prior(z, table) - recon - log_q).reshape(samples, -1)
         nats[rows] = math.log(samples) - logsumexp(log_weight, axis=0)
     return nats
 

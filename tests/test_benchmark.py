@@ -1,0 +1,86 @@
+"""The benchmark's own arithmetic: a tiny VAE, whose p(x) numpy integrates."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp
+
+import edgevae
+from edgevae import likelihood, sampling
+from train import benchmark, benchmark_report
+from train.data import Data
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    """One epoch of a model of a single latent dimension, whose prior is a learned mixture."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (64, 1, 4, 4), generator=generator).to(torch.uint8)
+    model = benchmark.Model(
+        {"architecture": "mlp", "widths": [6], "latent_dim": 1, "prior": "free", "components": 3},
+        {"epochs": 1, "batch": 16, "learning_rate": 1e-2},
+        None,
+        "tiny",
+    )
+    data = Data("noise", "image", images, images[:16], "MIT")
+    out = tmp_path_factory.mktemp("benchmark")
+    return benchmark.train(model, data, out, seed=3, epochs=None)
+
+
+@pytest.fixture(scope="module")
+def vae(content, tmp_path_factory):
+    return edgevae.load(benchmark.export(content, tmp_path_factory.mktemp("b") / "b").path)
+
+
+def test_the_bound_nears_log_p_of_x(vae):
+    x = np.random.default_rng(0).integers(0, 2, (3, 1, 4, 4)).astype(np.float32)
+    z = np.linspace(-12, 12, 4001, dtype=np.float32)[:, None]
+    log_prior = benchmark.log_prior(z, vae.bundle.mixture())
+    assert np.exp(log_prior).sum() * 24 / 4000 == pytest.approx(1, abs=1e-3)
+    for item in x:
+        recon = likelihood.recon(item[None], vae.decode(z), vae.bundle.likelihood)
+        exact = -logsumexp(log_prior - recon) - np.log(24 / 4000)
+        few, many = (
+            benchmark.negative_log_likelihood(vae, item[None], samples)[0] for samples in (1, 4000)
+        )
+        assert many == pytest.approx(exact, abs=0.05)
+        assert few != pytest.approx(many, abs=1e-6)
+
+
+def test_without_a_mixture_the_prior_is_the_standard_normal():
+    z = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    one = sampling.MixtureTable(np.ones(1), np.zeros((1, 4)), np.zeros((1, 4)))
+    np.testing.assert_allclose(benchmark.log_prior(z, None), benchmark.log_prior(z, one), atol=1e-5)
+
+
+def test_binarised_images_are_the_same_each_time():
+    images = torch.full((50, 1, 4, 4), 51, dtype=torch.uint8)
+    once = benchmark.binarised(images)
+    np.testing.assert_array_equal(once, benchmark.binarised(images))
+    assert set(np.unique(once)) == {0, 1}
+    assert once.mean() == pytest.approx(0.2, abs=0.05)
+
+
+def test_the_training_images_are_parted_as_published():
+    images = torch.arange(60_000, dtype=torch.int32)[:, None]
+    data = benchmark.parted(Data("order", "vector", images, images[:5], "MIT"))
+    assert data.train[-1] == 49_999
+    assert data.test[0] == 50_000
+    assert len(data.test) == 10_000
+
+
+def test_the_report_compares_image_by_image(tmp_path):
+    nats = np.array([100.0, 300.0])
+    run = {"epochs": 1, "parameters": 9, "training_seconds": 1}
+    rows = [
+        {"model": model, "seed": seed, "nats": nats + shift + seed, **run}
+        for model, shift in (("vae", 5), ("edgevae", 3))
+        for seed in (0, 1)
+    ]
+    benchmark_report.write(tmp_path, rows, benchmark.MODELS, samples=7)
+    page = (tmp_path / "report.md").read_text()
+    assert "edgevae less vae | -2.00 ± 0.00" in page
+    assert "205.50 ± 100.00 [0.71] | 2 |" in page
+    assert json.loads((tmp_path / "report.json").read_text())["runs"][0]["nats"]["mean"] == 205
