@@ -32,6 +32,8 @@ def parser() -> argparse.ArgumentParser:
         _reconstruct,
         _denoise,
         _interpolate,
+        _vary,
+        _traverse,
         _info,
         _doctor,
         _verify,
@@ -218,8 +220,63 @@ def _interpolate(verbs: Any) -> None:
     )
     _add_inputs(parser, "*")
     parser.add_argument("--steps", type=_whole(2), default=30, metavar="N", help="frames (30)")
+    parser.add_argument(
+        "--spherical",
+        action="store_true",
+        help="on the great circle, for a standard normal prior of many dimensions",
+    )
+    parser.add_argument("--bounce", action="store_true", help="and back again, for a .gif")
     _add_out(parser, "animated .gif, .png strip, folder/, .npy, .npz, or - (walk.gif)")
     _add_seed(parser)
+    _add_runtime(parser)
+
+
+def _vary(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.vary,
+        "edgevae vary shirt.png -n 12 --strength 2 --out sheet.png",
+        "A sheet has a line of variations for each input, or is nearly square for one.",
+    )
+    _add_inputs(parser)
+    parser.add_argument("-n", type=_whole(1), default=12, metavar="N", help="for each input (12)")
+    parser.add_argument(
+        "--strength",
+        type=_number(0),
+        default=2.0,
+        metavar="S",
+        help="0: the reconstruction; 1: draws of the posterior, which look alike; 2 and 3: "
+        "clearly different; from 10 on: another item of its kind (2)",
+    )
+    _add_out(parser, ".png sheet, folder/, .npy, .npz, .gif, or - (varied.png, varied.npy)")
+    _add_seed(parser)
+    _add_runtime(parser)
+
+
+def _traverse(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.traverse,
+        "edgevae traverse shirt.png --dim 3 --dim 7 --out sheet.png",
+        "A line of the sheet for each dimension, all others as in the input. Without --dim, "
+        "those of which the encoder is most certain.",
+    )
+    parser.add_argument("input", metavar="INPUT", help="an image, .npy or .npz of one item, or -")
+    parser.add_argument(
+        "--dim", type=_whole(0), action="append", metavar="D", help="from 0; repeatable"
+    )
+    parser.add_argument(
+        "--most", type=_whole(1), default=8, metavar="K", help="dimensions without --dim (8)"
+    )
+    parser.add_argument("--steps", type=_whole(2), default=9, metavar="N", help="of each (9)")
+    parser.add_argument(
+        "--span",
+        type=_number(0),
+        default=2.5,
+        metavar="S",
+        help="on both sides of the prior's mean, in its standard deviations (2.5)",
+    )
+    _add_out(parser, ".png sheet, .gif, folder/, .npy, .npz, or - (traversed.png)")
     _add_runtime(parser)
 
 

@@ -36,14 +36,18 @@ def start(value: int) -> int:
     return whole(value, "start", most=LAST)
 
 
-def temperature(value: float) -> float:
-    """A finite scale of the noise, at least 0."""
+def least_zero(value: float, name: str, unit: str) -> float:
+    """A finite number of at least 0; `unit` tells what it is, where it is not one."""
     if not isinstance(value, (int, float, np.number)) or not 0 <= value < float("inf"):
         raise InputError(
-            f"temperature: expected a finite number of at least 0 (1 is the prior itself), got "
-            f"{value!r:.60}"
+            f"{name}: expected a finite number of at least 0 ({unit}), got {value!r:.60}"
         )
     return float(value)
+
+
+def temperature(value: float) -> float:
+    """A finite scale of the noise, at least 0."""
+    return least_zero(value, "temperature", "1 is the prior itself")
 
 
 def latents(z: npt.ArrayLike) -> Floats:

@@ -116,10 +116,10 @@ def denoise(args: argparse.Namespace) -> int:
 
 
 def interpolate(args: argparse.Namespace) -> int:
-    """Decodes the line between two latents."""
+    """Decodes the way between two latents, as a line or an arc."""
     import numpy as np
 
-    from edgevae import inputs, output, sampling
+    from edgevae import inputs, output, walks
 
     if len(args.inputs) not in (0, 2) or (args.inputs and args.seed is not None):
         raise UsageError("expected two inputs, or none and --seed to walk between two samples")
@@ -134,20 +134,89 @@ def interpolate(args: argparse.Namespace) -> int:
         facts = {"rows": args.steps, "seed": _seed(args), "start": args.start}
         a, b = vae.sample(2, seed=facts["seed"], start=args.start)
 
+    way = (walks.arc if args.spherical else walks.line)(a, b, args.steps)
+    if args.bounce:
+        way = np.concatenate([way, way[-2:0:-1]])
+        facts["rows"] = len(way)
+
     def batches() -> "Iterator[Floats]":
-        for z in np.array_split(sampling.line(a, b, args.steps), ceil(args.steps / 256)):
+        for z in np.array_split(way, ceil(len(way) / 256)):
             yield vae.decode(z)
 
     output.save(
         out,
         form,
-        _progress(batches(), args.steps),
-        args.steps,
+        _progress(batches(), len(way)),
+        len(way),
         vae.bundle,
-        names=output.index_names(0, args.steps),
-        columns=args.steps,
+        names=output.index_names(0, len(way)),
+        columns=len(way),
     )
     _report(args, out, facts)
+    return OK
+
+
+def vary(args: argparse.Namespace) -> int:
+    """Makes items that are different from each input and similar to it."""
+    from edgevae import inputs, output
+
+    vae = _load(args)
+    out = args.out or _named("varied", ".png", vae.bundle)
+    form = _form(out, vae.bundle)
+    given, seed = inputs.read(args.inputs, vae.bundle), _seed(args)
+    rows = given.rows * args.n
+
+    def batches() -> "Iterator[Floats]":
+        start = args.start
+        for x in given.batches:
+            varied: Floats = vae.vary(x, args.n, args.strength, seed=seed, start=start)
+            start += len(x)
+            yield varied.reshape(-1, *vae.bundle.x_shape)
+
+    names = [f"{name}-{i}" for name in given.names for i in range(args.n)]
+    output.save(
+        out,
+        form,
+        _progress(batches(), rows),
+        rows,
+        vae.bundle,
+        dtype=given.dtype,
+        names=names or output.index_names(0, rows),
+        columns=args.n if given.rows > 1 else None,
+    )
+    facts = {"rows": rows, "seed": seed, "start": args.start, "strength": args.strength}
+    _report(args, out, {**facts, "provider": vae.provider})
+    return OK
+
+
+def traverse(args: argparse.Namespace) -> int:
+    """Decodes what each of some dimensions of an item's latent changes."""
+    import numpy as np
+
+    from edgevae import inputs, output
+
+    vae = _load(args)
+    out = args.out or _named("traversed", ".png", vae.bundle)
+    form = _form(out, vae.bundle)
+    x = _one(inputs.read([args.input], vae.bundle), args.input)
+    posterior = vae.encode(x)
+    if unknown := [dim for dim in args.dim or () if dim >= vae.bundle.dims]:
+        raise UsageError(f"--dim: expected 0 to {vae.bundle.dims - 1}, got {unknown[0]}")
+    # The narrower its posterior is, the more the encoder has to say in a dimension.
+    narrowest = np.argsort(posterior.logvar.ravel(), kind="stable")[: args.most].tolist()
+    dims: list[int] = args.dim or narrowest
+    rows = len(dims) * args.steps
+    batches = (vae.traverse(posterior.mu[0], dim, args.steps, span=args.span) for dim in dims)
+    output.save(
+        out,
+        form,
+        _progress(batches, rows),
+        rows,
+        vae.bundle,
+        names=[f"dim-{dim}-{step:03d}" for dim in dims for step in range(args.steps)],
+        columns=args.steps,
+    )
+    _report(args, out, {"rows": rows, "dims": " ".join(map(str, dims))})
     return OK
 
 

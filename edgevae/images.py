@@ -113,6 +113,16 @@ class Given:
         results = self.restore(x_hat)
         return results[0] if self.single else results
 
+    def several(self, x_hat: Floats) -> Any:
+        """n results for each row, from (n, N, *x_shape): an array (N, n, ...), or lists of them.
+
+        A single item has n results, without N.
+        """
+        results = [self.back(one_each) for one_each in x_hat]
+        if isinstance(results[0], np.ndarray):
+            return np.stack(results, axis=0 if self.single else 1)
+        return results if self.single else [list(row) for row in zip(*results, strict=True)]
+
 
 def given(
     x: Any,

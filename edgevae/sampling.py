@@ -25,7 +25,6 @@ __all__ = [
     "MixtureTable",
     "draw",
     "fresh_seed",
-    "line",
     "mixture",
     "normal",
     "reparameterize",
@@ -176,12 +175,6 @@ def draw(
     if temperature != 1.0:
         z *= np.float32(temperature)
     return z
-
-
-def line(a: NDArray[np.float32], b: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
-    """`steps` >= 2 latents on the line from a to b, both ends included: (steps, *a.shape)."""
-    t = np.linspace(0, 1, steps, dtype=np.float32).reshape(-1, *[1] * a.ndim)
-    return (1 - t) * a + t * b
 
 
 def _finite(name: str, value: ArrayLike, axes: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""A VAE, run from its bundle: generate, stream, encode, decode, reconstruct, denoise, interpolate.
+"""A VAE, run from its bundle: generate, encode, decode, reconstruct, denoise, vary, interpolate.
 
 Rows are numbered: the latent of row i is a function of (seed, i) alone, so n rows are the same
 rows whether they are made in one call or in many, on one thread or on all.
@@ -13,7 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import batching, bundle, checks, conformal, images, labels, plans, sampling, text
+from edgevae import (
+    batching,
+    bundle,
+    checks,
+    conformal,
+    images,
+    labels,
+    plans,
+    sampling,
+    text,
+    variations,
+    walks,
+)
 from edgevae import score as scoring
 from edgevae.errors import BundleError, InputError
 from edgevae.graph import Graph, Placement, Shapes
@@ -274,20 +286,95 @@ class VAE:
             )
         return self.reconstruct(x, labels=labels)
 
-    def interpolate(self, a: Any, b: Any, steps: int, *, labels: Labels | None = None) -> Any:
-        """`steps` >= 2 items on the line from a's mu to b's, both ends included.
+    def vary(
+        self,
+        x: Any,
+        n: int,
+        strength: float = 1.0,
+        *,
+        seed: int | None = None,
+        start: int = 0,
+        labels: Labels | None = None,
+    ) -> Any:
+        """n >= 1 items that are each different from x and similar to it, for each item of x.
+
+        A single item gives a batch of n, or a list of PIL images or str; a batch (N, ...) gives
+        (N, n, ...), a list one list for each item. Strength 1 draws from the posterior,
+        mu + std * eps; below it the noise is scaled, at 0 every variation is the reconstruction.
+        Above it the noise grows towards how the item's neighbours differ, `variations.widened`.
+        On the shipped fashion 1 is hard to tell from the reconstruction; 2 and 3 change soles,
+        seams, prints and edges of what is still the same garment; 10 is another of its kind.
+
+        Item i takes the noise of row start + i of the stream `seed`, purpose posterior. `labels`
+        as in `decode`: one, or one for each item.
+        """
+        n, given = checks.whole(n, "n", least=1), self._given(x)
+        strength = checks.least_zero(strength, "strength", "1 is the posterior itself")
+        y = self._numbers(labels, len(given.rows))
+        if self.bundle.model == "autoencoder":
+            raise InputError(
+                f"bundle {self.bundle.name!r} is an autoencoder, whose items have one latent each "
+                f"and no posterior to draw others from: vary takes a vae"
+            )
+        posterior = variations.widened(self._encode(given.rows), self._table, strength)
+        z = posterior.sample(n, seed=seed, start=start)
+        every = None if y is None else np.tile(y, n)
+        x_hat = self._decode_rows(z.reshape(-1, *self.bundle.latent_shape), every)
+        return given.several(x_hat.reshape(n, len(given.rows), *self.bundle.x_shape))
+
+    def interpolate(
+        self,
+        a: Any,
+        b: Any,
+        steps: int,
+        *,
+        spherical: bool = False,
+        labels: Labels | None = None,
+    ) -> Any:
+        """`steps` >= 2 items on the way from a's mu to b's, both ends included.
 
         a and b are single items as `reconstruct` takes them; the result is a batch, or a list of
-        PIL images or str, after the type of a. `labels` as in `decode`: one, or one for each step.
+        PIL images or str, after the type of a. The way is a line, or, `spherical`, the great
+        circle: the middle of a line is nearer to the origin than either end, where N(0, I) in
+        many dimensions has next to no mass. So take the circle where the prior is the standard
+        normal and the latents lie on its shell, of radius sqrt(dims); with a mixture prior, as
+        the shipped bundle's, latents lie elsewhere and the line is as good. `labels` as in
+        `decode`: one, or one for each step.
         """
         steps = checks.whole(steps, "steps", least=2)
         self._numbers(labels, steps)
-        ends = [self._given(a), self._given(b)]
-        for name, end in zip("ab", ends, strict=True):
-            if len(end.rows) != 1:
-                raise InputError(f"{name}: expected a single item, got {len(end.rows)}")
-        first, last = self._encode(np.concatenate([end.rows for end in ends])).mu
-        return ends[0].restore(self._decode_rows(sampling.line(first, last, steps), labels))
+        way = walks.arc if spherical else walks.line
+        first, last = self._one(a, "a"), self._one(b, "b")
+        ends = self._encode(np.concatenate([first.rows, last.rows])).mu
+        return first.restore(self._decode_rows(way(ends[0], ends[1], steps), labels))
+
+    def traverse(
+        self,
+        z: Any,
+        dim: int,
+        steps: int = 9,
+        *,
+        span: float = 2.5,
+        labels: Labels | None = None,
+    ) -> Any:
+        """`steps` >= 2 items along one dimension of the latent, all others as they are in z.
+
+        z is one latent, or one item as `reconstruct` takes it, whose mu is taken; the result is a
+        batch float32 (steps, *x_shape), or after the type of the item. `dim` counts in the
+        flattened latent. The dimension goes from `span` standard deviations below the prior's
+        mean to as many above, so that traversals of different items line up. `labels` as in
+        `decode`: one, or one for each step.
+        """
+        dim = checks.whole(dim, "dim", most=self.bundle.dims - 1)
+        steps = checks.whole(steps, "steps", least=2)
+        span = checks.least_zero(span, "span", "in standard deviations of the prior")
+        self._numbers(labels, steps)
+        places = walks.positions(self._table, dim, steps, span)
+        if isinstance(z, np.ndarray) and z.shape == self.bundle.latent_shape:
+            return self._decode_rows(walks.along(checks.latents(z), dim, places), labels)
+        given = self._one(z, "z")
+        (mu,) = self._encode(given.rows).mu
+        return given.restore(self._decode_rows(walks.along(mu, dim, places), labels))
 
     # --- how strange it is --------------------------------------------------------------------
 
@@ -351,6 +438,12 @@ class VAE:
         if b.text:
             return text.given(x, b.text)
         return images.given(x, b.kind, b.x_shape, b.x_range, b.features)
+
+    def _one(self, x: Any, name: str) -> images.Given:
+        given = self._given(x)
+        if len(given.rows) != 1:
+            raise InputError(f"{name}: expected a single item, got {len(given.rows)}")
+        return given
 
     def _latents(self, z: npt.ArrayLike) -> tuple[Floats, bool]:
         """z as rows, checked, and whether it is a single one."""

@@ -23,7 +23,7 @@ from edgevae.packing import pack
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "generate", "encode", "reconstruct", "denoise", "interpolate", "info", "verify", "bench",
-    "tune",
+    "tune", "vary", "traverse",
 )  # fmt: skip
 
 
@@ -263,6 +263,39 @@ def test_interpolate_without_inputs_joins_two_samples(tiny_paths, tmp_path):
     strip = pixels(out).reshape(8, 5, 6, 3).swapaxes(0, 1)
     expected = vae.load(model).generate(2, seed=4, start=9, dtype="uint8")
     assert np.array_equal(strip[[0, -1]], expected)
+
+
+def test_interpolate_may_bounce_on_an_arc(grey, files):
+    run = ["interpolate", *files[:2], "--steps", "4", "--model", grey, "--out", "walk.npy"]
+    assert cli.main([*run, "--spherical", "--bounce"]) == 0
+    walk, model = np.load("walk.npy"), vae.load(grey)
+    np.testing.assert_array_equal(walk[4:], walk[2:0:-1])
+    expected = model.interpolate(*files[:2], 4, spherical=True)
+    assert np.array_equal(pack(walk[:4])[..., 0], [np.asarray(image) for image in expected])
+
+
+def test_vary_makes_a_line_for_each_input(grey, files):
+    run = ["vary", *files[:2], "-n", "3", "--strength", "1", "--seed", "8", "--model", grey]
+    assert cli.main(run) == 0
+    tiles = pixels("varied.png").reshape(2, 8, 3, 8).swapaxes(1, 2)
+    expected = vae.load(grey).vary(files[:2], 3, 1, seed=8)
+    assert np.array_equal(tiles, [[np.asarray(image) for image in row] for row in expected])
+    assert cli.main([*run, "--out", "varied/"]) == 0
+    assert len(os.listdir("varied")) == 6
+
+
+def test_traverse_draws_dimensions_or_the_most_certain(grey, files, capsys):
+    run = ["traverse", files[0], "--steps", "5", "--model", grey]
+    assert cli.main([*run, "--dim", "3", "--dim", "1"]) == 0
+    tiles = pixels("traversed.png").reshape(2, 8, 5, 8).swapaxes(1, 2)
+    expected = vae.load(grey).traverse(files[0], 3, 5)
+    assert np.array_equal(tiles[0], [np.asarray(image) for image in expected])
+    assert cli.main([*run, "--most", "2", "--json"]) == 0
+    certain = np.argsort(vae.load(grey).encode(files[0]).logvar[0])[:2]
+    assert json.loads(capsys.readouterr().out)["dims"] == " ".join(map(str, certain))
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*run, "--dim", "4"])
+    assert "--dim: expected 0 to 3, got 4" in capsys.readouterr().err
 
 
 # --- info, verify ----------------------------------------------------------------------------

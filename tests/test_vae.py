@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import edgevae
-from edgevae import graph, images, packing, sampling, vae
+from edgevae import graph, images, packing, sampling, vae, walks
 from edgevae.errors import BundleError, EdgeVAEError, InputError, ProviderError
 
 NAMES = ["grey", "colour", "vector"]
@@ -499,6 +499,34 @@ def test_interpolation_takes_what_reconstruct_takes(grey, colour, vaes, pictures
     np.testing.assert_array_equal([np.asarray(frame) for frame in frames], pixels[..., 0])
     assert colour.interpolate(*colour.generate(2), 2).shape == (2, 3, 8, 6)
     assert vaes["vector"].interpolate(*vaes["vector"].generate(2), 3).shape == (3, 5)
+
+
+def test_a_spherical_interpolation_is_an_arc(tinies, grey):
+    a, b = grey.generate(2, seed=3)
+    mu = tinies["grey"].encode(np.stack([a, b]))[0].astype(np.float32)
+    expected = tinies["grey"].decode(walks.arc(*mu, 5))
+    np.testing.assert_allclose(grey.interpolate(a, b, 5, spherical=True), expected, atol=2 * CLOSE)
+
+
+def test_traversal_changes_one_dimension(tinies, colour, vaes):
+    z = np.random.default_rng(2).standard_normal((2, 3)).astype(np.float32)
+    x_hat = colour.traverse(z, 4, 5, span=2)
+    expected = np.repeat(z[None], 5, axis=0)
+    expected[:, 1, 1] = [-2, -1, 0, 1, 2]
+    np.testing.assert_allclose(x_hat, tinies["colour"].decode(expected), atol=CLOSE)
+    x = colour.generate(1)[0]
+    np.testing.assert_allclose(
+        colour.traverse(x, 0), colour.traverse(colour.encode(x).mu[0], 0), atol=CLOSE
+    )
+    frames = colour.traverse(Image.new("RGB", (6, 8)), 0, 3)
+    assert [frame.size for frame in frames] == [(6, 8)] * 3
+    for bad, dim, says in (
+        (z, 6, "dim: "),
+        (z, -1, "dim: "),
+        (colour.generate(2), 0, "z: expected"),
+    ):
+        with pytest.raises(InputError, match=says):
+            colour.traverse(bad, dim)
 
 
 def test_interpolation_refuses_one_step_and_many_items(grey, pictures):
