@@ -115,6 +115,23 @@ class MixtureTable:
         """D, the dimensions of each."""
         return len(self.means[0])
 
+    def log_density(self, z: NDArray[np.float32]) -> NDArray[np.float64]:
+        """log p(z) of rows (N, D): (N,) nats; memory holds N * K numbers.
+
+        log sum_k weight[k] N(z; mean[k], exp(logvar[k])).
+        """
+        wide, means, logvars = (a.astype(np.float64) for a in (z, self.means, self.logvars))
+        precision = np.exp(-logvars)
+        # ((z - mean)^2 / var) summed over D, as matrix products: no array of (N, K, D).
+        squares = wide**2 @ precision.T - 2 * wide @ (means * precision).T
+        constant = (means**2 * precision + logvars).sum(1) + self.dims * math.log(2 * math.pi)
+        with np.errstate(divide="ignore"):  # a component may have no weight
+            log_weights = np.log(self.weights.astype(np.float64) / self.weights.sum(dtype=float))
+        terms = log_weights - (squares + constant) / 2
+        most = terms.max(1)
+        density: NDArray[np.float64] = most + np.log(np.exp(terms - most[:, None]).sum(1))
+        return density
+
 
 def mixture(
     rows: SupportsIndex,

@@ -29,6 +29,7 @@ from edgevae.bundle import Bundle
 from edgevae.conformal import Calibration
 from edgevae.errors import BundleError, InputError
 from edgevae.posterior import Posterior
+from edgevae.sampling import MixtureTable
 
 FILE = "statistics.npz"
 DRAWS = 64
@@ -56,6 +57,8 @@ class Model(Protocol):
     def bundle(self) -> Bundle: ...
     @property
     def precision(self) -> str: ...
+    @property
+    def prior(self) -> MixtureTable | None: ...
     @property
     def statistics(self) -> "Statistics | None": ...
     @property
@@ -229,11 +232,13 @@ def elbo(seen: Seen) -> Values:
 def iwae(seen: Seen) -> Values:
     """The negative importance-weighted bound, in nats, which falls to -log p(x) as draws grow.
 
-    -log mean_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x), K = draws, p(z) = N(0, I) whatever prior
-    generation draws from. It costs K decodings. (Burda et al. 2016, equation 8.)
+    -log mean_k p(x|z_k) p(z_k) / q(z_k|x), z_k ~ q(z|x), K = draws, p(z) the prior that generation
+    draws from. It costs K decodings. (Burda et al. 2016, equation 8.)
     """
     _check_posterior(seen, "iwae")
-    step = max(1, _BUDGET // (seen.draws * seen.mu.shape[1]))
+    prior = seen.vae.prior
+    width = max(seen.mu.shape[1], 0 if prior is None else prior.components)
+    step = max(1, _BUDGET // (seen.draws * width))
     parts = [_iwae(seen, slice(i, i + step)) for i in range(0, len(seen.x), step)]
     return np.concatenate(parts) if parts else np.empty(0)
 
@@ -304,16 +309,20 @@ def _iwae(seen: Seen, rows: slice) -> Values:
         x_hat = seen.vae.decode(z[part])
         recon[part] = likelihood.recon(x[which[part]], x_hat, seen.vae.bundle.likelihood)
     shape = seen.draws, len(x), -1
-    log_weights = _log_prior_to_posterior(q, z.reshape(shape)) - recon.reshape(shape[:2])
+    log_weights = _log_prior_to_posterior(seen.vae.prior, q, z.reshape(shape))
+    log_weights -= recon.reshape(shape[:2])
     return np.asarray(np.log(seen.draws) - np.logaddexp.reduce(log_weights, axis=0), np.float64)
 
 
-def _log_prior_to_posterior(q: Posterior, z: Floats) -> Values:
-    """log N(z; 0, I) - log q(z|x) of latents (K, n, D), for n posteriors: (K, n)."""
+def _log_prior_to_posterior(prior: MixtureTable | None, q: Posterior, z: Floats) -> Values:
+    """log p(z) - log q(z|x) of latents (K, n, D), for n posteriors: (K, n)."""
     mu, logvar = (a.reshape(len(a), -1).astype(np.float64) for a in (q.mu, q.logvar))
     wide = z.astype(np.float64)
-    nats = (wide - mu) ** 2 / np.exp(logvar) + logvar - wide**2
-    return np.asarray(nats.sum(2) / 2, np.float64)
+    half = ((wide - mu) ** 2 / np.exp(logvar) + logvar).sum(2) / 2
+    if prior is None:
+        return np.asarray(half - (wide**2).sum(2) / 2, np.float64)
+    density = np.stack([prior.log_density(row) for row in z])
+    return np.asarray(density + half + z.shape[2] * np.log(2 * np.pi) / 2, np.float64)
 
 
 def _logs(deviance: Values, distance: Values) -> Values:

@@ -505,14 +505,15 @@ class VAE:
             )
 
     @functools.cached_property
-    def _table(self) -> sampling.MixtureTable | None:
+    def prior(self) -> sampling.MixtureTable | None:
+        """The mixture that generation draws from; None: the standard normal."""
         return self.bundle.mixture()
 
     def _draw(self, z: Floats, seed: int, start: int, temperature: float) -> None:
         """Fills z with the prior's rows from `start` on."""
         dims = self.bundle.dims
         sampling.draw(
-            self._table,
+            self.prior,
             len(z),
             dims,
             seed=seed,

@@ -359,6 +359,25 @@ def test_temperature_is_finite_and_not_negative(temperature):
         mixture(1, table(), seed=1, temperature=temperature)
 
 
+def test_log_density_is_that_of_scipy():
+    rng = np.random.default_rng(0)
+    weights, means, logvars = (
+        rng.random(6),
+        rng.standard_normal((6, 3)),
+        rng.standard_normal((6, 3)),
+    )
+    weights[2] = 0
+    mixed = MixtureTable(weights, means, logvars)
+    z = 3 * rng.standard_normal((50, 3)).astype(np.float32)
+    terms = [
+        np.log(w) + stats.norm(m, np.exp(v / 2)).logpdf(z).sum(1)
+        for w, m, v in zip(weights / weights.sum(), means, logvars, strict=True)
+        if w
+    ]
+    expected = np.logaddexp.reduce(terms)
+    np.testing.assert_allclose(mixed.log_density(z), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_mixture_refuses_what_is_no_table():
     with pytest.raises(InputError, match="table: expected a MixtureTable, got tuple"):
         mixture(1, (1, 2, 3), seed=1)
