@@ -401,6 +401,13 @@ def _compile(verbs: Any) -> None:
         help="largest noise that the encoder was trained under (0)",
     )
     parser.add_argument("--licence", default="not stated", help="of the weights")
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="the names of the numbers that the decoder's second input takes, in their order",
+    )
     parser.add_argument("--x-hat", metavar="NAME", help="the decoder's output (by name or order)")
     parser.add_argument(
         "--outputs",

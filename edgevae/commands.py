@@ -357,6 +357,7 @@ def compile(args: argparse.Namespace) -> int:
         int8=args.int8,
         calibration=_calibration(args),
         force=args.force,
+        classes=args.classes,
     )
     for note in compiled.notes:
         print(f"edgevae: {note}", file=sys.stderr)

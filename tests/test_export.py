@@ -115,3 +115,15 @@ def test_a_graph_that_differs_from_pytorch_is_not_written(tmp_path, monkeypatch)
     with pytest.raises(CheckError, match="no bundle was written"):
         export.export(content(), tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+def test_a_conditional_decoder_is_told_its_class(tmp_path):
+    given = {**content(classes=3), "classes": ["a", "b", "c"]}
+    vae = edgevae.load(export.export(given, tmp_path / "b").path, "cpu")
+    assert vae.bundle.classes == ("a", "b", "c")
+    model = build(given["architecture"]).eval()
+    model.load_state_dict(given["ema"])
+    z = vae.sample(5, seed=1)
+    with torch.inference_mode():
+        right = model.decode(torch.from_numpy(z), torch.tensor([2, 0, 1, 1, 2])).numpy()
+    np.testing.assert_allclose(vae.decode(z, labels=["c", "a", 1, 1, 2]), right, atol=1e-5)

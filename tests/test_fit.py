@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from edgevae.errors import InputError
 from train import checkpoint
 from train.__main__ import main
-from train.fit import batch_rows, corrupt, cosine, own_share
+from train.data import Data
+from train.fit import batch_rows, corrupt, cosine, fabric, fit, own_share
+from train.models import VAE
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +229,31 @@ def test_the_log_is_written(array, tmp_path):
     header, *rows = (tmp_path / "log/version_0/metrics.csv").read_text().splitlines()
     assert {"recon", "kl", "elbo", "test_elbo", "step"} <= set(header.split(","))
     assert rows
+
+
+def test_a_conditional_decoder_learns_what_it_is_told(tmp_path):
+    labels = torch.arange(64) % 2
+    images = (200 * labels + 20).to(torch.uint8)[:, None, None, None].expand(64, 1, 8, 8)
+    data = Data("halves", "image", images, images, "MIT", labels, labels, ("dark", "bright"))
+    model = VAE((1, 8, 8), 2, widths=[4], classes=2)
+    engine = fabric(tmp_path, "csv", "32-true", "cpu")
+    ended = fit(
+        engine,
+        model,
+        data,
+        tmp_path,
+        description={},
+        epochs=30,
+        batch=16,
+        noise=0.0,
+        learning_rate=0.02,
+    )
+    model.load_state_dict(ended["model"])
+    with torch.inference_mode():
+        dark, bright = model.decode(torch.zeros(2, 2), torch.tensor([0, 1])).mean((1, 2, 3))
+    assert bright - dark > 0.3
+
+
+def test_classes_need_labels(array, tmp_path):
+    with pytest.raises(InputError, match="expected labelled data, got 'squares' without labels"):
+        train(array, tmp_path, "--conditional")

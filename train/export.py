@@ -2,7 +2,7 @@
 
 import logging
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,14 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """z -> x_hat: the graph of decoder.onnx."""
+    """z, and y where it is conditional -> x_hat: the graph of decoder.onnx."""
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, z: Tensor) -> Tensor:
-        return self.model.decode(z)
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.model.decode(z, y)
 
 
 def export(
@@ -61,16 +61,21 @@ def export(
         )
     real = as_float(content["samples"])
     z = torch.from_numpy(sampling.draw(prior, len(real), model.latent_dim, seed=0))
-    encoder = to_onnx(Encoder(model).eval(), real[:2], "x", ("mu", "logvar"))
-    decoder = to_onnx(Decoder(model).eval(), z[:2], "z", ("x_hat",))
+    classes = content.get("classes", [])
+    y = torch.arange(len(z)) % len(classes) if classes else None
+    encoder = to_onnx(Encoder(model).eval(), {"x": real[:2]}, ("mu", "logvar"))
+    examples = {"z": z[:2]} if y is None else {"z": z[:2], "y": y[:2]}
+    decoder = to_onnx(Decoder(model).eval(), examples, ("x_hat",))
     # 1 for images, whose shift is 0 and scale 1; float32 errs in proportion to vectors' units.
     unit = model.scale + model.shift.abs()
     random = torch.rand(7, *model.x_shape) * model.scale + model.shift
     prove(encoder, Encoder(model), (real, random))
-    prove(decoder, Decoder(model), (z, torch.randn(7, model.latent_dim)), unit)
+    prove(decoder, Decoder(model), (z, torch.randn(7, model.latent_dim)), unit, len(classes))
     with torch.inference_mode():
         mu, logvar = model.encode(real)
-        check = {"x": real, "mu": mu, "logvar": logvar, "z": z, "x_hat": model.decode(z)}
+        check = {"x": real, "mu": mu, "logvar": logvar, "z": z, "x_hat": model.decode(z, y)}
+        if y is not None:
+            check["y"] = y
     compiled = compiler.compile(
         decoder,
         encoder,
@@ -86,24 +91,24 @@ def export(
         provenance=provenance(content, model),
         tolerance=10 * parity.LIMIT * max(1.0, unit.max().item()),
         int8=int8,
+        classes=classes,
     )
     return compiled.bundle
 
 
-def to_onnx(
-    graph: nn.Module, example: Tensor, input_name: str, output_names: Sequence[str]
-) -> bytes:
-    """A graph with a dynamic batch and no external data."""
+def to_onnx(graph: nn.Module, examples: Mapping[str, Tensor], output_names: Sequence[str]) -> bytes:
+    """A graph with a dynamic batch and no external data; `examples` of its inputs, by name."""
     # It warns of every torchvision operator that it could translate, were torchvision there.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    batch = torch.export.Dim("batch")
     program = torch.onnx.export(
         graph,
-        (example,),
+        tuple(examples.values()),
         dynamo=True,
         opset_version=compiler.OPSET,
-        input_names=[input_name],
+        input_names=list(examples),
         output_names=list(output_names),
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamic_shapes=tuple({0: batch} for _ in examples),
         external_data=False,
         verbose=False,
     )
@@ -112,18 +117,24 @@ def to_onnx(
 
 
 def prove(
-    graph: bytes, module: nn.Module, inputs: Sequence[Tensor], unit: Tensor | float = 1.0
+    graph: bytes,
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    unit: Tensor | float = 1.0,
+    classes: int = 0,
 ) -> None:
     """Raise CheckError unless onnxruntime and PyTorch agree on `inputs` at every batch.
 
-    They may differ by parity.LIMIT of `unit`, a number or one for each value of an output.
+    They may differ by parity.LIMIT of `unit`, a number or one for each value of an output. Where
+    there are `classes`, random ones are told.
     """
     unit = np.asarray(unit)
     runner = parity.Runner(graph, "the exported graph")
     for batch in batches(inputs):
+        told = [torch.randint(classes, (len(batch),))] if classes else []
         with torch.inference_mode():
-            expected = module(batch)
-        outputs = runner.run(batch.numpy())
+            expected = module(batch, *told)
+        outputs = runner.run(batch.numpy(), *(y.numpy() for y in told))
         for value, got in zip(
             expected if isinstance(expected, tuple) else (expected,), outputs, strict=True
         ):

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
 from edgevae import bundle
+from edgevae.compiler import classes as numbers
 from edgevae.compiler import footprint, front, guess, names, parity, passes
 from edgevae.compiler import int8 as variant
 from edgevae.compiler import prior as priors
@@ -56,7 +58,7 @@ def compile(
     provenance: Mapping[str, str | float] | None = None,
     decoder_output: str | None = None,
     encoder_outputs: Sequence[str] = (),
-    selfcheck: Mapping[str, Floats] | None = None,
+    selfcheck: Mapping[str, npt.NDArray[Any]] | None = None,
     tolerance: float | None = None,
     measure: bool = True,
     int8: bool = False,
@@ -64,11 +66,13 @@ def compile(
     force: bool = False,
     features: Features | None = None,
     stride: int | None = None,
+    classes: Sequence[str] = (),
 ) -> Compiled:
     """Writes the bundle of a decoder and, where there is one, its encoder: ONNX, opset 11 or later.
 
     The decoder has one input z and the encoder one input x, float32 with the batch first; bytes
-    are a graph, anything else its path. Outputs are found by their names or order, or are those
+    are a graph, anything else its path. A decoder may be told a class by a second input, int64
+    (n,), whose numbers `classes` names. Outputs are found by their names or order, or are those
     named by `decoder_output` and `encoder_outputs` (mu, logvar); one encoder output of twice the
     latent's channels is split. What is None is inferred: `name` from `out`, `kind` ("image" or
     "vector", never "signal") from the shape of x_hat, `x_range` of images from the decoder's last
@@ -87,7 +91,11 @@ def compile(
     notes: list[str] = []
     tell = notes.append
     given = front.given(
-        _source(decoder), "decoder", outputs=[decoder_output] if decoder_output else (), tell=tell
+        _source(decoder),
+        "decoder",
+        outputs=[decoder_output] if decoder_output else (),
+        classes=len(classes),
+        tell=tell,
     )
     latent_shape = given.item_shape
     mixture = priors.read(prior, latent_shape)
@@ -113,7 +121,7 @@ def compile(
     if likelihood is None:
         likelihood = {"name": "gaussian", "sigma": 1.0}
         tell("likelihood: not given; took a Gaussian of sigma 1, which scores in squared errors")
-    check = selfcheck or _answers(graphs, z, x_hat)
+    check = selfcheck or _answers(graphs, z, x_hat, len(classes))
     for graph in graphs.values():
         _prove(graph, check)
     made = None
@@ -152,6 +160,7 @@ def compile(
         row_bytes={role: footprint.row_bytes(graph.model) for role, graph in graphs.items()},
         features=features,
         stride=stride,
+        classes=classes,
     )
     return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
 
@@ -201,20 +210,25 @@ def _check_mu(encoder: _Graph, x: Floats, latent_shape: tuple[int, ...]) -> None
             )
 
 
-def _answers(graphs: Mapping[str, _Graph], z: Floats, x_hat: Floats) -> dict[str, Floats]:
+def _answers(
+    graphs: Mapping[str, _Graph], z: Floats, x_hat: Floats, classes: int
+) -> dict[str, npt.NDArray[Any]]:
     """What the given graphs make of latents from the prior, and of the x that these become."""
-    answers = {"z": z, "x_hat": x_hat}
+    answers: dict[str, npt.NDArray[Any]] = {"z": z, "x_hat": x_hat}
+    if classes:
+        answers["y"] = numbers.of(z, classes)
     if "encoder" in graphs:
         mu, logvar = graphs["encoder"].given.right.run(x_hat)
         answers |= {"x": x_hat, "mu": mu, "logvar": logvar}
     return answers
 
 
-def _prove(graph: _Graph, answers: Mapping[str, Floats]) -> None:
+def _prove(graph: _Graph, answers: Mapping[str, npt.NDArray[Any]]) -> None:
     """That the compiled graph gives the right answers, whoever made them."""
-    (port,) = graph.model.graph.inputs
+    port, *told = graph.model.graph.inputs
     runner = parity.Runner(graph.model, graph.given.where)
-    outputs = runner.run(np.asarray(answers[str(port.name)], np.float32))
+    y = answers["y"] if told else None
+    outputs = runner.run(np.asarray(answers[str(port.name)], np.float32), y)
     for name, got in zip(runner.outputs, outputs, strict=True):
         error = parity.error(np.asarray(answers[name]), got)
         if not error <= parity.LIMIT:

@@ -16,6 +16,7 @@ import onnx_ir.passes.common as common
 from onnx import inliner, version_converter
 
 from edgevae.compiler import affine, batch, fold, layout, names, padding, parity, ports, shapes
+from edgevae.compiler import classes as numbers
 from edgevae.compiler.ports import Tell
 from edgevae.errors import CheckError, InputError
 
@@ -62,12 +63,14 @@ def given(
     *,
     outputs: Sequence[str] = (),
     latent_shape: tuple[int, ...] | None = None,
+    classes: int = 0,
     tell: Tell = lambda line: None,
 ) -> Given:
     """Reads an ONNX graph, names its ports, puts channels first, and changes nothing else.
 
     `outputs` are the names of those that are mu and logvar, or x_hat, where their names and order
-    do not say so. One output with twice the channels of `latent_shape` is mu and then logvar.
+    do not say so. One output with twice the channels of `latent_shape` is mu and then logvar. A
+    decoder of so many `classes` has a second input y, int64 (n,).
     Raises `InputError` where the graph is not a VAE's `role`, or not ONNX.
     """
     where = role if isinstance(source, bytes) else str(source)
@@ -76,11 +79,14 @@ def given(
     common.RemoveInitializersFromInputsPass()(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     names.tidy(model)
-    port = ports.the_input(model, role, where)
+    port, *told = ports.inputs(model, role, where)
+    ports.check_classes(told, classes, where)
     chosen = ports.choose(model, role, where, outputs, tell)
     if len(chosen) < len(ports.OUTPUTS[role]):
         chosen = _split(model, chosen[0], where, latent_shape, tell)
-    ports.name(model, role, port, chosen)
+    ports.name(model, role, [port, *told], chosen)
+    if told:
+        numbers.mark(model, classes)
     fold.clean(model)
     names.tidy(model)
     _refuse_noise(model, where)
@@ -113,8 +119,10 @@ def normal(given: Given, tell: Tell = lambda line: None) -> ir.Model:
     rows = np.random.default_rng(0).standard_normal((7, *given.item_shape), np.float32)
     _refuse_mixing(right, rows, given.where)
     model = _convert(given.model, given.where, tell)
-    port = model.graph.inputs[0]
+    port, *told = model.graph.inputs
     port.shape = ir.Shape([shapes.BATCH, *given.item_shape])
+    for y in told:
+        y.shape = ir.Shape([shapes.BATCH])
     shapes.forget(model)
     fold.constants_alone(model)
     if right.rows is not None:
@@ -158,6 +166,7 @@ def _convert(given: ir.Model, where: str, tell: Tell) -> ir.Model:
             proto = ir.to_proto(given)
             tell(f"{where}: left in opset {opset}, since onnx cannot convert it: {error}")
     model = ir.from_proto(proto)
+    numbers.keep(given, model)
     if model.opset_imports[""] == OPSET:
         model.ir_version = IR_VERSION
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)

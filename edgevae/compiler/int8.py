@@ -79,7 +79,8 @@ def _encoder(
     made = quantize.quantise(graph, seen)
     unseen = np.concatenate([unseen, check])
     right, got = Runner(graph, "encoder").run(unseen), Runner(made, "encoder in int8").run(unseen)
-    decibels = psnr(decoder.run(right[0])[0], decoder.run(got[0])[0], x_range)
+    y = decoder.classes_of(right[0])  # the same for both
+    decibels = psnr(decoder.run(right[0], y)[0], decoder.run(got[0], y)[0], x_range)
     return made, _quality("encoder", right, got, len(check), decibels)
 
 

@@ -7,6 +7,8 @@ from collections import Counter
 
 import onnx_ir as ir
 
+from edgevae.compiler import classes
+
 
 def tidy(model: ir.Model) -> None:
     """Names nodes by operator and number, their outputs after them, initializers after their user.
@@ -16,7 +18,8 @@ def tidy(model: ir.Model) -> None:
     """
     model.doc_string = model.producer_version = model.domain = None
     model.producer_name, model.model_version = "edgevae", None
-    model.metadata_props.clear()
+    for key in set(model.metadata_props) - {classes.KEY}:
+        del model.metadata_props[key]
     graph = model.graph
     graph.name, graph.doc_string = "edgevae", None
     graph.metadata_props.clear()

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgevae.compiler import on_cpu
+from edgevae.compiler import classes, on_cpu
 from edgevae.errors import InputError
 from edgevae.runtime import runtime
 
@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Runner:
-    """A graph of one float32 input, run on the CPU by onnxruntime.
+    """A graph of one float32 input, and maybe class numbers, run on the CPU by onnxruntime.
 
     With `exactly`, onnxruntime optimises nothing: the graph as it was written is what is right.
     `rows` is the batch that the graph insists on, None where it takes any.
@@ -34,7 +34,6 @@ class Runner:
             ) from error
         self._where = where
         port = self._session.get_inputs()[0]
-        self._input = port.name
         self.rows = port.shape[0] if isinstance(port.shape[0], int) else None
         self.outputs = [port.name for port in self._session.get_outputs()]
 
@@ -42,21 +41,29 @@ class Runner:
         """What it makes of `items`, whose rows must not depend on each other."""
         return Answers(items, self.run(items))
 
-    def run(self, items: Floats) -> list[Floats]:
+    def run(self, items: Floats, y: classes.Numbers | None = None) -> list[Floats]:
         """The outputs for `items`, any number of rows, in blocks of the batch that is insisted on.
 
+        A graph that asks for classes is told y, int64 (N,), or for None those of `classes.of`.
         Raises `InputError` where onnxruntime fails, or where an output has other rows.
         """
         rows = self.rows or len(items)
+        stretches = [slice(first, first + rows) for first in range(0, len(items), rows)]
         blocks = [
-            self._block(items[first : first + rows], rows) for first in range(0, len(items), rows)
+            self._block(items[stretch], rows, None if y is None else y[stretch])
+            for stretch in stretches
         ]
         return [np.concatenate(parts)[: len(items)] for parts in zip(*blocks, strict=True)]
 
-    def _block(self, items: Floats, rows: int) -> list[Floats]:
-        full = items[np.arange(rows) % len(items)]
+    def classes_of(self, items: Floats) -> classes.Numbers | None:
+        """The classes that it is told of `items` where nobody says; None where it asks for none."""
+        return classes.feeds(self._session, items).get("y")
+
+    def _block(self, items: Floats, rows: int, y: classes.Numbers | None) -> list[Floats]:
+        full = np.arange(rows) % len(items)
+        inputs = classes.feeds(self._session, items[full], None if y is None else y[full])
         try:
-            outputs: list[Any] = self._session.run(None, {self._input: full})
+            outputs: list[Any] = self._session.run(None, inputs)
         except Exception as error:
             raise InputError(
                 f"{self._where}: onnxruntime cannot run this graph on a batch of {rows}: {error}"

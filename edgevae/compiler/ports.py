@@ -11,6 +11,7 @@ from edgevae.errors import InputError
 Tell = Callable[[str], None]
 
 INPUT = {"encoder": "x", "decoder": "z"}
+CLASSES = "y"  # a conditional decoder's second input
 OUTPUTS = {"encoder": ("mu", "logvar"), "decoder": ("x_hat",)}
 
 # Beside the design's own names, those that exporters' users give.
@@ -22,16 +23,20 @@ _LIKE = {
 _DEVIATION = re.compile(r"(z_?)?(std(dev)?|sigma|scale|stddevs?|log_?(std|sigma|scale))s?")
 
 
-def the_input(model: ir.Model, role: str, where: str) -> ir.Value:
-    """The one input of a graph: float32, of a known shape but for the batch."""
-    inputs = [value for value in model.graph.inputs if not value.is_initializer()]
-    if len(inputs) != 1:
-        names = ", ".join(str(value.name) for value in inputs) or "none"
+def inputs(model: ir.Model, role: str, where: str) -> list[ir.Value]:
+    """The one input of a graph, float32, of a known shape but for the batch; and after it that of
+    a decoder's class numbers, int64 (n,), where it has one."""
+    found = [value for value in model.graph.inputs if not value.is_initializer()]
+    told = [value for value in found if role == "decoder" and _of_classes(value)]
+    rest = [value for value in found if value not in told]
+    if len(rest) != 1 or len(told) > 1:
+        names = ", ".join(str(value.name) for value in found) or "none"
         raise InputError(
             f"{where}: expected one input, {INPUT[role]}, got {names}; export a module whose "
-            f"forward takes {INPUT[role]} alone (noise and labels cannot be inputs)"
+            f"forward takes {INPUT[role]} alone, or a decoder's z and its class y, int64 (n,) "
+            f"(noise cannot be an input)"
         )
-    value = inputs[0]
+    value = rest[0]
     _check_float32(value, where)
     dims = list(value.shape or ())
     if len(dims) < 2 or not all(isinstance(size, int) and size > 0 for size in dims[1:]):
@@ -40,7 +45,21 @@ def the_input(model: ir.Model, role: str, where: str) -> ir.Value:
             f"{where}: expected input {value.name} to have a batch axis and then fixed sizes, got "
             f"shape {shown}; export for items of one size, with only the batch dynamic"
         )
-    return value
+    return [value, *told]
+
+
+def check_classes(told: Sequence[ir.Value], classes: int, where: str) -> None:
+    """Raises `InputError` unless there are classes to tell, and an input to tell them to."""
+    if told and not classes:
+        raise InputError(
+            f"{where}: expected the names of the classes that input {told[0].name} numbers, got "
+            f"none; name them: --classes NAME ..., or classes=[...]"
+        )
+    if classes and not told:
+        raise InputError(
+            f"{where}: expected a second input, y, int64 (n,), for {classes} classes, got none; "
+            f"export a decoder whose forward takes z and y, or leave the classes out"
+        )
 
 
 def choose(
@@ -82,11 +101,15 @@ def split(model: ir.Model, value: ir.Value, half: int) -> list[ir.Value]:
     return [_slice(model, value, first, first + half) for first in (0, half)]
 
 
-def name(model: ir.Model, role: str, input: ir.Value, outputs: Sequence[ir.Value]) -> None:
+def name(
+    model: ir.Model, role: str, inputs: Sequence[ir.Value], outputs: Sequence[ir.Value]
+) -> None:
     """Makes these the graph's ports, under the design's names; no other value may have them."""
     graph = model.graph
     graph.outputs[:] = [_own(model, value, outputs[:i]) for i, value in enumerate(outputs)]
-    input.name = INPUT[role]
+    graph.inputs[:] = inputs
+    for value, port in zip(inputs, (INPUT[role], CLASSES), strict=False):
+        value.name = port
     for output, port in zip(graph.outputs, OUTPUTS[role], strict=True):
         output.name = port
 
@@ -108,6 +131,10 @@ def _refuse_deviation(values: Sequence[ir.Value], where: str) -> None:
                 f"{value.name}, which reads like a standard deviation; export 2 * log(sigma), or "
                 f"name the outputs (--outputs) where it is a log-variance after all"
             )
+
+
+def _of_classes(value: ir.Value) -> bool:
+    return value.dtype == ir.DataType.INT64 and value.shape is not None and len(value.shape) == 1
 
 
 def _check_float32(value: ir.Value, where: str) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevae.compiler import (
+    classes,
     constants,
     convolution,
     equalise,
@@ -126,7 +127,9 @@ class _Quantiser:
             opset_imports={"": self._old.opset_imports[""]},
             name=old.name,
         )
-        return ir.Model(graph, ir_version=self._old.ir_version)
+        model = ir.Model(graph, ir_version=self._old.ir_version)
+        classes.keep(self._old, model)
+        return model
 
     # --- operators: each tells whether it could write the node -----------------------------------
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgevae.compiler import on_cpu
+from edgevae.compiler import classes, on_cpu
 from edgevae.compiler.parity import Floats
 
 _ROUNDS = 9  # at least
@@ -39,7 +39,7 @@ class Race(NamedTuple):
 
 
 def run(before: bytes, after: bytes, items: Floats) -> Race:
-    """Two graphs of one input on the same items, each on one thread."""
+    """Two graphs on the same items, each on one thread."""
     works = [_work(graph, items) for graph in (before, after)]
     times: list[list[float]] = []
     end = time.perf_counter() + _SECONDS
@@ -70,7 +70,7 @@ def by_rows(
 
 def _work(graph: bytes, items: Floats) -> Callable[[], object]:
     session = on_cpu.session(graph, threads=1)
-    work = partial(session.run, None, {session.get_inputs()[0].name: items})
+    work = partial(session.run, None, classes.feeds(session, items))
     work()  # which allocates
     return work
 
