@@ -365,13 +365,44 @@ def _compile(verbs: Any) -> None:
     parser = _add(
         verbs,
         commands.compile,
-        "edgevae compile --decoder d.onnx --encoder e.onnx --range 0 1 --out mine",
+        "edgevae compile --decoder d.onnx --encoder e.onnx --range 0 1 --out mine\n"
+        "         edgevae compile exported/ --size 256 --out mine",
         "Graphs of any exporter, opset 11 or later, float32. They are rewritten to run faster, "
         "proved to give the same to 1e-5, and written as a bundle. Needs the extra: pip install "
         "'edgevae[compile]'.",
     )
-    parser.add_argument("--decoder", required=True, metavar="D.onnx", help="z -> x_hat")
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        metavar="FOLDER",
+        help="instead of --decoder and --encoder: vae_decoder/model.onnx, vae_encoder/model.onnx "
+        "(may be absent) and config.json, as optimum exports a VAE of diffusers; z is the latent "
+        "scaled as config.json says, pixels are in [-1, 1] unless the decoder bounds them "
+        "otherwise",
+    )
+    parser.add_argument(
+        "--size",
+        nargs="+",
+        type=_whole(1),
+        default=(),
+        metavar="N",
+        help="height and width of a FOLDER's images, or one number for both (sample_size of its "
+        "config.json)",
+    )
+    parser.add_argument(
+        "--scaling-factor",
+        type=_number(0),
+        metavar="S",
+        help="of a FOLDER's latents, where its config.json has no scaling_factor or a wrong one",
+    )
+    parser.add_argument("--decoder", metavar="D.onnx", help="z -> x_hat")
     parser.add_argument("--encoder", metavar="E.onnx", help="x -> mu, logvar")
+    parser.add_argument(
+        "--autoencoder",
+        action="store_true",
+        help="the encoder gives one latent an item, and no distribution: there is no prior to "
+        "generate from unless --prior is given",
+    )
     parser.add_argument("--out", required=True, metavar="BUNDLE", help="folder to write")
     parser.add_argument("--name", help="of the bundle (that of the folder)")
     parser.add_argument(

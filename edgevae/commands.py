@@ -336,21 +336,32 @@ def tune(args: argparse.Namespace) -> int:
 
 def compile(args: argparse.Namespace) -> int:
     """Makes a bundle of ONNX graphs."""
+    if (args.folder is None) == (args.decoder is None) or (args.folder and args.encoder):
+        raise UsageError("expected FOLDER, or --decoder and maybe --encoder")
+    if args.folder is None and (args.size or args.scaling_factor):
+        raise UsageError("--size and --scaling-factor are for FOLDER")
     try:
         from edgevae import compiler
     except ModuleNotFoundError as error:
         raise UsageError(str(error)) from error
+    given = compiler.Sources(args.decoder, args.encoder)
+    if args.folder:
+        given = compiler.read_folder(
+            args.folder, size=args.size, scaling_factor=args.scaling_factor
+        )
     compiled = compiler.compile(
-        args.decoder,
-        args.encoder,
+        given.decoder,
+        given.encoder,
         out=args.out,
         name=args.name,
         kind=args.kind,
-        x_range=args.range and tuple(args.range),
+        x_range=tuple(args.range) if args.range else given.x_range,
+        model="autoencoder" if args.autoencoder else given.model,
         prior=args.prior,
         likelihood=_likelihood(args),
         noise=args.noise,
         licence=args.licence,
+        provenance=given.provenance,
         decoder_output=args.x_hat,
         encoder_outputs=args.outputs,
         measure=not args.no_measure,
@@ -359,11 +370,12 @@ def compile(args: argparse.Namespace) -> int:
         force=args.force,
         classes=args.classes,
     )
-    for note in compiled.notes:
+    notes = [*given.notes, *compiled.notes]
+    for note in notes:
         print(f"edgevae: {note}", file=sys.stderr)
     rows = {role: [row._asdict() for row in table] for role, table in compiled.passes.items()}
     if args.json:
-        print(json.dumps({"out": args.out, "notes": compiled.notes, "passes": rows}, indent=2))
+        print(json.dumps({"out": args.out, "notes": notes, "passes": rows}, indent=2))
     else:
         print(compiler.table(compiled.passes))
         _report(args, args.out, {"model": compiled.bundle.name})

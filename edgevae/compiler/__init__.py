@@ -2,6 +2,8 @@
 
 from edgevae import compiler
 compiler.compile("decoder.onnx", "encoder.onnx", out="mine", x_range=(0, 1))
+found = compiler.read_folder("exported", size=[256])  # vae_decoder/model.onnx, config.json, ...
+compiler.compile(found.decoder, found.encoder, out="mine", x_range=found.x_range, model=found.model)
 """
 
 try:
@@ -16,7 +18,9 @@ except ModuleNotFoundError as error:
     ) from error
 
 from edgevae.compiler.build import Compiled, compile
+from edgevae.compiler.folder import Sources
+from edgevae.compiler.folder import read as read_folder
 from edgevae.compiler.front import OPSET
 from edgevae.compiler.passes import Row, table
 
-__all__ = ["OPSET", "Compiled", "Row", "compile", "table"]
+__all__ = ["OPSET", "Compiled", "Row", "Sources", "compile", "read_folder", "table"]

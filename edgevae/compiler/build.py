@@ -51,6 +51,7 @@ def compile(
     name: str | None = None,
     kind: str | None = None,
     x_range: tuple[float, float] | None = None,
+    model: str = "vae",
     prior: bundle.Mixture | str | os.PathLike[str] | None = None,
     likelihood: bundle.Likelihood | None = None,
     noise: float = 0.0,
@@ -78,11 +79,12 @@ def compile(
     "vector", never "signal") from the shape of x_hat, `x_range` of images from the decoder's last
     operators, `tolerance` from the size of the outputs. `prior` is a mixture, or the path of an
     .npz with weights (K,), means (K, D) and logvars (K, D); None is the standard normal.
-    `likelihood` is as in `Bundle`; None is a Gaussian with sigma 1. `selfcheck` holds inputs and
-    right outputs, which the compiled graphs must give to 1e-5; None takes those of the given
-    graphs. With `measure` a pass is kept only where it is faster on this machine. With `int8` the
-    bundle has that variant too, its encoder calibrated on `calibration`, float32 (N, *x_shape), N
-    from 2; None takes what the decoder makes.
+    `model` is as in `Bundle`: the encoder of an "autoencoder" may have one output, mu, and without
+    a mixture it has no prior. `likelihood` is as in `Bundle`; None is a Gaussian with sigma 1.
+    `selfcheck` holds inputs and right outputs, which the compiled graphs must give to 1e-5; None
+    takes those of the given graphs. With `measure` a pass is kept only where it is faster on this
+    machine. With `int8` the bundle has that variant too, its encoder calibrated on `calibration`,
+    float32 (N, *x_shape), N from 2; None takes what the decoder makes.
 
     Raises `InputError` where a graph cannot be taken, `CheckError` where the result would differ
     by more than 1e-5 from the graph that was given, or its pixels in int8 be below 35 dB without
@@ -108,6 +110,7 @@ def compile(
             "encoder",
             outputs=encoder_outputs,
             latent_shape=latent_shape,
+            point=model == "autoencoder",
             tell=tell,
         )
         _check_x(given, x_hat)
@@ -125,6 +128,11 @@ def compile(
     for graph in graphs.values():
         _prove(graph, check)
     made = None
+    if int8 and model == "autoencoder" and mixture is None:
+        raise InputError(
+            "int8 is calibrated on latents of the prior, and an autoencoder has none: give one "
+            "that was fitted to its latents (--prior), or leave out --int8"
+        )
     if int8:
         made = variant.make(
             {role: graph.normal for role, graph in graphs.items()},
@@ -145,6 +153,7 @@ def compile(
         opset=max(graph.model.opset_imports[""] for graph in graphs.values()),
         encoder=_data(graphs["encoder"].model) if "encoder" in graphs else None,
         decoder=_data(graphs["decoder"].model),
+        model=model,
         prior=mixture,
         selfcheck=check,
         likelihood=likelihood,

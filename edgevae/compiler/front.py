@@ -15,7 +15,18 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 from onnx import inliner, version_converter
 
-from edgevae.compiler import affine, batch, fold, layout, names, padding, parity, ports, shapes
+from edgevae.compiler import (
+    affine,
+    batch,
+    fold,
+    layout,
+    names,
+    noise,
+    padding,
+    parity,
+    ports,
+    shapes,
+)
 from edgevae.compiler import classes as numbers
 from edgevae.compiler.ports import Tell
 from edgevae.errors import CheckError, InputError
@@ -23,9 +34,6 @@ from edgevae.errors import CheckError, InputError
 OPSET = 18
 OLDEST = 11
 IR_VERSION = 8  # what opset 18 came with: onnxruntime 1.14 and later read it
-
-_RANDOM = {"RandomNormal", "RandomUniform", "Bernoulli", "Multinomial"}
-_RANDOM |= {"RandomNormalLike", "RandomUniformLike"}
 
 
 class Given(NamedTuple):
@@ -64,26 +72,26 @@ def given(
     outputs: Sequence[str] = (),
     latent_shape: tuple[int, ...] | None = None,
     classes: int = 0,
+    point: bool = False,
     tell: Tell = lambda line: None,
 ) -> Given:
     """Reads an ONNX graph, names its ports, puts channels first, and changes nothing else.
 
     `outputs` are the names of those that are mu and logvar, or x_hat, where their names and order
-    do not say so. One output with twice the channels of `latent_shape` is mu and then logvar. A
-    decoder of so many `classes` has a second input y, int64 (n,).
+    do not say so. One output with twice the channels of `latent_shape` is mu and then logvar; one
+    that is drawn from mu and logvar in the graph is cut off; with `point` one output is mu, and
+    logvar is -30. A decoder of so many `classes` has a second input y, int64 (n,).
     Raises `InputError` where the graph is not a VAE's `role`, or not ONNX.
     """
     where = role if isinstance(source, bytes) else str(source)
-    proto = _parse(source, where)
-    model = ir.from_proto(proto)
-    common.RemoveInitializersFromInputsPass()(model)
-    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    model = open_graph(source, where)
+    producer = f"{model.producer_name or ''} {model.producer_version or ''}".strip()
     names.tidy(model)
     port, *told = ports.inputs(model, role, where)
     ports.check_classes(told, classes, where)
     chosen = ports.choose(model, role, where, outputs, tell)
     if len(chosen) < len(ports.OUTPUTS[role]):
-        chosen = _split(model, chosen[0], where, latent_shape, tell)
+        chosen = _posterior(model, chosen[0], where, latent_shape, point, tell)
     ports.name(model, role, [port, *told], chosen)
     if told:
         numbers.mark(model, classes)
@@ -98,7 +106,18 @@ def given(
         layout.turn_output(model)
         tell(f"{where}: x_hat has its channels last, {shape}; put them first")
         right, _ = _reference(model, where)
-    return Given(model, right, where, f"{proto.producer_name} {proto.producer_version}".strip())
+    return Given(model, right, where, producer)
+
+
+def open_graph(source: bytes | Path, where: str) -> ir.Model:
+    """An ONNX graph as it was given, but for its functions and for where constants are kept.
+
+    Raises `InputError` where it is not ONNX, or of an opset before 11.
+    """
+    model = ir.from_proto(_parse(source, where))
+    common.RemoveInitializersFromInputsPass()(model)
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    return model
 
 
 def _reference(model: ir.Model, where: str) -> tuple[parity.Runner, tuple[int, ...]]:
@@ -173,6 +192,22 @@ def _convert(given: ir.Model, where: str, tell: Tell) -> ir.Model:
     return model
 
 
+def _posterior(
+    model: ir.Model,
+    output: ir.Value,
+    where: str,
+    latent_shape: tuple[int, ...] | None,
+    point: bool,
+    tell: Tell,
+) -> list[ir.Value]:
+    """mu and logvar where an encoder has one output."""
+    if pair := noise.unsample(output, where, tell):
+        return pair
+    if point:
+        return [output, ports.point(model, output)]
+    return _split(model, output, where, latent_shape, tell)
+
+
 def _split(
     model: ir.Model,
     output: ir.Value,
@@ -189,7 +224,8 @@ def _split(
         want = f"one of {twice}" if twice else "one with an even number of channels"
         raise InputError(
             f"{where}: expected two outputs, mu and logvar, or {want} that holds both, got "
-            f"{output.name} of {shape}; export an encoder that returns mu and logvar"
+            f"{output.name} of {shape}; export an encoder that returns mu and logvar, or say "
+            f"--autoencoder where it returns one latent an item"
         )
     half = shape[0] // 2
     tell(f"{where}: split {output.name}: channels 0..{half - 1} as mu, the rest as logvar")
@@ -197,7 +233,8 @@ def _split(
 
 
 def _refuse_noise(model: ir.Model, where: str) -> None:
-    found = {node.op_type for node in ir.traversal.RecursiveGraphIterator(model.graph)} & _RANDOM
+    kinds = {node.op_type for node in ir.traversal.RecursiveGraphIterator(model.graph)}
+    found = kinds & noise.RANDOM
     if found:
         raise InputError(
             f"{where}: expected a deterministic graph, got {', '.join(sorted(found))}; export mu "

@@ -21,7 +21,7 @@ def x_range(decoder: ir.Model, where: str) -> Interval:
 
     Raises `InputError` where they bound nothing.
     """
-    found = _interval(decoder.graph.outputs[0])
+    found = bounds(decoder.graph.outputs[0])
     if found is None:
         last = decoder.graph.outputs[0].producer()
         raise InputError(
@@ -32,7 +32,8 @@ def x_range(decoder: ir.Model, where: str) -> Interval:
     return found
 
 
-def _interval(value: ir.Value | None) -> Interval | None:
+def bounds(value: ir.Value | None) -> Interval | None:
+    """The least and largest number that a value's last operators let through; None: any."""
     node = None if value is None else value.producer()
     if node is None:
         return None
@@ -42,7 +43,7 @@ def _interval(value: ir.Value | None) -> Interval | None:
         low, high = (_scalar(node, index) for index in (1, 2))
         return None if low is None or high is None else (low, high)
     if node.op_type in _MOVES:
-        return _interval(node.inputs[0])
+        return bounds(node.inputs[0])
     if node.op_type in ("Add", "Sub", "Mul", "Div"):
         return _moved(node)
     return None
@@ -50,9 +51,9 @@ def _interval(value: ir.Value | None) -> Interval | None:
 
 def _moved(node: ir.Node) -> Interval | None:
     """Of a bounded value and one number: (tanh(y) + 1) / 2 and the like."""
-    inner, number = _interval(node.inputs[0]), _scalar(node, 1)
+    inner, number = bounds(node.inputs[0]), _scalar(node, 1)
     if node.op_type in ("Add", "Mul") and number is None:
-        inner, number = _interval(node.inputs[1]), _scalar(node, 0)
+        inner, number = bounds(node.inputs[1]), _scalar(node, 0)
     if inner is None or number is None or (node.op_type == "Div" and not number):
         return None
     low, high = sorted(

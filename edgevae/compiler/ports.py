@@ -20,12 +20,26 @@ _LIKE = {
     "logvar": r"(z_?)?log_?(var(iance)?|sigma_?(sq|2))s?",
     "x_hat": r"x_?hat|recon(s|structed|struction)?|image|sample|decoded|x_?recon",
 }
+_LEAST_LOGVAR = -30.0  # exp(-15) is less than float32 keeps of a number near 1
 _DEVIATION = re.compile(r"(z_?)?(std(dev)?|sigma|scale|stddevs?|log_?(std|sigma|scale))s?")
 
 
 def inputs(model: ir.Model, role: str, where: str) -> list[ir.Value]:
     """The one input of a graph, float32, of a known shape but for the batch; and after it that of
     a decoder's class numbers, int64 (n,), where it has one."""
+    value, *told = inputs_of_any_size(model, role, where)
+    dims = list(value.shape or ())
+    if len(dims) < 2 or not all(isinstance(size, int) and size > 0 for size in dims[1:]):
+        shown = "unknown" if value.shape is None else str(value.shape)
+        raise InputError(
+            f"{where}: expected input {value.name} to have a batch axis and then fixed sizes, got "
+            f"shape {shown}; export for items of one size, with only the batch dynamic"
+        )
+    return [value, *told]
+
+
+def inputs_of_any_size(model: ir.Model, role: str, where: str) -> list[ir.Value]:
+    """The same inputs, of which only the type is known."""
     found = [value for value in model.graph.inputs if not value.is_initializer()]
     told = [value for value in found if role == "decoder" and _of_classes(value)]
     rest = [value for value in found if value not in told]
@@ -38,13 +52,6 @@ def inputs(model: ir.Model, role: str, where: str) -> list[ir.Value]:
         )
     value = rest[0]
     _check_float32(value, where)
-    dims = list(value.shape or ())
-    if len(dims) < 2 or not all(isinstance(size, int) and size > 0 for size in dims[1:]):
-        shown = "unknown" if value.shape is None else str(value.shape)
-        raise InputError(
-            f"{where}: expected input {value.name} to have a batch axis and then fixed sizes, got "
-            f"shape {shown}; export for items of one size, with only the batch dynamic"
-        )
     return [value, *told]
 
 
@@ -99,6 +106,16 @@ def choose(
 def split(model: ir.Model, value: ir.Value, half: int) -> list[ir.Value]:
     """Two new values: the first channels of a tensor, so many as `half`, and as many after them."""
     return [_slice(model, value, first, first + half) for first in (0, half)]
+
+
+def point(model: ir.Model, mu: ir.Value) -> ir.Value:
+    """The logvar of a posterior that is a point: -30, the least that is ever used, everywhere."""
+    shape = ir.node("Shape", [mu])
+    least = ir.tensor(np.array([_LEAST_LOGVAR], np.float32))
+    node = ir.node("ConstantOfShape", [shape.outputs[0]], {"value": least})
+    node.outputs[0].name, node.outputs[0].type = f"{mu.name}.point", mu.type
+    model.graph.extend([shape, node])
+    return node.outputs[0]
 
 
 def name(
