@@ -316,7 +316,7 @@ class VAE:
                 f"bundle {self.bundle.name!r} is an autoencoder, whose items have one latent each "
                 f"and no posterior to draw others from: vary takes a vae"
             )
-        posterior = variations.widened(self._encode(given.rows), self._table, strength)
+        posterior = variations.widened(self._encode(given.rows), self.prior, strength)
         z = posterior.sample(n, seed=seed, start=start)
         every = None if y is None else np.tile(y, n)
         x_hat = self._decode_rows(z.reshape(-1, *self.bundle.latent_shape), every)
@@ -369,7 +369,7 @@ class VAE:
         steps = checks.whole(steps, "steps", least=2)
         span = checks.least_zero(span, "span", "in standard deviations of the prior")
         self._numbers(labels, steps)
-        places = walks.positions(self._table, dim, steps, span)
+        places = walks.positions(self.prior, dim, steps, span)
         if isinstance(z, np.ndarray) and z.shape == self.bundle.latent_shape:
             return self._decode_rows(walks.along(checks.latents(z), dim, places), labels)
         given = self._one(z, "z")
