@@ -12,11 +12,16 @@ def tiny(**changes):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_shapes_through_every_architecture(architecture, batch):
-    model, x = tiny(architecture=architecture), torch.rand(batch, 3, 8, 8)
-    assert [part.shape for part in model.encode(x)] == [(batch, 5)] * 2
+    x_shape = (3, 8) if architecture == "conv1d" else (3, 8, 8)
+    model, x = tiny(architecture=architecture, x_shape=x_shape), torch.rand(batch, *x_shape)
+    mu, logvar = model.encode(x)
+    assert mu.shape == logvar.shape == (batch, 5)
     x_hat, kl = model(x)
-    assert x_hat.shape == (batch, 3, 8, 8)
+    assert x_hat.shape == (batch, *x_shape)
     assert kl.shape == (batch,)
+    activations = model.activations(x)
+    torch.testing.assert_close(activations[:, -5:], mu)
+    assert activations.shape[1] > 5 + 4
 
 
 def test_mlp_of_vectors_with_and_without_hidden_layers():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgevae.errors import EdgeVAEError, InputError
 
+from . import tables
+
 if TYPE_CHECKING:
     from edgevae.bundle import Bundle
 
@@ -54,13 +56,19 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 def add_training(command: argparse.ArgumentParser, source: str) -> None:
     add = command.add_argument
-    add("--data", type=Path, help="a folder of IDX files or images, an .npy or an .npz file")
+    add(
+        "--data",
+        type=Path,
+        help="a folder of IDX files or images, an .npy or .npz file, a CSV or Parquet table, or a "
+        "folder of tables (with --kind)",
+    )
+    tables.add_arguments(command)
     add("--size", type=whole(1), help="resize the images of a folder to SIZE x SIZE")
     add("--out", type=Path, default=Path("runs") / source, help="folder of checkpoints and logs")
     add(
         "--architecture",
-        choices=("residual", "mlp", "gated"),
-        help="default: mlp for vectors alone",
+        choices=("residual", "mlp", "gated", "conv1d"),
+        help="default: residual for images, mlp for vectors, conv1d for signals",
     )
     add("--autoencoder", action="store_true", help="the baseline: z = mu and no KL")
     add(
@@ -134,6 +142,15 @@ def add_export(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, help="the bundle's folder")
     command.add_argument("--name", help="the bundle's name; the data set's if not told")
     command.add_argument("--int8", action="store_true", help="also in int8")
+    command.add_argument(
+        "--data",
+        type=Path,
+        help="what it was trained on: then anomaly scores are fitted to the training part and "
+        "calibrated by the part that was held out",
+    )
+    command.add_argument(
+        "--activations", action="store_true", help="also the graph that the score nap needs"
+    )
     command.set_defaults(run=export)
 
 
@@ -156,7 +173,11 @@ def train(options: argparse.Namespace) -> None:
     from .sharpen import check_sharpens
 
     resume = begun(options)
-    data = load(options.source, options.data, options.size, options.seed)
+    table = tables.reading(options)
+    if table:
+        data = tables.load(options.data, **table)
+    else:
+        data = load(options.source, options.data, options.size, options.seed)
     if options.conditional:
         check_conditional(options, data)
     if options.sharpen:
@@ -212,8 +233,8 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
     """What a checkpoint says of its run: the architecture, the recipe, the data."""
     from .models import default_widths
 
-    images = data.kind == "image"
-    architecture = options.architecture or ("residual" if images else "mlp")
+    usual = {"image": "residual", "vector": "mlp", "signal": "conv1d"}
+    architecture = options.architecture or usual[data.kind]
     names = ("epochs", "batch", "learning_rate", "beta", "noise", "seed", "binarise")
     return {
         "architecture": {
@@ -223,14 +244,22 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
             "architecture": architecture,
             "widths": options.widths or default_widths(data.x_shape, architecture),
             "likelihood": options.likelihood,
-            "images": images,
+            "images": data.kind == "image",
             "prior": options.prior,
             "components": options.components,
             # Absent from other runs, so that those begun before there were classes can resume.
             **({"classes": len(data.classes)} if options.conditional else {}),
         },
         "recipe": {name: getattr(options, name) for name in names},
-        "data": {"name": data.name, "kind": data.kind, "licence": data.licence},
+        "data": {
+            "name": data.name,
+            "kind": data.kind,
+            "licence": data.licence,
+            "names": list(data.names),
+            "impute": data.impute and list(data.impute),
+            "stride": data.stride,
+            "runs_by": options.runs_by,
+        },
         "classes": list(data.classes) if options.conditional else [],
         "samples": data.test[:8].clone(),
     }
@@ -266,9 +295,14 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
 def export(options: argparse.Namespace) -> None:
     from . import checkpoint
     from .export import export as write
+    from .scores import fit_scores
 
     content = checkpoint.read(options.checkpoint)
-    written = write(content, options.out, options.name, int8=options.int8)
+    written = write(
+        content, options.out, options.name, int8=options.int8, activations=options.activations
+    )
+    if options.data is not None:
+        written = fit_scores(written, training_data(written, options.data))
     size = sum(file.bytes for file in written.files.values())
     print(f"{written.path}: {written.name}, {size / 1e6:.2f} MB, agrees with PyTorch")
     for variant, quality in written.quality.items():
@@ -303,6 +337,8 @@ def training_data(trained: "Bundle", path: Path | None) -> "Data":
         raise InputError(
             f"expected the data that bundle {trained.name!r} was trained on, got none: give --data"
         )
+    if trained.features is not None:
+        return tables.again(trained, path)
     if holds_fashion(path):
         return load("fashion", path)
     sides = set(trained.x_shape[1:])

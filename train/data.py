@@ -47,7 +47,9 @@ GREY, COLOUR = {"1", "L", "LA"}, {"P", "RGB", "RGBA", "CMYK", "YCbCr"}  # Pillow
 class Data:
     """Train and test items of one shape; where labelled, label k is the class `classes[k]`.
 
-    kind "image": uint8 (N, C, H, W), in [0, 1] once divided by 255; kind "vector": float32 (N, D).
+    kind "image": uint8 (N, C, H, W), in [0, 1] once divided by 255; kind "vector": float32 (N, D);
+    kind "signal": float32 (N, C, L), windows of L steps, `stride` steps apart. `names` are those
+    of the D or C features, and `impute` has what replaced the missing values of each.
     """
 
     name: str
@@ -58,6 +60,9 @@ class Data:
     train_labels: Tensor | None = None
     test_labels: Tensor | None = None
     classes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    impute: tuple[float, ...] | None = None
+    stride: int | None = None
 
     @property
     def x_shape(self) -> tuple[int, ...]:
@@ -190,8 +195,11 @@ def read_array(path: Path) -> NDArray[np.generic]:
         return np.asarray(loaded[loaded.files[0]])
 
 
-def hold_out(name: str, array: NDArray[np.generic], seed: int) -> Data:
-    """Items as Data, a tenth of them (chosen by `seed`) held out as the test set."""
+def hold_out(name: str, array: NDArray[np.generic], seed: int, *, missing: bool = False) -> Data:
+    """Items as Data, a tenth of them (chosen by `seed`) held out as the test set.
+
+    NaN raises InputError, unless `missing` values are to be seen to later.
+    """
     channels = array.shape[3] if array.ndim == 4 else 1
     if array.dtype == np.uint8 and array.ndim in (3, 4) and channels in (1, 3):
         images = array[..., None] if array.ndim == 3 else array
@@ -205,7 +213,8 @@ def hold_out(name: str, array: NDArray[np.generic], seed: int) -> Data:
             f"floating-point vectors (N, D), got {array.dtype} of shape {array.shape} in {name}: "
             "convert it (images in [0, 1]: (255 * x).round().astype('uint8'))"
         )
-    if not torch.isfinite(as_float(items)).all():
+    finite = torch.isfinite(as_float(items)) | (missing & items.isnan())
+    if not finite.all():
         raise InputError(f"expected finite values in {name}, got NaN or infinity: clean them first")
     if len(items) < 10:
         raise InputError(f"expected at least 10 items in {name}, got {len(items)}: add more data")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from edgevae import bundle, compiler, sampling
 from edgevae.compiler import parity
 from edgevae.errors import CheckError, InputError
+from edgevae.features import Features
 
 from . import checkpoint
 from .data import as_float
@@ -31,6 +32,17 @@ class Encoder(nn.Module):
         return self.model.encode(x)
 
 
+class Activations(nn.Module):
+    """x -> h: the graph of activations.onnx."""
+
+    def __init__(self, model: VAE) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model.activations(x)
+
+
 class Decoder(nn.Module):
     """z, and y where it is conditional -> x_hat: the graph of decoder.onnx."""
 
@@ -43,11 +55,17 @@ class Decoder(nn.Module):
 
 
 def export(
-    content: dict[str, Any], out: Path, name: str | None = None, *, int8: bool = False
+    content: dict[str, Any],
+    out: Path,
+    name: str | None = None,
+    *,
+    int8: bool = False,
+    activations: bool = False,
 ) -> bundle.Bundle:
     """Write the bundle of a checkpoint, or raise CheckError and write nothing.
 
-    With `int8` it has that variant too, calibrated on latents of its prior.
+    With `int8` it has that variant too, calibrated on latents of its prior; with `activations` the
+    graph that the score `nap` needs.
 
     An autoencoder's checkpoint has no prior, and its bundle the standard normal; a VAE's lacks
     one only where training stopped before its end.
@@ -76,6 +94,12 @@ def export(
         check = {"x": real, "mu": mu, "logvar": logvar, "z": z, "x_hat": model.decode(z, y)}
         if y is not None:
             check["y"] = y
+    hidden = None
+    if activations:
+        hidden = to_onnx(Activations(model).eval(), {"x": real[:2]}, ("h",))
+        prove(hidden, Activations(model), (real, random))
+        with torch.inference_mode():
+            check["h"] = model.activations(real)
     compiled = compiler.compile(
         decoder,
         encoder,
@@ -92,6 +116,9 @@ def export(
         tolerance=10 * parity.LIMIT * max(1.0, unit.max().item()),
         int8=int8,
         classes=classes,
+        features=features(content, model),
+        stride=content["data"].get("stride"),
+        activations=hidden,
     )
     return compiled.bundle
 
@@ -157,8 +184,31 @@ def likelihood(model: VAE) -> dict[str, str | float | list[float]]:
     """What turns an error into nats; sigma is in x's units, so that vectors have one a feature."""
     if model.likelihood == "bernoulli":
         return {"name": "bernoulli"}
-    sigma = (model.log_sigma.exp() * model.scale).flatten().tolist()
+    sigma = per_feature(model.log_sigma.exp() * model.scale)
     return {"name": "gaussian", "sigma": sigma[0] if model.images else sigma}
+
+
+def per_feature(values: Tensor) -> list[float]:
+    """The first value of each feature of (C,) or (C, L), at which the others are the same.
+
+    In as few digits as float32 needs.
+    """
+    firsts = values.detach().reshape(len(values), -1)[:, 0].numpy()
+    return [float(str(value)) for value in firsts]
+
+
+def features(content: dict[str, Any], model: VAE) -> Features | None:
+    """What training knew of each feature of vectors or signals."""
+    data = content["data"]
+    if model.images or not data.get("names"):
+        return None
+    impute = data["impute"]
+    return Features(
+        tuple(data["names"]),
+        tuple(per_feature(model.shift)),
+        tuple(per_feature(model.scale)),
+        None if impute is None else tuple(impute),
+    )
 
 
 def provenance(content: dict[str, Any], model: VAE) -> dict[str, str | float]:
@@ -174,6 +224,8 @@ def provenance(content: dict[str, Any], model: VAE) -> dict[str, str | float]:
         "torch": torch.__version__.split("+")[0],
         "onnx": onnx.__version__,
     }
+    if runs_by := content["data"].get("runs_by"):
+        facts["runs_by"] = runs_by
     return facts | ({"commit": commit} if (commit := git_commit()) else {})
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from edgevae.errors import InputError
 
-from . import checkpoint, elbo
+from . import checkpoint, elbo, scaling
 from .data import Data, as_float
 from .models import VAE
 
@@ -154,12 +154,14 @@ def fit(
     if resume is not None and step >= last:
         return resume
 
-    train = data.train.to(engine.device)
+    train = data.train
     labels = data.train_labels.long().to(engine.device) if model.classes else None
     if not model.images:
-        standardise(model, data.train)
+        standardise(model, train)
+        train = scaling.bounded(train, model.shift, model.scale)
     if model.prior is not None:
-        model.prior.start(as_float(data.train))
+        model.prior.start(as_float(train))
+    train = train.to(engine.device)
     bare = model.to(engine.device, memory_format=torch.channels_last)
     optimizer = adamw(bare, learning_rate)
     average = averaging(bare, steps)
@@ -239,10 +241,9 @@ def report(engine: Fabric, bar: tqdm, step: int, recon: Tensor, kl: Tensor) -> N
 
 
 def standardise(model: VAE, train: Tensor) -> None:
-    """Give the model each feature's mean and standard deviation; a constant feature keeps 1."""
-    scale = train.std(0)
-    model.shift.copy_(train.mean(0))
-    model.scale.copy_(torch.where(scale > 0, scale, 1.0))
+    """Give the model each feature's centre and scale, the same at every step of a signal."""
+    for buffer, part in zip((model.shift, model.scale), scaling.robust(train), strict=True):
+        buffer.copy_(part.reshape(-1, *(1,) * (buffer.ndim - 1)).expand_as(buffer))
 
 
 @torch.inference_mode()

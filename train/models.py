@@ -1,4 +1,5 @@
-"""The architectures, each on one screen: a residual convolutional VAE, an MLP VAE, an autoencoder.
+"""The architectures, each on one screen: a residual convolutional VAE, an MLP VAE, an autoencoder
+(and, in conv1d.py, that of signals).
 
 Kingma and Welling, "Auto-Encoding Variational Bayes" (2014): an encoder gives mu and logvar,
 z = mu + exp(logvar / 2) * eps, a decoder gives x_hat.
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 
 from edgevae.errors import InputError
 
-from . import priors
+from . import conv1d, priors
+from .scaling import LIMIT
 
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0  # the device's kernel clamps to the same range
 EMBEDDED = 16  # numbers that tell a conditional decoder its class
@@ -43,6 +45,8 @@ def default_widths(x_shape: Sequence[int], architecture: str) -> list[int]:
     """
     if architecture == "mlp":
         return [256, 128]
+    if architecture == "conv1d":
+        return conv1d.default_widths(conv1d.signal_shape(x_shape)[1])
     sides = list(image_shape(x_shape)[1:])
     widths = [16]
     while max(sides) > 8 and not any(side % 2 for side in sides):
@@ -147,7 +151,12 @@ def gated_mlp(
     )
 
 
-ARCHITECTURES = {"residual": residual_conv, "mlp": mlp, "gated": gated_mlp}
+ARCHITECTURES = {
+    "residual": residual_conv,
+    "mlp": mlp,
+    "gated": gated_mlp,
+    "conv1d": conv1d.conv1d,
+}
 
 
 class VAE(nn.Module):
@@ -155,7 +164,8 @@ class VAE(nn.Module):
 
     encode(x) -> mu, logvar (N, latent_dim); decode(z) -> x_hat (N, *x_shape). `images` says that
     x lies in [0, 1], so that the decoder ends in a sigmoid; other data are standardised by
-    `shift` and `scale` (of x_shape) inside the model, so that it speaks its user's units.
+    `shift` and `scale` (of x_shape) inside the model, so that it speaks its user's units, and what
+    the encoder sees is bounded, so that a value which no training came near does not drown others.
     `likelihood` is "gaussian", with one learned sigma (Rybkin et al. 2021, "Simple and effective
     VAE training with calibrated decoders"), or "bernoulli" (x in [0, 1]).
 
@@ -205,10 +215,25 @@ class VAE(nn.Module):
         self.register_buffer("scale", torch.ones(self.x_shape))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if not self.images:
-            x = (x - self.shift) / self.scale
-        mu, logvar = self.encoder(x).chunk(2, dim=1)
+        mu, logvar = self.encoder(self.seen(x)).chunk(2, dim=1)
         return mu, logvar.clamp(LOGVAR_MIN, LOGVAR_MAX)
+
+    def seen(self, x: Tensor) -> Tensor:
+        """x as the encoder's layers see it."""
+        return x if self.images else ((x - self.shift) / self.scale).clamp(-LIMIT, LIMIT)
+
+    def activations(self, x: Tensor) -> Tensor:
+        """What each hidden layer makes of x, and mu last: (N, H).
+
+        Of a convolution's channels the mean over pixels or steps. RaPP (Kim et al. 2020) compares
+        them between x and x_hat.
+        """
+        y, hidden = self.seen(x), []
+        for layer in self.encoder:
+            y = layer(y)
+            if isinstance(layer, (nn.ReLU, Residual, Gated)):
+                hidden.append(y.flatten(2).mean(2) if y.ndim > 2 else y)
+        return torch.cat([*hidden, y.chunk(2, dim=1)[0]], dim=1)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         if y is not None:

@@ -68,12 +68,14 @@ def compile(
     features: Features | None = None,
     stride: int | None = None,
     classes: Sequence[str] = (),
+    activations: Source | None = None,
 ) -> Compiled:
     """Writes the bundle of a decoder and, where there is one, its encoder: ONNX, opset 11 or later.
 
     The decoder has one input z and the encoder one input x, float32 with the batch first; bytes
     are a graph, anything else its path. A decoder may be told a class by a second input, int64
-    (n,), whose numbers `classes` names. Outputs are found by their names or order, or are those
+    (n,), whose numbers `classes` names. `activations`, of
+    the encoder's x, gives h (N, H) for the score `nap`. Outputs are found by their names or order, or are those
     named by `decoder_output` and `encoder_outputs` (mu, logvar); one encoder output of twice the
     latent's channels is split. What is None is inferred: `name` from `out`, `kind` ("image" or
     "vector", never "signal") from the shape of x_hat, `x_range` of images from the decoder's last
@@ -116,6 +118,10 @@ def compile(
         _check_x(given, x_hat)
         graphs["encoder"] = _rewritten(given, x_hat, measure, tell)
         _check_mu(graphs["encoder"], x_hat, latent_shape)
+    if activations is not None:
+        given = front.given(_source(activations), "activations", tell=tell)
+        _check_x(given, x_hat)
+        graphs["activations"] = _rewritten(given, x_hat, measure, tell)
 
     kind = kind or _kind(x_hat.shape[1:], tell)
     if x_range is None and kind == "image":
@@ -135,7 +141,7 @@ def compile(
         )
     if int8:
         made = variant.make(
-            {role: graph.normal for role, graph in graphs.items()},
+            {role: graphs[role].normal for role in ("decoder", "encoder") if role in graphs},
             lambda rows, seed: priors.latents(mixture, latent_shape, rows, seed=seed),
             check=check,
             x=calibration,
@@ -170,6 +176,7 @@ def compile(
         features=features,
         stride=stride,
         classes=classes,
+        activations=_data(graphs["activations"].model) if "activations" in graphs else None,
     )
     return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
 
@@ -204,7 +211,7 @@ def _rewritten(given: front.Given, items: Floats, measure: bool, tell: Tell) -> 
 def _check_x(given: front.Given, x_hat: Floats) -> None:
     if given.item_shape != x_hat.shape[1:]:
         raise InputError(
-            f"{given.where}: expected an encoder of the x that the decoder makes, "
+            f"{given.where}: expected a graph of the x that the decoder makes, "
             f"{x_hat.shape[1:]}, got one of {given.item_shape}; are they of one model?"
         )
 
@@ -229,6 +236,9 @@ def _answers(
     if "encoder" in graphs:
         mu, logvar = graphs["encoder"].given.right.run(x_hat)
         answers |= {"x": x_hat, "mu": mu, "logvar": logvar}
+    if "activations" in graphs:
+        (h,) = graphs["activations"].given.right.run(x_hat)
+        answers |= {"x": x_hat, "h": h}
     return answers
 
 

@@ -10,15 +10,16 @@ from edgevae.errors import InputError
 
 Tell = Callable[[str], None]
 
-INPUT = {"encoder": "x", "decoder": "z"}
+INPUT = {"encoder": "x", "decoder": "z", "activations": "x"}
+OUTPUTS = {"encoder": ("mu", "logvar"), "decoder": ("x_hat",), "activations": ("h",)}
 CLASSES = "y"  # a conditional decoder's second input
-OUTPUTS = {"encoder": ("mu", "logvar"), "decoder": ("x_hat",)}
 
 # Beside the design's own names, those that exporters' users give.
 _LIKE = {
     "mu": r"(z_?)?(mu|mean|loc)s?",
     "logvar": r"(z_?)?log_?(var(iance)?|sigma_?(sq|2))s?",
     "x_hat": r"x_?hat|recon(s|structed|struction)?|image|sample|decoded|x_?recon",
+    "h": r"h|hidden|activations?",
 }
 _LEAST_LOGVAR = -30.0  # exp(-15) is less than float32 keeps of a number near 1
 _DEVIATION = re.compile(r"(z_?)?(std(dev)?|sigma|scale|stddevs?|log_?(std|sigma|scale))s?")
