@@ -194,11 +194,11 @@ def test_activations_are_what_pytorch_s_encoder_computes(trained):
 
 
 def test_what_was_exported_with_its_data_scores(trained):
-    """A wave at twice the speed is stranger than any that training or its held-out part saw."""
+    """A wave at sixteen times its speed, after training on a table with a value of 1e30."""
     _, content, vae = trained
     normal = content["samples"].numpy()
     strange = normal.copy()
-    strange[:, :, ::2] = normal[:, :, :8]
+    strange[:, 0] = np.tile([1.0, -1.0], 8)
     for method in ("recon", "default", "nap"):
         assert vae.score(strange, method).values.min() > vae.score(normal, method).values.max()
 

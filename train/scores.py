@@ -2,9 +2,14 @@
 
 import math
 
+import torch
+from torch import Tensor
+
 import edgevae
 from edgevae import bundle, score
+from edgevae.features import Features
 
+from . import scaling
 from .data import Data, as_float
 
 ALPHA = 0.01
@@ -13,11 +18,12 @@ ALPHA = 0.01
 def fit_scores(written: bundle.Bundle, data: Data) -> bundle.Bundle:
     """The bundle with statistics of the items it was trained on, calibrated by those held out.
 
+    The statistics are of what training looked at, so that outliers do not spoil them either.
     Of signals the held-out windows that do not overlap, as p-values want items that say nothing
     of each other. Fewer than 99, which no p-value of ALPHA can come from, do not calibrate.
     """
     vae = edgevae.load(written.path, "cpu")
-    statistics = score.fit(vae, as_float(data.train).numpy())
+    statistics = score.fit(vae, looked_at(data.train, written.features).numpy())
     arrays = {score.FILE: statistics.arrays()}
     written = bundle.extend(written, written.path, arrays=arrays)
     held_out = as_float(data.test[:: apart(data)]).numpy()
@@ -25,6 +31,17 @@ def fit_scores(written: bundle.Bundle, data: Data) -> bundle.Bundle:
         return written
     calibrated = edgevae.load(written.path, "cpu").calibrate(held_out, ALPHA)
     return calibrated.save(written.path)
+
+
+def looked_at(items: Tensor, features: Features | None) -> Tensor:
+    """Items as training bounded them."""
+    if features is None:
+        return as_float(items)
+    shape = (-1, *(1,) * (items.ndim - 2))
+    center, scale = (
+        torch.tensor(part).reshape(shape) for part in (features.center, features.scale)
+    )
+    return scaling.bounded(items, center, scale)
 
 
 def apart(data: Data) -> int:
