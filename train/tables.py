@@ -194,7 +194,7 @@ def read_parquet(path: Path) -> Columns:
         from pyarrow import parquet
     except ModuleNotFoundError as error:
         raise InputError(
-            "Parquet needs pyarrow: pip install pyarrow, or convert the table to CSV"
+            "Parquet needs pyarrow: pip install 'edgevae[parquet]', or convert the table to CSV"
         ) from error
     table = parquet.read_table(path)
     return {name: table[name].to_numpy() for name in table.column_names}
