@@ -72,21 +72,21 @@ def compile(
 ) -> Compiled:
     """Writes the bundle of a decoder and, where there is one, its encoder: ONNX, opset 11 or later.
 
-    The decoder has one input z and the encoder one input x, float32 with the batch first; bytes
-    are a graph, anything else its path. A decoder may be told a class by a second input, int64
-    (n,), whose numbers `classes` names. `activations`, of
-    the encoder's x, gives h (N, H) for the score `nap`. Outputs are found by their names or order, or are those
-    named by `decoder_output` and `encoder_outputs` (mu, logvar); one encoder output of twice the
-    latent's channels is split. What is None is inferred: `name` from `out`, `kind` ("image" or
-    "vector", never "signal") from the shape of x_hat, `x_range` of images from the decoder's last
-    operators, `tolerance` from the size of the outputs. `prior` is a mixture, or the path of an
-    .npz with weights (K,), means (K, D) and logvars (K, D); None is the standard normal.
-    `model` is as in `Bundle`: the encoder of an "autoencoder" may have one output, mu, and without
-    a mixture it has no prior. `likelihood` is as in `Bundle`; None is a Gaussian with sigma 1.
-    `selfcheck` holds inputs and right outputs, which the compiled graphs must give to 1e-5; None
-    takes those of the given graphs. With `measure` a pass is kept only where it is faster on this
-    machine. With `int8` the bundle has that variant too, its encoder calibrated on `calibration`,
-    float32 (N, *x_shape), N from 2; None takes what the decoder makes.
+    The decoder has one input z and the encoder one input x, float32 with the batch first; bytes are
+    a graph, anything else its path. A decoder may be told a class by a second input, int64 (n,),
+    whose numbers `classes` names. `activations`, of the encoder's x, gives h (N, H) for the score
+    `nap`. Outputs are found by their names or order, or are those named by `decoder_output` and
+    `encoder_outputs` (mu, logvar); one encoder output of twice the latent's channels is split. What
+    is None is inferred: `name` from `out`, `kind` ("image" or "vector", never "signal") from the
+    shape of x_hat, `x_range` of images from the decoder's last operators, `tolerance` from the size
+    of the outputs. `prior` is a mixture, or the path of an .npz with weights (K,), means (K, D) and
+    logvars (K, D); None is the standard normal. `model` is as in `Bundle`: the encoder of an
+    "autoencoder" may have one output, mu, and without a mixture it has no prior. `likelihood` is as
+    in `Bundle`; None is a Gaussian with sigma 1. `selfcheck` holds inputs and right outputs, which
+    the compiled graphs must give to 1e-5; None takes those of the given graphs. With `measure` a
+    pass is kept only where it is faster on this machine. With `int8` the bundle has that variant
+    too, its encoder calibrated on `calibration`, float32 (N, *x_shape), N from 2; None takes what
+    the decoder makes.
 
     Raises `InputError` where a graph cannot be taken, `CheckError` where the result would differ
     by more than 1e-5 from the graph that was given, or its pixels in int8 be below 35 dB without
