@@ -10,8 +10,8 @@ from edgevae import commands
 
 EXIT_CODES = """\
 exit codes: 0 done; 1 unexpected error; 2 wrong usage; 3 bad bundle; 4 bad input, or an output
-that cannot be written; 5 provider that cannot be had; 6 check failed; 130 interrupted; 141 the
-reader of standard output went away
+that cannot be written; 5 provider that cannot be had; 6 check failed; 10 `score` flagged
+something; 130 interrupted; 141 the reader of standard output went away
 """
 
 
@@ -34,6 +34,8 @@ def parser() -> argparse.ArgumentParser:
         _interpolate,
         _vary,
         _traverse,
+        _score,
+        _calibrate,
         _info,
         _doctor,
         _verify,
@@ -278,6 +280,68 @@ def _traverse(verbs: Any) -> None:
     )
     _add_out(parser, ".png sheet, .gif, folder/, .npy, .npz, or - (traversed.png)")
     _add_runtime(parser)
+
+
+def _score(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.score,
+        "edgevae score readings.csv --model pump --out scores.csv",
+        "A line for each item: id, value, the higher the stranger, and by a calibrated bundle a "
+        "p-value and whether it is an anomaly; in JSON also the features that add most. Lines on "
+        "standard input, CSV, JSON or text, are answered one by one. Ends with 10 where anything "
+        "was flagged. Methods: default, recon, elbo, iwae, mahalanobis, nap.",
+    )
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="images, or one folder of them, .npy, .npz, .csv, .jsonl, .parquet, or - for lines "
+        "on standard input",
+    )
+    _add_out(parser, ".csv, .jsonl, or - for standard output: CSV, or with --json JSON (-)")
+    parser.add_argument("--method", default="default", metavar="M", help="of scoring (default)")
+    parser.add_argument(
+        "--alpha", type=_number(0), metavar="A", help="rate of normals to flag (the calibration's)"
+    )
+    parser.add_argument(
+        "--threshold", type=float, metavar="V", help="flag values from here on, calibrated or not"
+    )
+    parser.add_argument(
+        "--heatmaps", metavar="FOLDER", help="also a PNG of each image, its strange pixels glowing"
+    )
+    _add_draws(parser)
+    _add_runtime(parser)
+
+
+def _calibrate(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.calibrate,
+        "edgevae calibrate pump --data normal.csv --out pump-calibrated",
+        "A bundle without statistics of its training items gets them from the first half of the "
+        "data. At alpha A it takes 1 / A - 1 items to calibrate. They must be exchangeable with "
+        "those to come: windows of one stream that overlap are not.",
+    )
+    _add_bundle(parser)
+    parser.add_argument(
+        "--data", required=True, nargs="+", metavar="INPUT", help="normal items, as score reads"
+    )
+    parser.add_argument("--out", required=True, metavar="BUNDLE", help="folder to write")
+    parser.add_argument(
+        "--alpha", type=_number(0), default=0.01, metavar="A", help="rate of normals to flag (0.01)"
+    )
+    parser.add_argument(
+        "--method", action="append", metavar="M", help="repeatable (all that are cheap: not iwae)"
+    )
+    _add_draws(parser)
+    _add_session(parser)
+
+
+def _add_draws(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--draws", type=_whole(1), default=64, metavar="K", help="of iwae, for each item (64)"
+    )
 
 
 def _info(verbs: Any) -> None:

@@ -11,6 +11,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from math import ceil
 from typing import IO, TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 OK = 0
+FLAGGED = 10  # of `score`: done, and something was strange
 
 ARRAYS = ("npy", "npz")  # the forms of output that are no pictures
 
@@ -217,6 +219,66 @@ def traverse(args: argparse.Namespace) -> int:
         columns=args.steps,
     )
     _report(args, out, {"rows": rows, "dims": " ".join(map(str, dims))})
+    return OK
+
+
+def score(args: argparse.Namespace) -> int:
+    """Says how strange each item is."""
+    from edgevae import answers, feed
+
+    out = args.out or "-"
+    try:
+        form = answers.form_of(out, args.json)
+    except ValueError as error:
+        raise UsageError(f"--out: {error}") from error
+    if args.alpha is not None and args.threshold is not None:
+        raise UsageError("--alpha flags by p-values, --threshold by scores: give one of them")
+    vae = _load(args)
+    if args.heatmaps and vae.bundle.kind != "image":
+        raise UsageError(f"--heatmaps are of images; {vae.bundle.name!r} takes {vae.bundle.kind}s")
+    done = flagged = 0
+    with answers.writer(out, form) as write:
+        for ids, x in feed.read(args.inputs, vae.bundle, _tell):
+            scores = vae.score(x, args.method, alpha=args.alpha, draws=args.draws, start=done)
+            if args.threshold is not None:
+                scores = replace(scores, is_anomaly=scores.values >= args.threshold)
+            if args.heatmaps:
+                _draw_heat(args.heatmaps, ids, x, scores.parts, vae.bundle)
+            write(answers.answers(ids, scores, vae.bundle))
+            done += len(ids)
+            flagged += 0 if scores.is_anomaly is None else int(scores.is_anomaly.sum())
+    _report(args, out, {"rows": done, "method": args.method, "flagged": flagged})
+    return FLAGGED if flagged else OK
+
+
+def _draw_heat(
+    folder: str, ids: "Sequence[str | int]", x: "Floats", parts: "Floats", bundle: "Bundle"
+) -> None:
+    from edgevae import heatmap, output
+
+    assert bundle.x_range is not None  # no image is without one
+    maps = heatmap.draw(x, parts, bundle.x_range)
+    names = [name if isinstance(name, str) else f"{name:06d}" for name in ids]
+    output.write_folder(folder, [maps], names, (0.0, 1.0))
+
+
+def calibrate(args: argparse.Namespace) -> int:
+    """Writes a bundle that gives p-values, by normal items that it was not trained on."""
+    import numpy as np
+
+    from edgevae import feed
+
+    vae = _load(args)
+    batches = [x for _, x in feed.read(args.data, vae.bundle, _tell)]
+    x = np.concatenate(batches or [np.empty((0, *vae.bundle.x_shape), np.float32)])
+    calibrated = vae.calibrate(x, args.alpha, methods=args.method, draws=args.draws)
+    written = calibrated.save(args.out)
+    known = calibrated.calibration
+    assert known is not None
+    used = {name: len(scores) for name, scores in known.scores.items()}
+    fitted = len(x) - max(used.values())
+    facts = {"model": written.name, "alpha": known.alpha, "fitted_on": fitted, "normals": used}
+    _report(args, args.out, facts)
     return OK
 
 
@@ -422,6 +484,10 @@ def _labels(args: argparse.Namespace) -> "list[Label] | Label | None":
         return None
     labels: list[Label] = [int(text) if text.isdecimal() else text for text in args.labels]
     return labels[0] if len(labels) == 1 else labels
+
+
+def _tell(note: str) -> None:
+    print(f"edgevae: {note}", file=sys.stderr)
 
 
 def _seed(args: argparse.Namespace) -> int:

@@ -45,7 +45,7 @@ def read(paths: Sequence[str], bundle: Bundle, batch: int = 256) -> Inputs:
     anything is computed, it reads all items once more than they are used.
     """
     if len(paths) == 1 and paths[0] == "-":
-        return _from_stream(sys.stdin.buffer.read(), bundle, batch)
+        return from_bytes(sys.stdin.buffer.read(), bundle, batch)
     if len(paths) == 1 and Path(paths[0]).suffix in (".npy", ".npz"):
         return _from_array(_load(paths[0], paths[0]), bundle, batch, paths[0])
     if bundle.text:
@@ -66,7 +66,8 @@ def read(paths: Sequence[str], bundle: Bundle, batch: int = 256) -> Inputs:
     return _from_files([Path(path) for path in paths], bundle, batch)
 
 
-def _from_stream(data: bytes, bundle: Bundle, batch: int) -> Inputs:
+def from_bytes(data: bytes, bundle: Bundle, batch: int) -> Inputs:
+    """All of standard input, as `read` takes it."""
     if data.startswith(ARRAY_STARTS):
         return _from_array(_load(io.BytesIO(data), STDIN), bundle, batch, STDIN)
     if bundle.text:

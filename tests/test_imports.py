@@ -28,8 +28,8 @@ LAYERS = [
     {"session", "score"},
     {"graph"},
     {"vae"},
-    {"batcher", "bench", "chart", "inputs", "output", "selfcheck", "doctor", "tune"},
-    {"compiler"},
+    {"batcher", "bench", "chart", "inputs", "rows", "output", "selfcheck", "doctor", "tune"},
+    {"compiler", "feed", "answers", "heatmap"},
     {"commands"},
     {"arguments"},
     {"cli"},
@@ -37,7 +37,7 @@ LAYERS = [
 ]
 WORKSTATION = {"torch", "torchvision", "onnx", "onnxscript", "sklearn", "scipy", "train"}
 # Third-party packages that may be imported inside of functions alone.
-DEFERRED = {"onnxruntime", "PIL", "tqdm", "matplotlib"}
+DEFERRED = {"onnxruntime", "PIL", "tqdm", "matplotlib", "pyarrow"}
 
 
 def modules() -> list[Path]:
