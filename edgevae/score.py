@@ -1,13 +1,13 @@
 """How far from normal an item is, by what a VAE makes of it: the higher, the stranger.
 
-| method      | score of x                                             | unit | needs       |
-| ----------- | ------------------------------------------------------ | ---- | ----------- |
-| recon       | -log p(x\\|z) at z = mu                                 | nats |             |
-| elbo        | -log p(x\\|z) at z = mu, + KL(q(z\\|x) \\|\\| N(0, I))      | nats |             |
-| iwae        | -log mean_k p(x\\|z_k) p(z_k) / q(z_k\\|x)               | nats |             |
-| mahalanobis | distance of mu from those of the training items        | std  | statistics  |
-| default     | log deviance + log mahalanobis, each standardised      | std  | statistics  |
-| nap         | distance of h(x) - h(x_hat) from the training items'   | std  | activations |
+    recon        -log p(x|z) at z = mu, in nats
+    elbo         that and KL(q(z|x) || N(0, I)), in nats
+    iwae         -log mean_k p(x|z_k) p(z_k) / q(z_k|x), in nats
+    mahalanobis  the distance of mu from those of the training items, in standard deviations (*)
+    default      log deviance + log mahalanobis, each standardised (*)
+    nap          the distance of h(x) - h(x_hat) from the training items', in standard deviations
+                 (*), where the bundle has the encoder's activations h
+    (*) where the bundle has statistics of the training items
 
 What each is, and who found it, stands in its function below. `fit` makes the statistics, of the
 items that the model was trained on; `calibrate` turns scores into p-values, of normal items that
@@ -342,6 +342,11 @@ def _stretches(
     """The rows of x, as many at a time as bounded memory holds."""
     draws, seed = checks.whole(draws, "draws", least=1), checks.seed(seed)
     start = checks.start(start)
+    if vae.bundle.classes:
+        raise InputError(
+            f"bundle {vae.bundle.name!r} is told the class of what it decodes, which scores do not "
+            f"know: score by one that was trained without classes"
+        )
     shapes = vae.bundle.x_shape, vae.bundle.latent_shape
     step = max(1, _BUDGET // max(int(np.prod(shape)) for shape in shapes))
     for i in range(0, len(x), step):

@@ -275,3 +275,9 @@ def test_an_autoencoder_has_no_bound(linear, normals, tmp_path):
         with pytest.raises(InputError, match=rf"is an autoencoder.*{method}.*use recon"):
             vae.score(normals(3), method)
     assert "elbo" not in vae.calibrate(normals(500)).calibration.scores
+
+
+def test_scores_know_no_classes(tiny_paths):
+    vae = edgevae.load(tiny_paths["classes"])
+    with pytest.raises(InputError, match="is told the class of what it decodes"):
+        vae.score(np.zeros((1, 1, 8, 8), np.float32), "recon")
