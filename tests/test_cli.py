@@ -656,6 +656,7 @@ def test_score_flags_what_is_strange_and_says_so_by_its_code(judge, capsys):
     assert wild.split(",")[3] == "true"
     assert float(wild.split(",")[2]) == pytest.approx(1 / 201)
     assert cli.main(["score", "x.csv", "--model", judge, "--alpha", "0.001"]) == 4
+    assert "takes at least 999 held-out normal items" in capsys.readouterr().err
     assert cli.main(["score", "x.csv", "--model", judge, "--method", "recon", "--json"]) == 10
     wild = json.loads(capsys.readouterr().out.splitlines()[1])
     nats = [feature["nats"] for feature in wild["top"]]
