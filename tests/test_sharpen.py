@@ -55,7 +55,7 @@ def test_sigma_is_the_root_mean_squared_error():
 @pytest.mark.parametrize(
     ("array", "option", "message"),
     [
-        (np.zeros((50, 3)), "", "expected images to sharpen"),
+        (np.zeros((50, 3)), "", "expected images or text to sharpen"),
         (np.zeros((50, 8, 8), np.uint8), "--autoencoder", "expected a VAE to sharpen"),
     ],
 )

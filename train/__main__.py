@@ -1,4 +1,4 @@
-"""python -m train fashion | --data PATH | export CHECKPOINT | evaluate BUNDLE | benchmark"""
+"""python -m train fashion | names | --data PATH | export | evaluate BUNDLE | benchmark"""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .data import Data
 
-COMMANDS = ("fashion", "folder", "export", "evaluate", "benchmark")
+COMMANDS = ("fashion", "names", "folder", "export", "evaluate", "benchmark")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -31,7 +31,11 @@ def parser() -> argparse.ArgumentParser:
 
     top = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="|".join(COMMANDS))
-    for source, text in (("fashion", "train on Fashion-MNIST"), ("folder", "train on --data")):
+    for source, text in (
+        ("fashion", "train on Fashion-MNIST"),
+        ("names", "train on surnames, strings"),
+        ("folder", "train on --data"),
+    ):
         add_training(commands.add_parser(source, help=text), source)
     add_export(commands.add_parser("export", help="write the bundle of a checkpoint"))
     add_evaluation(commands.add_parser("evaluate", help="judge a bundle on its data set"))
@@ -59,8 +63,8 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
     add(
         "--data",
         type=Path,
-        help="a folder of IDX files or images, an .npy or .npz file, a CSV or Parquet table, or a "
-        "folder of tables (with --kind)",
+        help="a folder of IDX files or images, an .npy or .npz file, a CSV or Parquet table, a "
+        "folder of tables (with --kind), or a .txt of lines",
     )
     tables.add_arguments(command)
     add("--size", type=whole(1), help="resize the images of a folder to SIZE x SIZE")
@@ -84,7 +88,7 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
         "halve the image twice; mlp: the units of each layer. Default: to fit the data",
     )
     add("--latent-dim", type=whole(1), default=40)
-    add("--likelihood", choices=("gaussian", "bernoulli"), default="gaussian")
+    add("--likelihood", choices=("gaussian", "bernoulli"), help="(gaussian; text: categorical)")
     add("--epochs", type=whole(1), default=60)
     add("--batch", type=whole(1), default=128, help="items a step, of all processes together")
     add("--learning-rate", type=float, default=2e-3)
@@ -111,7 +115,8 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
         const=12,
         default=0,
         metavar="EPOCHS",
-        help="then fine-tune the decoder against a discriminator, for 12 epochs if not told",
+        help="then fine-tune the decoder against a discriminator, or for text a language model, "
+        "for 12 epochs if not told",
     )
     add("--seed", type=whole(0, 2**20 - 2), default=0)
     add(
@@ -135,6 +140,16 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
     )
     add("--log", choices=("csv", "tensorboard"), default="csv")
     command.set_defaults(run=train, source=source)
+    if source == "names":
+        command.set_defaults(
+            latent_dim=64,
+            widths=[384, 384],
+            beta=0.5,
+            batch=512,
+            learning_rate=3e-3,
+            epochs=40,
+            sharpen=12,
+        )
 
 
 def add_export(command: argparse.ArgumentParser) -> None:
@@ -157,7 +172,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
 def add_evaluation(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("bundle", help="a bundle's folder, or the name of a shipped one")
-    add("--data", type=Path, help="the data, if they are not Fashion-MNIST as installed")
+    add("--data", type=Path, help="the data, if not Fashion-MNIST as installed or names as fetched")
     add("--out", type=Path, help="folder of the report; runs/report-NAME if not told")
     add("--judges", type=Path, default=Path("runs/judges"), help="where the classifiers are kept")
     add("--draws", type=whole(1), default=100, help="K of the IWAE bound")
@@ -233,7 +248,7 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
     """What a checkpoint says of its run: the architecture, the recipe, the data."""
     from .models import default_widths
 
-    usual = {"image": "residual", "vector": "mlp", "signal": "conv1d"}
+    usual = {"image": "residual", "vector": "mlp", "signal": "conv1d", "text": "mlp"}
     architecture = options.architecture or usual[data.kind]
     names = ("epochs", "batch", "learning_rate", "beta", "noise", "seed", "binarise")
     return {
@@ -243,14 +258,15 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
             "latent_dim": options.latent_dim,
             "architecture": architecture,
             "widths": options.widths or default_widths(data.x_shape, architecture),
-            "likelihood": options.likelihood,
+            "likelihood": "categorical" if data.text else options.likelihood or "gaussian",
             "images": data.kind == "image",
             "prior": options.prior,
             "components": options.components,
             # Absent from other runs, so that those begun before there were classes can resume.
             **({"classes": len(data.classes)} if options.conditional else {}),
         },
-        "recipe": {name: getattr(options, name) for name in names},
+        "recipe": {name: getattr(options, name) for name in names}
+        | ({"noise": 0.0} if data.text else {}),
         "data": {
             "name": data.name,
             "kind": data.kind,
@@ -259,6 +275,7 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
             "impute": data.impute and list(data.impute),
             "stride": data.stride,
             "runs_by": options.runs_by,
+            "text": data.text and data.text._asdict(),
         },
         "classes": list(data.classes) if options.conditional else [],
         "samples": data.test[:8].clone(),
@@ -269,6 +286,7 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
     """What follows the first stage: the prior, then the sharper decoder where it is asked for."""
     from . import checkpoint, prior
     from .sharpen import sharpen
+    from .spell import spell
 
     if "prior" not in content and not options.autoencoder:
         if engine.is_global_zero:
@@ -279,7 +297,17 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
             content["prior"] = table and checkpoint.prior_tensors(table)
             checkpoint.save(options.out / "last.pt", content)
         content["prior"] = engine.broadcast(content.get("prior"))
-    if options.sharpen:
+    if options.sharpen and data.text:
+        spell(
+            engine,
+            content,
+            data,
+            options.out,
+            epochs=options.sharpen,
+            batch=options.batch,
+            seed=options.seed,
+        )
+    elif options.sharpen:
         sharpen(
             engine,
             content,
@@ -317,9 +345,17 @@ def evaluate(options: argparse.Namespace) -> None:
 
     found = bundle.find(options.bundle)
     out = options.out or Path("runs") / f"report-{found.resolve().name}"
+    trained = bundle.read(found)
+    if trained.text:
+        from . import text_report
+
+        command = f"python -m train evaluate {options.bundle}"
+        made = text_report.report(found, training_data(trained, options.data), out, command)
+        print(text_report.markdown(made))
+        return
     report = judge(
         found,
-        training_data(bundle.read(found), options.data),
+        training_data(trained, options.data),
         out,
         options.judges,
         draws=options.draws,
@@ -333,6 +369,9 @@ def training_data(trained: "Bundle", path: Path | None) -> "Data":
     """The data that a bundle was trained on, parted into train and test as they were then."""
     from .data import holds_fashion, load
 
+    seed = int(trained.provenance.get("recipe_seed", 0))
+    if trained.provenance.get("data") == "names":
+        return load("names", path, seed=seed)
     if path is None and trained.provenance.get("data") != "fashion":
         raise InputError(
             f"expected the data that bundle {trained.name!r} was trained on, got none: give --data"
@@ -343,7 +382,7 @@ def training_data(trained: "Bundle", path: Path | None) -> "Data":
         return load("fashion", path)
     sides = set(trained.x_shape[1:])
     size = sides.pop() if path.is_dir() and len(sides) == 1 else None
-    return load("folder", path, size, int(trained.provenance.get("recipe_seed", 0)))
+    return load("folder", path, size, seed)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edgevae.bundle import Text
 from edgevae.errors import InputError
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -48,8 +49,9 @@ class Data:
     """Train and test items of one shape; where labelled, label k is the class `classes[k]`.
 
     kind "image": uint8 (N, C, H, W), in [0, 1] once divided by 255; kind "vector": float32 (N, D);
-    kind "signal": float32 (N, C, L), windows of L steps, `stride` steps apart. `names` are those
-    of the D or C features, and `impute` has what replaced the missing values of each.
+    kind "signal": float32 (N, C, L), windows of L steps, `stride` steps apart; kind "text": bool
+    (N, length, symbols), one-hot, of the strings that `text` knows. `names` are those of the D or
+    C features, and `impute` has what replaced the missing values of each.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Data:
     names: tuple[str, ...] = ()
     impute: tuple[float, ...] | None = None
     stride: int | None = None
+    text: Text | None = None
 
     @property
     def x_shape(self) -> tuple[int, ...]:
@@ -78,19 +81,27 @@ def load(source: str, folder: Path | None, size: int | None = None, seed: int = 
     """`source` "fashion" (its IDX files in `folder` where given), or "folder" for one's own data.
 
     One's own data: a folder of images (resized to size x size where `size` is given), or an .npy
-    or .npz file (uint8 images (N, H, W) or (N, H, W, C); vectors (N, D)). A tenth, chosen by
-    `seed`, is held out as the test set. Raises InputError or FileNotFoundError.
+    or .npz file (uint8 images (N, H, W) or (N, H, W, C); vectors (N, D)), or a .txt of lines. A
+    tenth, chosen by `seed`, is held out as the test set. Raises InputError or FileNotFoundError.
     """
     if size is not None and (source == "fashion" or (folder is not None and folder.is_file())):
         raise InputError("expected --size with a folder of images alone: resize the array itself")
     if source == "fashion":
         return fashion(folder)
+    if source == "names":
+        from .lines import names
+
+        return names(folder, seed)
     if folder is None:
         raise InputError("expected a folder or file of data, got none: give --data")
     if not folder.exists():
         raise FileNotFoundError(f"expected data at {folder}, found nothing: check --data")
     if folder.is_dir():
         return hold_out(folder.resolve().name, read_images(folder, size), seed)
+    if folder.suffix == ".txt":
+        from .lines import lines
+
+        return lines(folder, seed)
     if folder.suffix in {".npy", ".npz"}:
         return hold_out(folder.stem, read_array(folder), seed)
     raise InputError(f"expected a folder of images, an .npy or an .npz file, got {folder}")

@@ -15,6 +15,8 @@ def recon(model: VAE, x: Tensor, x_hat: Tensor) -> Tensor:
     """-log p(x|z) for items x (N, *x_shape) and the decoder's x_hat: (N,) nats."""
     if model.likelihood == "bernoulli":
         return F.binary_cross_entropy(x_hat, x, reduction="none").flatten(1).sum(1)
+    if model.likelihood == "categorical":
+        return -(x * x_hat.clamp_min(1e-30).log()).flatten(1).sum(1)
     z_score = (x - x_hat) / (model.scale * model.log_sigma.exp())
     constant = model.log_sigma + model.scale.log() + 0.5 * math.log(2 * math.pi)
     return (0.5 * z_score.square() + constant).flatten(1).sum(1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edgevae import bundle, compiler, sampling
+from edgevae.bundle import Text
 from edgevae.compiler import parity
 from edgevae.errors import CheckError, InputError
 from edgevae.features import Features
@@ -106,7 +107,7 @@ def export(
         out=out,
         name=name or content["data"]["name"],
         kind=content["data"]["kind"],
-        x_range=(0.0, 1.0) if model.images else None,
+        x_range=(0.0, 1.0) if model.images or model.likelihood == "categorical" else None,
         prior=prior,
         selfcheck={key: value.numpy() for key, value in check.items()},
         likelihood=likelihood(model),
@@ -119,6 +120,7 @@ def export(
         features=features(content, model),
         stride=content["data"].get("stride"),
         activations=hidden,
+        text=Text(**content["data"]["text"]) if content["data"].get("text") else None,
     )
     return compiled.bundle
 
@@ -182,8 +184,8 @@ def batches(inputs: Sequence[Tensor]) -> Iterator[Tensor]:
 
 def likelihood(model: VAE) -> dict[str, str | float | list[float]]:
     """What turns an error into nats; sigma is in x's units, so that vectors have one a feature."""
-    if model.likelihood == "bernoulli":
-        return {"name": "bernoulli"}
+    if model.likelihood != "gaussian":
+        return {"name": model.likelihood}
     sigma = per_feature(model.log_sigma.exp() * model.scale)
     return {"name": "gaussian", "sigma": sigma[0] if model.images else sigma}
 

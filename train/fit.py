@@ -156,7 +156,7 @@ def fit(
 
     train = data.train
     labels = data.train_labels.long().to(engine.device) if model.classes else None
-    if not model.images:
+    if model.standardises:
         standardise(model, train)
         train = scaling.bounded(train, model.shift, model.scale)
     if model.prior is not None:

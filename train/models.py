@@ -167,7 +167,8 @@ class VAE(nn.Module):
     `shift` and `scale` (of x_shape) inside the model, so that it speaks its user's units, and what
     the encoder sees is bounded, so that a value which no training came near does not drown others.
     `likelihood` is "gaussian", with one learned sigma (Rybkin et al. 2021, "Simple and effective
-    VAE training with calibrated decoders"), or "bernoulli" (x in [0, 1]).
+    VAE training with calibrated decoders"), "bernoulli" (x in [0, 1]), or "categorical" (x one-hot
+    over the last axis, x_hat probabilities).
 
     `prior` is what the KL is paid under and generation draws from: "normal", N(0, I); "free" or
     "vamp", a mixture of `components` that is learned too (priors.py); or "fitted", N(0, I) for
@@ -199,6 +200,7 @@ class VAE(nn.Module):
             raise InputError("expected data in [0, 1] for likelihood bernoulli: use gaussian")
         self.x_shape, self.latent_dim = tuple(x_shape), latent_dim
         self.likelihood, self.images = likelihood, images
+        self.standardises = not images and likelihood == "gaussian"
         self.encoder, self.decoder = ARCHITECTURES[architecture](x_shape, latent_dim, widths)
         self.classes = classes
         if classes:
@@ -220,7 +222,7 @@ class VAE(nn.Module):
 
     def seen(self, x: Tensor) -> Tensor:
         """x as the encoder's layers see it."""
-        return x if self.images else ((x - self.shift) / self.scale).clamp(-LIMIT, LIMIT)
+        return x if not self.standardises else ((x - self.shift) / self.scale).clamp(-LIMIT, LIMIT)
 
     def activations(self, x: Tensor) -> Tensor:
         """What each hidden layer makes of x, and mu last: (N, H).
@@ -239,6 +241,8 @@ class VAE(nn.Module):
         if y is not None:
             z = torch.cat([z, self.embedding(y)], dim=1)
         logits = self.decoder(z)
+        if self.likelihood == "categorical":
+            return torch.softmax(logits.float(), dim=-1)
         if not self.images:
             return logits * self.scale + self.shift
         # bf16 is too coarse near 1 for the logarithms of a Bernoulli.

@@ -78,10 +78,10 @@ def decoder_loss(
 
 def check_sharpens(kind: str, variational: bool) -> None:
     """Raise InputError for what has no second stage, before the first one is spent on it."""
-    if kind != "image":
+    if kind not in ("image", "text"):
         raise InputError(
-            f"expected images to sharpen, since a patch is one of an image, got {kind} data: "
-            "leave --sharpen out"
+            f"expected images or text to sharpen, got {kind} data, which have no discriminator "
+            "and no language model: leave --sharpen out"
         )
     if not variational:
         raise InputError(

@@ -69,6 +69,7 @@ def compile(
     stride: int | None = None,
     classes: Sequence[str] = (),
     activations: Source | None = None,
+    text: bundle.Text | None = None,
 ) -> Compiled:
     """Writes the bundle of a decoder and, where there is one, its encoder: ONNX, opset 11 or later.
 
@@ -177,6 +178,7 @@ def compile(
         stride=stride,
         classes=classes,
         activations=_data(graphs["activations"].model) if "activations" in graphs else None,
+        text=text,
     )
     return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
 

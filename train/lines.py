@@ -1,0 +1,76 @@
+"""Text to train on: the surnames of the package `names`, or one's own file of lines.
+
+An item is one-hot as edgevae/text.py has it: bool (length, symbols), the last symbol the end.
+"""
+
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from edgevae import text
+from edgevae.bundle import Text
+from edgevae.errors import InputError
+
+from .data import Data
+
+NAMES_ADDRESS = (
+    "https://files.pythonhosted.org/packages/44/4e/"
+    "f9cb7ef2df0250f4ba3334fbdabaa94f9c88097089763d8e85ada8092f84/names-0.3.0.tar.gz"
+)
+NAMES_SHA256 = "726e46254f2ed03f1ffb5d941dae3bc67c35123941c29becd02d48d0caa2a671"
+NAMES_FILE = "names-0.3.0/names/dist.all.last"
+NAMES_LICENCE = (
+    "MIT; trained on the surnames of PyPI's names 0.3.0 (MIT), which are in the public domain "
+    "(US Census Bureau, 1990)"
+)
+
+
+def names(archive: Path | None = None, seed: int = 0) -> Data:
+    """88,799 surnames of the US census of 1990: 79,920 + 8,879, in lower case.
+
+    From PyPI's sdist of `names` 0.3.0, fetched once unless `archive` is its path.
+    """
+    if archive is None:
+        import pooch
+
+        archive = Path(
+            pooch.retrieve(
+                NAMES_ADDRESS,
+                known_hash=f"sha256:{NAMES_SHA256}",
+                fname="names-0.3.0.tar.gz",
+                path=pooch.os_cache("edgevae"),
+                progressbar=True,
+            )
+        )
+    with tarfile.open(archive) as opened:
+        member = opened.extractfile(NAMES_FILE)
+        assert member is not None
+        items = [line.split()[0].decode().lower() for line in member]
+    return hold_out("names", items, "title", NAMES_LICENCE, seed)
+
+
+def lines(path: Path, seed: int = 0) -> Data:
+    """The lines of a file in UTF-8, without those that are empty or come again."""
+    items = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
+    return hold_out(
+        path.stem, list(dict.fromkeys(filter(None, items))), "as given", "unknown", seed
+    )
+
+
+def hold_out(name: str, items: Sequence[str], case: str, licence: str, seed: int) -> Data:
+    """Strings as Data, a tenth of them (chosen by `seed`) held out as the test set."""
+    if len(items) < 20:
+        raise InputError(f"expected at least 20 lines in {name}, got {len(items)}: add more data")
+    knows = Text("".join(sorted(set("".join(items)))), max(map(len, items)), case)
+    order = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed)).tolist()
+    x = torch.from_numpy(text.one_hot([items[i] for i in order], knows)).bool()
+    held_out = len(items) // 10
+    return Data(name, "text", x[held_out:], x[:held_out], licence, text=knows)
+
+
+def strings(x: torch.Tensor, knows: Text) -> list[str]:
+    """One-hot items or x_hat, as text."""
+    made: list[str] = text.strings(x.float().numpy(), knows).tolist()
+    return made
