@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
     from edgevae.posterior import Posterior
     from edgevae.sampling import fresh_seed
+    from edgevae.score import Scores
     from edgevae.vae import VAE, generate, load
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ _HOMES = {
     "VAE": "edgevae.vae",
     "Batcher": "edgevae.batcher",
     "Posterior": "edgevae.posterior",
+    "Scores": "edgevae.score",
     "kernels": "edgevae._core",
     "fresh_seed": "edgevae.sampling",
     "EdgeVAEError": "edgevae.errors",
@@ -42,6 +44,7 @@ __all__ = [
     "InputError",
     "Posterior",
     "ProviderError",
+    "Scores",
     "__version__",
     "fresh_seed",
     "generate",

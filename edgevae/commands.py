@@ -257,9 +257,10 @@ def _draw_heat(
     from edgevae import heatmap, output
 
     assert bundle.x_range is not None  # no image is without one
-    maps = heatmap.draw(x, parts, bundle.x_range)
+    x_range = bundle.x_range
+    maps = (heatmap.draw(x[i : i + 1], parts[i : i + 1], x_range) for i in range(len(x)))
     names = [name if isinstance(name, str) else f"{name:06d}" for name in ids]
-    output.write_folder(folder, [maps], names, (0.0, 1.0))
+    output.write_folder(folder, maps, names, (0.0, 1.0))
 
 
 def calibrate(args: argparse.Namespace) -> int:
@@ -633,6 +634,7 @@ def _bundle_facts(bundle: "Bundle") -> Report:
         "noise": bundle.noise,
         **({"features": bundle.features.as_json()} if bundle.features else {}),
         **({"stride": bundle.stride} if bundle.stride else {}),
+        **({"calibration": dict(bundle.calibration)} if bundle.calibration else {}),
         "stream": bundle.stream,
         "opset": bundle.opset,
         "variants": {key: sorted(roles) for key, roles in bundle.variants.items()},

@@ -4,6 +4,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, count, islice
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.rows import Row, Tell
 
-BATCH = 256
+_MOST_ROWS, _MOST_NUMBERS = 256, 1 << 22  # of a batch
 
 Floats = npt.NDArray[np.float32]
 Id = str | int
@@ -26,6 +27,11 @@ class Batch(NamedTuple):
 
     ids: list[Id]
     x: Floats
+
+
+def batch_rows(bundle: Bundle) -> int:
+    """Items at a time, of whatever size."""
+    return max(1, min(_MOST_ROWS, _MOST_NUMBERS // prod(bundle.x_shape)))
 
 
 def read(paths: Sequence[str], bundle: Bundle, tell: Tell) -> Iterator[Batch]:
@@ -39,12 +45,12 @@ def read(paths: Sequence[str], bundle: Bundle, tell: Tell) -> Iterator[Batch]:
         yield from _live(bundle, tell)
         return
     if not any(Path(path).suffix.lower() in rows.SUFFIXES for path in paths) or bundle.text:
-        yield from _named(inputs.read(paths, bundle, BATCH))
+        yield from _named(inputs.read(paths, bundle, batch_rows(bundle)))
         return
     for path in paths:
         if Path(path).suffix.lower() not in rows.SUFFIXES:
             raise InputError(f"{path}: expected a table beside others; give one kind of input")
-        yield from _batches(rows.read(Path(path), bundle, tell), bundle, BATCH)
+        yield from _batches(rows.read(Path(path), bundle, tell), bundle, batch_rows(bundle))
 
 
 def _live(bundle: Bundle, tell: Tell) -> Iterator[Batch]:
@@ -53,7 +59,7 @@ def _live(bundle: Bundle, tell: Tell) -> Iterator[Batch]:
     first = stream.readline()
     json = first.lstrip()[:1] in (b"{", b"[")
     if first.startswith(inputs.ARRAY_STARTS) or (bundle.kind == "image" and not json):
-        yield from _named(inputs.from_bytes(first + stream.read(), bundle, BATCH))
+        yield from _named(inputs.from_bytes(first + stream.read(), bundle, batch_rows(bundle)))
         return
     lines: Iterable[bytes] = chain([first], stream) if first else ()
     if bundle.text:

@@ -57,7 +57,7 @@ def from_csv(lines: Iterable[bytes], bundle: Bundle, where: str, tell: Tell) -> 
     first = next(reader, None)
     if first is None:
         return
-    if all(map(_is_number, first)):
+    if all(map(is_number, first)):
         columns = _Columns(None, bundle, where, tell)
         yield columns.row(first, f"{where}, line {reader.line_num}", 0)
         number = 1
@@ -175,7 +175,8 @@ def _number(cell: object, name: str, where: str) -> float:
         raise InputError(f"{where}: expected a number in {name}, got {cell!r:.40}") from None
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell of a table holds a number, or says that it is missing."""
     try:
         float(cell)
     except ValueError:

@@ -1,12 +1,17 @@
 """Tables as streams of rows, and rows as items to score."""
 
+import io
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import Tiny
 
+import edgevae
 from edgevae import feed, rows
+from edgevae.bundle import Text
 from edgevae.errors import InputError
 from edgevae.features import Features
 
@@ -171,6 +176,22 @@ def test_arrays_are_read_as_elsewhere(vector, tmp_path):
     assert batches[1].ids == list(range(256, 300))
 
 
+def test_strings_come_line_by_line(tmp_path, monkeypatch):
+    knows = Text("abc", 4)
+    tiny = Tiny("text", (4, 4), (0.0, 1.0), (2,))
+    bundle = tiny.write(tmp_path / "b", text=knows, likelihood={"name": "categorical"})
+    pipe = io.BytesIO(b"ab\r\ncab\n\nad\n")
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
+    batches = feed.read(["-"], bundle, print)
+    vae = edgevae.load(bundle.path)
+    for number, item in enumerate(["ab", "cab", ""]):
+        ids, x = next(batches)
+        assert ids == [number]
+        assert vae.score(x, "recon").values == vae.score(item, "recon").values
+    with pytest.raises(InputError, match=r"standard input, line 4: 'ad' has 'd'"):
+        next(batches)
+
+
 def test_a_table_stands_beside_no_images(vector, tmp_path):
     (tmp_path / "a.csv").write_text("1,2,3\n")
     with pytest.raises(InputError, match=r"b\.png: expected a table beside others"):
@@ -196,3 +217,23 @@ def test_parquet_without_pyarrow_says_what_to_install(vector, tmp_path, monkeypa
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'edgevae\[parquet\]'"):
         list(rows.read(tmp_path / "t.parquet", vector, print))
+
+
+def test_windows_of_standard_input_come_with_their_last_step(signal, monkeypatch):
+    """Nothing is read beyond the line that fills a window."""
+
+    class Pipe(io.BytesIO):
+        read = None  # all at once
+
+    pipe = Pipe(b"".join(f"{i},{-i}\n".encode() for i in range(12)))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
+    for last, batch in zip((4, 7, 10), feed.read(["-"], signal, print), strict=False):
+        np.testing.assert_array_equal(
+            batch.x, [[np.arange(last - 4, last), -np.arange(last - 4, last)]]
+        )
+        assert pipe.tell() == sum(len(f"{i},{-i}\n") for i in range(last))
+
+
+@pytest.mark.parametrize(("shape", "rows"), [((3,), 256), ((1 << 20,), 4), ((3, 2000, 2000), 1)])
+def test_large_items_come_few_at_a_time(shape, rows):
+    assert feed.batch_rows(SimpleNamespace(x_shape=shape)) == rows

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
+from edgevae.rows import MISSING, is_number
 
 from . import windows
 from .data import Data, hold_out, read_array
 
-MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 LEAST = 10  # items
 
 Doubles = NDArray[np.float64]
@@ -219,14 +219,6 @@ READERS: dict[str, Callable[[Path], Columns]] = {
 
 def numbered(count: int) -> list[str]:
     return [f"x{i}" for i in range(count)]
-
-
-def is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return text.strip().lower() in MISSING
-    return True
 
 
 def numbers(path: Path, name: str, column: NDArray[np.generic]) -> Doubles:
