@@ -1,4 +1,4 @@
-"""python -m train fashion | names | --data PATH | export | evaluate BUNDLE | benchmark"""
+"""python -m train fashion | names | --data PATH | export | evaluate BUNDLE | benchmark | anomalies"""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .data import Data
 
-COMMANDS = ("fashion", "names", "folder", "export", "evaluate", "benchmark")
+COMMANDS = ("fashion", "names", "folder", "export", "evaluate", "benchmark", "anomalies")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    from . import benchmark
+    from . import anomalies, benchmark
 
     top = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="|".join(COMMANDS))
@@ -41,6 +41,9 @@ def parser() -> argparse.ArgumentParser:
     add_evaluation(commands.add_parser("evaluate", help="judge a bundle on its data set"))
     benchmark.add_arguments(
         commands.add_parser("benchmark", help="log-likelihoods beside published ones")
+    )
+    anomalies.add_arguments(
+        commands.add_parser("anomalies", help="what the scores find, beside published figures")
     )
     return top
 

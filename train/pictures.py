@@ -72,3 +72,27 @@ def latents(vae: edgevae.VAE, x: Floats, labels: Tensor | None, path: Path) -> N
         axes.legend(*points.legend_elements(), title="class", loc="upper right", fontsize=8)
     axes.set(xlabel="first principal component of mu", ylabel="second", title=vae.bundle.name)
     figure.savefig(path, dpi=110)
+
+
+def heat_maps(sets: list[tuple[str, Floats, Floats]], path: Path) -> None:
+    """For each class its normal images, then others, and below each what made it strange.
+
+    A set is a class, images (N, 1, H, W) in [0, 1], the first two normal, and nats (N, 1, H, W).
+    Each set's colours end at one number of nats, that of the worst thousandth of its pixels.
+    """
+    count = max(len(x) for _, x, _ in sets)
+    figure = Figure(figsize=(count, 2.1 * len(sets)), layout="constrained")
+    axes = figure.subplots(2 * len(sets), count)
+    for row, (name, x, nats) in enumerate(sets):
+        worst = np.quantile(nats, 0.999)
+        for column, (image, heat) in enumerate(zip(x[:, 0], nats[:, 0], strict=True)):
+            above, below = axes[2 * row, column], axes[2 * row + 1, column]
+            above.imshow(image, cmap="gray", vmin=0, vmax=1)
+            below.imshow(heat, cmap="inferno", vmin=0, vmax=worst)
+            above.set_title("normal" if column < 2 else "anomaly", fontsize=7)
+            for axis in (above, below):
+                axis.set_xticks([])
+                axis.set_yticks([])
+        axes[2 * row, 0].set_ylabel(name, fontsize=7)
+        axes[2 * row + 1, 0].set_ylabel("nats", fontsize=7)
+    figure.savefig(path, dpi=90)

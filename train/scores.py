@@ -1,6 +1,8 @@
 """What anomaly scores need to know of the data: statistics of the training items, p-values."""
 
 import math
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,8 +11,10 @@ import edgevae
 from edgevae import bundle, score
 from edgevae.features import Features
 
-from . import scaling
+from . import checkpoint, scaling
 from .data import Data, as_float
+from .export import export
+from .fit import fabric, fit
 
 ALPHA = 0.01
 
@@ -22,15 +26,18 @@ def fit_scores(written: bundle.Bundle, data: Data) -> bundle.Bundle:
     Of signals the held-out windows that do not overlap, as p-values want items that say nothing
     of each other. Fewer than 99, which no p-value of ALPHA can come from, do not calibrate.
     """
-    vae = edgevae.load(written.path, "cpu")
-    statistics = score.fit(vae, looked_at(data.train, written.features).numpy())
-    arrays = {score.FILE: statistics.arrays()}
-    written = bundle.extend(written, written.path, arrays=arrays)
+    written = with_statistics(written, data)
     held_out = as_float(data.test[:: apart(data)]).numpy()
     if (len(held_out) + 1) * ALPHA < 1:
         return written
     calibrated = edgevae.load(written.path, "cpu").calibrate(held_out, ALPHA)
     return calibrated.save(written.path)
+
+
+def with_statistics(written: bundle.Bundle, data: Data) -> bundle.Bundle:
+    vae = edgevae.load(written.path, "cpu")
+    statistics = score.fit(vae, looked_at(data.train, written.features).numpy())
+    return bundle.extend(written, written.path, arrays={score.FILE: statistics.arrays()})
 
 
 def looked_at(items: Tensor, features: Features | None) -> Tensor:
@@ -47,3 +54,41 @@ def looked_at(items: Tensor, features: Features | None) -> Tensor:
 def apart(data: Data) -> int:
     """How many windows on from one is the next that shares no step with it; 1 of other items."""
     return 1 if data.stride is None else math.ceil(data.x_shape[-1] / data.stride)
+
+
+def trained(
+    data: Data, out: Path, architecture: dict[str, Any], recipe: dict[str, Any], seed: int = 0
+) -> bundle.Bundle:
+    """The bundle of a VAE of these items, with activations and the statistics of scores.
+
+    One that is there already is not made again.
+    """
+    if (out / "bundle").exists():
+        return bundle.read(out / "bundle")
+    description = {
+        "architecture": {
+            "variational": True,
+            "x_shape": list(data.x_shape),
+            "likelihood": "gaussian",
+            "images": data.kind == "image",
+            "prior": "normal",
+            **architecture,
+        },
+        "recipe": {**recipe, "seed": seed},
+        "data": {
+            "name": data.name,
+            "kind": data.kind,
+            "licence": data.licence,
+            "names": list(data.names),
+            "impute": None,
+            "stride": None,
+        },
+        "samples": data.test[:8].clone(),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    engine = fabric(out, "csv", "32-true", "cpu")
+    engine.seed_everything(seed, verbose=False)
+    model = checkpoint.build(description["architecture"])
+    content = fit(engine, model, data, out, description=description, **description["recipe"])
+    written = export(content | {"prior": None}, out / "bundle", activations=True)
+    return with_statistics(written, data)
