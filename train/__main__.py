@@ -1,4 +1,4 @@
-"""python -m train fashion | names | --data PATH | export | evaluate BUNDLE | benchmark | anomalies"""
+"""python -m train fashion | names | --data PATH | export | evaluate | benchmark | anomalies"""
 
 import argparse
 import sys

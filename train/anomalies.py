@@ -43,7 +43,7 @@ IMAGES = {
     "widths": [256, 192, 128, 64],
     "latent_dim": 20,
 }
-RECIPE = {"epochs": 30, "batch": 128, "learning_rate": 1e-3, "beta": 1.0, "noise": 0.0}
+RECIPE = {"epochs": 30, "batch": 128, "learning_rate": 2e-3, "beta": 0.3, "noise": 0.0}
 
 Floats = NDArray[np.float32]
 
@@ -115,7 +115,8 @@ def judged(data: Data, label: int, out: Path) -> dict[str, Any]:
     assert data.test_labels is not None
     items, held_out = one_class(data, label)
     vae = edgevae.load(trained(items, out, IMAGES, RECIPE).path, "cpu")
-    vae = vae.calibrate(as_float(held_out[:CALIBRATES]).numpy(), methods=METHODS)
+    calibrating = as_float(held_out[:CALIBRATES]).numpy()
+    vae = vae.calibrate(calibrating, min(ALPHAS), methods=METHODS)
     x, strange = as_float(data.test).numpy(), (data.test_labels != label).numpy()
     unseen = as_float(held_out[CALIBRATES:]).numpy()
     auroc, flagged = {}, {}

@@ -10,6 +10,8 @@ ROC curve of the rest judges (PyOD's benchmark). Nothing was chosen by either: t
 the network below was set before, and each of SEEDS splits and trains anew.
 """
 
+import hashlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +23,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 
 import edgevae
+from edgevae.errors import InputError
 
 from .data import Data
 from .scores import trained
@@ -64,17 +67,31 @@ Flags = NDArray[np.bool_]
 
 def read(name: str, folder: Path | None) -> tuple[Rows, Flags]:
     """Rows (N, D) and which are anomalies; from `folder`, or downloaded and kept."""
-    import pooch
-
     table = TABLES[name]
-    path = pooch.retrieve(
-        f"{ADDRESS}{table.file}",
-        known_hash=f"sha256:{table.sha256}",
-        fname=table.file,
-        path=folder or pooch.os_cache("edgevae"),
-    )
-    with np.load(path) as file:
+    content = fetched(table, folder).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != table.sha256:
+        raise InputError(
+            f"expected SHA-256 {table.sha256} for {table.file}, got {digest}: fetch {ADDRESS}"
+            f"{table.file} anew"
+        )
+    with np.load(io.BytesIO(content)) as file:
         return file["X"].astype(np.float32), file["y"] == 1
+
+
+def fetched(table: Table, folder: Path | None) -> Path:
+    if folder is None:
+        import pooch
+
+        known = f"sha256:{table.sha256}"
+        where = pooch.os_cache("edgevae")
+        return Path(pooch.retrieve(f"{ADDRESS}{table.file}", known, table.file, where))
+    if not (folder / table.file).is_file():
+        raise FileNotFoundError(
+            f"expected {table.file} in {folder}: download {ADDRESS}{table.file}, or leave --tables "
+            "out, and it is downloaded"
+        )
+    return folder / table.file
 
 
 def parted(figure: str, x: Rows, strange: Flags, seed: int) -> tuple[Rows, Rows, Flags]:
