@@ -8,7 +8,7 @@ import torch
 import edgevae
 from edgevae.errors import CheckError
 from train import export
-from train.checkpoint import build
+from train.checkpoint import averaged, build
 
 
 def content(**architecture):
@@ -36,7 +36,8 @@ def content(**architecture):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    return export.export(content(), tmp_path_factory.mktemp("bundles") / "squares")
+    folder = tmp_path_factory.mktemp("bundles") / "squares"
+    return export.export(content(), folder, activations=True)
 
 
 def test_the_bundle_says_what_was_trained(written):
@@ -53,7 +54,14 @@ def test_the_device_computes_what_pytorch_did(written):
     np.testing.assert_allclose(vae.decode(check["z"]), check["x_hat"], atol=1e-5)
 
 
-@pytest.mark.parametrize("role", ["encoder", "decoder"])
+def test_activations_are_the_means_of_channels_and_mu(written):
+    x = written.selfcheck()["x"]
+    expected = averaged(content()).activations(torch.from_numpy(x)).detach().numpy()
+    assert expected.shape[1] == 4 + 6 + 6 + 16 + 3
+    np.testing.assert_allclose(edgevae.load(written.path).activations(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("role", ["encoder", "decoder", "activations"])
 def test_graphs_carry_no_path_and_no_external_data(written, role):
     path = written.graph(role)
     graph = onnx.load(path)
