@@ -18,6 +18,7 @@ from edgevae import (
     bundle,
     checks,
     conformal,
+    denoising,
     images,
     labels,
     plans,
@@ -277,14 +278,33 @@ class VAE:
         self._numbers(labels, len(given.rows))  # or the work is lost
         return given.back(self._decode_rows(self._encode(given.rows).mu, labels))
 
-    def denoise(self, x: Any, *, labels: Labels | None = None) -> Any:
-        """`reconstruct`, by a bundle whose encoder was trained to see through noise."""
+    def denoise(
+        self,
+        x: Any,
+        sigma: float | npt.ArrayLike | None = None,
+        *,
+        labels: Labels | None = None,
+    ) -> Any:
+        """x without its noise, in the type of x; for a bundle whose encoder was trained under it.
+
+        `sigma` is the noise's standard deviation in x's units, one number or one for each item;
+        None estimates it from each image, and a clean one comes back all but unchanged. What the
+        model sees is weighed against x itself, as `edgevae.denoising` explains, by a table in the
+        bundle. A bundle without one gives `reconstruct`, whatever sigma is. `labels` as in
+        `decode`.
+        """
         if not self.bundle.noise:
             raise InputError(
                 f"bundle {self.bundle.name!r} was not trained to denoise (noise is 0 in its "
                 f"manifest): use reconstruct, or train with noise augmentation"
             )
-        return self.reconstruct(x, labels=labels)
+        given = self._given(x)
+        return given.back(denoising.denoise(self, given.rows, sigma, labels))
+
+    @functools.cached_property
+    def denoising(self) -> denoising.Table | None:
+        """What `denoise` weighs by; None where the bundle does not tell."""
+        return denoising.read(self.bundle)
 
     def vary(
         self,

@@ -25,7 +25,7 @@ LAYERS = [
     {"posterior", "walks"},
     {"bundle", "batching", "images", "plugins", "cuda"},
     {"plans", "providers", "variations", "likelihood", "text", "conformal"},
-    {"session", "score"},
+    {"session", "score", "denoising"},
     {"graph"},
     {"vae"},
     {"batcher", "bench", "chart", "inputs", "rows", "output", "selfcheck", "doctor", "tune"},

@@ -1,4 +1,4 @@
-"""python -m train fashion | names | --data PATH | export | evaluate | benchmark | anomalies"""
+"""python -m train fashion | names | --data PATH | export | evaluate | benchmark | anomalies ..."""
 
 import argparse
 import sys
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 
     from .data import Data
 
-COMMANDS = ("fashion", "names", "folder", "export", "evaluate", "benchmark", "anomalies")
+COMMANDS = (
+    "fashion",
+    "names",
+    "folder",
+    "export",
+    "evaluate",
+    "benchmark",
+    "anomalies",
+    "denoise",
+)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    from . import anomalies, benchmark
+    from . import anomalies, benchmark, denoise
 
     top = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="|".join(COMMANDS))
@@ -44,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
     )
     anomalies.add_arguments(
         commands.add_parser("anomalies", help="what the scores find, beside published figures")
+    )
+    denoise.add_arguments(
+        commands.add_parser("denoise", help="teach a bundle what its model is worth against noise")
     )
     return top
 
@@ -164,7 +176,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         help="what it was trained on: then anomaly scores are fitted to the training part and "
-        "calibrated by the part that was held out",
+        "calibrated by the part that was held out, and denoising of images learns from it",
     )
     command.add_argument(
         "--activations", action="store_true", help="also the graph that the score nap needs"
@@ -326,6 +338,7 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
 def export(options: argparse.Namespace) -> None:
     from . import checkpoint
     from .export import export as write
+    from .denoise import teach
     from .scores import fit_scores
 
     content = checkpoint.read(options.checkpoint)
@@ -333,7 +346,10 @@ def export(options: argparse.Namespace) -> None:
         content, options.out, options.name, int8=options.int8, activations=options.activations
     )
     if options.data is not None:
-        written = fit_scores(written, training_data(written, options.data))
+        data = training_data(written, options.data)
+        written = fit_scores(written, data)
+        if written.kind == "image" and written.noise:
+            written = teach(written, data.train, written.path)
     size = sum(file.bytes for file in written.files.values())
     print(f"{written.path}: {written.name}, {size / 1e6:.2f} MB, agrees with PyTorch")
     for variant, quality in written.quality.items():
