@@ -337,8 +337,8 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
 
 def export(options: argparse.Namespace) -> None:
     from . import checkpoint
-    from .export import export as write
     from .denoise import teach
+    from .export import export as write
     from .scores import fit_scores
 
     content = checkpoint.read(options.checkpoint)
