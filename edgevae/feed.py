@@ -65,8 +65,9 @@ def _live(bundle: Bundle, tell: Tell) -> Iterator[Batch]:
     if bundle.text:
         for number, line in enumerate(lines):
             where = f"{inputs.STDIN}, line {number + 1}"
-            item = text.fitting(_decoded(line, where), where, bundle.text)
-            yield Batch([number], text.one_hot([item], bundle.text))
+            item = _decoded(line, where)
+            fitting = text.fitting(item, where, bundle.text)
+            yield Batch([item], text.one_hot([fitting], bundle.text))
         return
     parse = rows.from_json if json else rows.from_csv
     yield from _batches(parse(lines, bundle, inputs.STDIN, tell), bundle, 1)

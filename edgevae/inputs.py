@@ -26,7 +26,7 @@ class Inputs(NamedTuple):
 
     form: "image" (one file), "images" (several, or a folder), "text" or "array". dtype: the one
     to answer an array in, "uint8" or "float32". names: those of the image files, without folder
-    and suffix; where two would be the same, with the suffix.
+    and suffix; where two would be the same, with the suffix; or the strings.
     """
 
     form: str
@@ -100,7 +100,7 @@ def _from_strings(items: Sequence[str], names: Sequence[str], bundle: Bundle, ba
     knows = bundle.text
     good = [text.fitting(item, where, knows) for item, where in zip(items, names, strict=True)]
     batches = (text.one_hot(good[i : i + batch], knows) for i in range(0, len(good), batch))
-    return Inputs("text", len(good), "float32", [], batches)
+    return Inputs("text", len(good), "float32", list(items), batches)
 
 
 def _from_files(files: Sequence[Path], bundle: Bundle, batch: int) -> Inputs:

@@ -163,7 +163,8 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
             batch=512,
             learning_rate=3e-3,
             epochs=40,
-            sharpen=12,
+            sharpen=6,
+            prior="normal",
         )
 
 
@@ -298,20 +299,11 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
 
 
 def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], data: "Data") -> None:
-    """What follows the first stage: the prior, then the sharper decoder where it is asked for."""
+    """What follows the first stage, as asked for: spelling, the prior, a sharper decoder."""
     from . import checkpoint, prior
     from .sharpen import sharpen
     from .spell import spell
 
-    if "prior" not in content and not options.autoencoder:
-        if engine.is_global_zero:
-            model = checkpoint.averaged(content).to(engine.device)
-            table = prior.mixture(
-                model, data.train, options.prior, options.components, options.seed
-            )
-            content["prior"] = table and checkpoint.prior_tensors(table)
-            checkpoint.save(options.out / "last.pt", content)
-        content["prior"] = engine.broadcast(content.get("prior"))
     if options.sharpen and data.text:
         spell(
             engine,
@@ -322,7 +314,16 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
             batch=options.batch,
             seed=options.seed,
         )
-    elif options.sharpen:
+    if "prior" not in content and not options.autoencoder:
+        if engine.is_global_zero:
+            model = checkpoint.averaged(content).to(engine.device)
+            table = prior.mixture(
+                model, data.train, options.prior, options.components, options.seed
+            )
+            content["prior"] = table and checkpoint.prior_tensors(table)
+            checkpoint.save(options.out / "last.pt", content)
+        content["prior"] = engine.broadcast(content.get("prior"))
+    if options.sharpen and not data.text:
         sharpen(
             engine,
             content,

@@ -64,9 +64,11 @@ def check_same_run(found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 
 def averaged(content: dict[str, Any]) -> VAE:
-    """The model with the averaged weights, those that are exported; sharpened where it was."""
+    """The model with the averaged weights, those that are exported; after the last stage."""
     model = build(content["architecture"])
     model.load_state_dict(content["ema"])
+    if "spelled" in content:
+        model.load_state_dict(content["spelled"]["ema"])
     if "sharp" in content:
         model.decoder.load_state_dict(content["sharp"]["ema"])
         model.log_sigma.data.fill_(content["sharp"]["log_sigma"])

@@ -214,7 +214,7 @@ def features(content: dict[str, Any], model: VAE) -> Features | None:
 
 
 def provenance(content: dict[str, Any], model: VAE) -> dict[str, str | float]:
-    sharp = content.get("sharp")
+    sharp = content.get("sharp", content.get("spelled"))
     facts: dict[str, str | float] = {
         "data": content["data"]["name"],
         "model": "vae" if model.variational else "autoencoder",

@@ -1,10 +1,10 @@
-"""The second stage for text: a decoder that spells.
+"""The second stage for text: a VAE that spells.
 
 One pass decodes each character by itself, given z, so between the latents of two strings it mixes
-them letter by letter. Encoder and prior stay as they are while the decoder learns to please a
-language model too (a GRU, of the training set) with what it makes of draws from the prior, as far
-as real strings please it and no further; the likelihood of reconstructions keeps x_hat at x. The
-device runs the same graph as before, and never the language model.
+them letter by letter. Trained on, the VAE is to please a language model too (a GRU, of the
+training set) with what it decodes of draws from N(0, I): as far as real strings please it but for
+a margin, no further, and not by being shorter. Its own loss keeps x_hat at x. The device runs the
+same graphs as before, and never the language model.
 """
 
 from pathlib import Path
@@ -15,12 +15,9 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from edgevae import sampling
-
-from . import checkpoint
+from . import checkpoint, elbo
 from .data import Data, as_float
 from .fit import LOG_EVERY, averaging, batch_rows, cosine, progress, seed_step, set_rate
-from .prior import encode
 
 
 class LanguageModel(nn.Module):
@@ -42,12 +39,15 @@ class LanguageModel(nn.Module):
         return torch.log_softmax(self.next(states).float(), dim=-1)
 
 
+def alive(x: Tensor) -> Tensor:
+    """Whether each place of x belongs to its string, the end included: (N, length)."""
+    return torch.cumprod(F.pad(1 - x[:, :-1, -1], (1, 0), value=1.0), dim=1)
+
+
 def nats(language: nn.Module, x: Tensor) -> Tensor:
     """-log p of each string's characters up to its end, expected under x: their mean, (N,)."""
-    log_p = language(x)
-    # Whether each place belongs to the string: no end came before it.
-    alive = torch.cumprod(F.pad(1 - x[:, :-1, -1], (1, 0), value=1.0), dim=1)
-    return -((x * log_p).sum(2) * alive).sum(1) / alive.sum(1)
+    log_p, places = (x * language(x)).sum(2), alive(x)
+    return -(log_p * places).sum(1) / places.sum(1)
 
 
 def learn(
@@ -91,55 +91,56 @@ def spell(
     batch: int = 256,
     learning_rate: float = 1e-3,
     weight: float = 20.0,
+    margin: float = 0.1,
+    length_weight: float = 10.0,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Fine-tune the decoder of a finished first stage; return the checkpoint, written at the end.
+    """Train a finished first stage on; return the checkpoint, written at the end.
 
     Where `content` has the stage already, that is all. `weight` is that of the nats a character,
-    of prior draws, above those of real strings.
+    of draws decoded, above those of real strings and the `margin`; `length_weight` that of the
+    squared difference of their mean lengths.
     """
-    if "sharp" in content:
+    if "spelled" in content:
         return content
     batch = min(batch, len(data.train))
     steps = epochs * (len(data.train) // batch)
-    model = checkpoint.build(content["architecture"])
-    model.load_state_dict(content["ema"])
-    model.to(engine.device)
-    prior = checkpoint.prior(content)
-    mu, logvar = encode(model, data.train)
+    beta = content["recipe"]["beta"]
     train = data.train.to(engine.device)
-    language = learn(engine, train, 4, 2 * batch, seed)
+    language = learn(engine, train, 3, batch, seed)
     with torch.inference_mode():
-        goal = nats(language, as_float(data.test.to(engine.device))).mean()
+        real = as_float(train[:10_000])
+        goal, length = nats(language, real).mean() + margin, alive(real).sum(1).mean()
 
-    average = averaging(model.decoder, steps)
-    optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=learning_rate, betas=(0.9, 0.99))
-    decode, optimizer = engine.setup(model.decoder, optimizer)
+    bare = checkpoint.build(content["architecture"])
+    bare.load_state_dict(content["ema"])
+    bare.to(engine.device)
+    average = averaging(bare, steps)
+    optimizer = torch.optim.AdamW(bare.parameters(), lr=learning_rate, betas=(0.9, 0.99))
+    model, optimizer = engine.setup(bare, optimizer)
+    model.mark_forward_method("decode")
     bar = progress(engine, "spell", steps * batch, 0)
     for step in range(steps):
         seed_step(seed + 1, step)
         set_rate(optimizer, learning_rate * cosine(step, steps, warmup=100))
-        rows = batch_rows(len(train), batch, step, seed + 1)
-        draws = sampling.draw(prior, batch, model.latent_dim, seed=seed, start=step * batch)
-        z = torch.cat(
-            [model.reparameterize(mu[rows], logvar[rows]), torch.from_numpy(draws).to(mu.device)]
-        )
-        kept, made = torch.softmax(decode(z).float(), dim=-1).split(batch)
-        recon = -(as_float(train[rows]) * kept.clamp_min(1e-30).log()).flatten(1).sum(1).mean()
-        spelled = nats(language, hardened(made)).mean()
-        loss = recon + weight * F.relu(spelled - goal)
+        x = as_float(train[batch_rows(len(train), batch, step, seed + 1)])
+        loss, recon, kl = elbo.loss(model, x, x, beta)
+        made = hardened(model.decode(torch.randn(batch, bare.latent_dim, device=x.device)))
+        spelled, longer = nats(language, made).mean(), alive(made).sum(1).mean() - length
         optimizer.zero_grad(set_to_none=True)
-        engine.backward(loss)
+        engine.backward(loss + weight * F.relu(spelled - goal) + length_weight * longer.square())
         optimizer.step()
-        average.update_parameters(model.decoder)
+        average.update_parameters(bare)
         bar.update(batch)
         if step % LOG_EVERY == 0 or step == steps - 1:
-            figures = {"recon": recon.item(), "nats": spelled.item(), "goal": goal.item()}
-            bar.set_postfix({name: f"{value:.3f}" for name, value in figures.items()})
-            engine.log_dict({f"spell_{name}": v for name, v in figures.items()}, step=step)
+            figures = {"recon": recon, "kl": kl, "nats": spelled, "goal": goal, "longer": longer}
+            numbers = {name: value.item() for name, value in figures.items()}
+            bar.set_postfix({name: f"{value:.3f}" for name, value in numbers.items()})
+            engine.log_dict({f"spell_{name}": v for name, v in numbers.items()}, step=step)
     bar.close()
     for logger in engine.loggers:
         logger.finalize("success")
-    content["sharp"] = {"ema": average.module.state_dict(), "log_sigma": 0.0, "step": steps}
+    content.pop("prior", None)  # which was fitted to other latents
+    content["spelled"] = {"ema": average.module.state_dict(), "step": steps}
     checkpoint.save(out / "last.pt", content)
     return content
