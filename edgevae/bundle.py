@@ -36,6 +36,7 @@ from edgevae import features
 from edgevae.errors import BundleError, InputError
 from edgevae.features import Features
 from edgevae.sampling import MixtureTable
+from edgevae.tiles import Tiles
 
 SCHEMA = 1
 STREAM = 1
@@ -106,7 +107,8 @@ class Bundle:
     vectors and signals what training knew of each feature, where it said so, and `stride` by how
     many steps the windows of a signal were apart. `text` tells what strings one of kind "text"
     knows; it is None for any other. `classes` names the numbers that a conditional decoder takes
-    as its second input y, int64 (n,); other decoders have none.
+    as its second input y, int64 (n,); other decoders have none. `tiles` is None where the decoder
+    cannot be run on tiles of a larger latent.
 
     `model` is "vae", or "autoencoder" where each item has one latent and no posterior: its logvar
     is -30. `prior` is what latents are drawn from: a "mixture" of so many `components`, the
@@ -149,6 +151,7 @@ class Bundle:
     stride: int | None = None
     text: Text | None = None
     classes: tuple[str, ...] = ()
+    tiles: Tiles | None = None
 
     @property
     def dims(self) -> int:
@@ -301,6 +304,7 @@ def write(
     activations: bytes | None = None,
     text: Text | None = None,
     classes: Sequence[str] = (),
+    tiles: Tiles | None = None,
 ) -> Bundle:
     """Writes a bundle, whole or not at all, and returns it as read back.
 
@@ -348,6 +352,7 @@ def write(
         **({"stride": stride} if stride else {}),
         **({"text": text._asdict()} if text else {}),
         **({"classes": list(classes)} if classes else {}),
+        **({"tiles": tiles._asdict()} if tiles else {}),
         "tolerance": tolerance,
         "licence": licence,
         "provenance": dict(provenance),
@@ -607,6 +612,7 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
         calibration=manifest.scalars("calibration") if "calibration" in manifest else {},
         text=_text(manifest.fields("text")) if "text" in manifest else None,
         classes=_classes(manifest),
+        tiles=_tiles(manifest.fields("tiles")) if "tiles" in manifest else None,
     )
     if bundle.kind == "image" and (len(bundle.x_shape) != 3 or bundle.x_shape[0] not in (1, 3)):
         raise x.bad("shape", "[1 or 3, height, width] for images")
@@ -650,6 +656,14 @@ def _classes(manifest: _Fields) -> tuple[str, ...]:
     if texts != names or "" in texts or len({name.casefold() for name in texts}) != len(texts):
         raise manifest.bad("classes", "a list of names that differ, whatever their case")
     return tuple(texts)
+
+
+def _tiles(fields: _Fields) -> Tiles:
+    scale, receptive, overlap = map(fields.integer, ("scale", "receptive", "overlap"))
+    tiles = Tiles(scale, receptive, overlap, fields.number("difference"))
+    if tiles.scale < 1:
+        raise fields.bad("scale", "at least 1")
+    return tiles
 
 
 def _quality(

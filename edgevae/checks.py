@@ -1,6 +1,7 @@
 """What callers give, checked before any work: an `InputError` names the argument and the fix."""
 
 from operator import index
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,3 +63,38 @@ def latents(z: npt.ArrayLike) -> Floats:
     if not np.isfinite(rows).all():
         raise InputError("z: expected finite numbers, got NaN or infinity; remove such rows")
     return rows
+
+
+def room(
+    shape: tuple[int, ...], dtype: str, out: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
+    """The array to fill: `out`, where it is what the result will be, or a new one."""
+    if out is None:
+        return _empty(shape, dtype)
+    if (
+        not isinstance(out, np.ndarray)
+        or (out.dtype, out.shape) != (np.dtype(dtype), shape)
+        or not (out.flags.c_contiguous and out.flags.writeable)
+    ):
+        raise InputError(
+            f"out: expected a writable C-contiguous {dtype} array of shape {shape}, got "
+            f"{_described(out)}; numpy.empty({shape}, {dtype!r}) makes one"
+        )
+    return out
+
+
+def _described(out: object) -> str:
+    if not isinstance(out, np.ndarray):
+        return f"a {type(out).__name__}"
+    flags = {"not contiguous": not out.flags.c_contiguous, "read-only": not out.flags.writeable}
+    return ", ".join([f"{out.dtype} {out.shape}", *(flag for flag, true in flags.items() if true)])
+
+
+def _empty(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError) as error:
+        raise InputError(
+            f"n: {shape[0]} rows do not fit into memory ({error}); use stream, or generate parts "
+            f"of them by start"
+        ) from error

@@ -21,6 +21,7 @@ from edgevae import (
     denoising,
     images,
     labels,
+    mosaic,
     plans,
     sampling,
     text,
@@ -152,7 +153,7 @@ class VAE:
         Bit for bit the same on every machine, however the rows are divided among calls.
         """
         self._check_prior()
-        z: Floats = _room(
+        z: Floats = checks.room(
             (checks.whole(n, "n", most=checks.LAST), *self.bundle.latent_shape), "float32"
         )
         self._draw(z, checks.seed(seed), checks.start(start), checks.temperature(temperature))
@@ -256,12 +257,28 @@ class VAE:
         self._read("activations", rows, {"h": h})
         return h
 
-    def decode(self, z: npt.ArrayLike, *, labels: Labels | None = None) -> Floats:
+    def decode(
+        self,
+        z: npt.ArrayLike,
+        *,
+        labels: Labels | None = None,
+        tile: bool = False,
+        overlap: int | None = None,
+        out: Floats | None = None,
+    ) -> Floats:
         """x_hat of latents (N, *latent_shape) or (*latent_shape): float32 (N, *x_shape) or
         (*x_shape).
 
-        A bundle with classes needs `labels`: one, by number or name, or N of them.
+        A bundle with classes needs `labels`: one, by number or name, or N of them. With `tile` the
+        latents may be larger, (N, C, H, W) or (C, H, W), where the decoder is fully convolutional:
+        it makes pictures as large in memory for a few tiles of latent_shape beside them, which
+        share `overlap` cells, None for `bundle.tiles.overlap`. `out`, for tiles alone, is filled
+        and returned, and may be a numpy.memmap.
         """
+        if tile:
+            return mosaic.decode(self, z, labels, overlap, out)
+        if overlap is not None or out is not None:
+            raise InputError("overlap, out: expected with tile=True alone; leave them out")
         rows, single = self._latents(z)
         x_hat = self._decode_rows(rows, labels)
         return x_hat[0] if single else x_hat
@@ -494,7 +511,7 @@ class VAE:
                     f"{'out' if dtype == 'float32' else 'dtype'}: bundle {self.bundle.name!r} "
                     f"makes a list of str, which takes none; decode(sample(n)) makes float32"
                 )
-            return _room((n,), f"U{self.bundle.text.length}")
+            return checks.room((n,), f"U{self.bundle.text.length}")
         if dtype == "uint8":
             if self.bundle.kind != "image":
                 raise InputError(
@@ -503,18 +520,7 @@ class VAE:
                 )
             channels, height, width = self.bundle.x_shape
             shape = n, height, width, channels
-        if out is None:
-            return _room(shape, dtype)
-        if (
-            not isinstance(out, np.ndarray)
-            or (out.dtype, out.shape) != (np.dtype(dtype), shape)
-            or not (out.flags.c_contiguous and out.flags.writeable)
-        ):
-            raise InputError(
-                f"out: expected a writable C-contiguous {dtype} array of shape {shape}, got "
-                f"{_described(out)}; numpy.empty({shape}, {dtype!r}) makes one"
-            )
-        return out
+        return checks.room(shape, dtype, out)
 
     def _check_prior(self) -> None:
         if self.bundle.prior == "none":
@@ -687,23 +693,6 @@ def _variant(bundle: bundle.Bundle, precision: str) -> str:
             f"{', '.join(bundle.variants)}; make it with `edgevae compile --{variant}`"
         )
     return variant
-
-
-def _described(out: object) -> str:
-    if not isinstance(out, np.ndarray):
-        return f"a {type(out).__name__}"
-    flags = {"not contiguous": not out.flags.c_contiguous, "read-only": not out.flags.writeable}
-    return ", ".join([f"{out.dtype} {out.shape}", *(flag for flag, true in flags.items() if true)])
-
-
-def _room(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-    try:
-        return np.empty(shape, dtype)
-    except (MemoryError, ValueError) as error:
-        raise InputError(
-            f"n: {shape[0]} rows do not fit into memory ({error}); use stream, or generate parts "
-            f"of them by start"
-        ) from error
 
 
 def _threads(threads: int | None) -> int:

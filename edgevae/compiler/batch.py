@@ -31,6 +31,14 @@ def free(model: ir.Model, batch: int) -> None:
             _free_parts(model, node, batch)
 
 
+def free_sizes(model: ir.Model) -> None:
+    """Makes scales of what Resize has as sizes, where these say the same."""
+    known = shapes.at(model, 1)
+    for node in model.graph:
+        if node.op_type == "Resize":
+            _free_resize(node, known)
+
+
 def traced(model: ir.Model, runner: parity.Runner) -> int | None:
     """The one batch that a graph works on although it says it takes any; None where it does.
 

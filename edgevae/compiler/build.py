@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from edgevae import bundle
 from edgevae.compiler import classes as numbers
-from edgevae.compiler import footprint, front, guess, names, parity, passes
+from edgevae.compiler import footprint, front, guess, names, parity, passes, tiling
 from edgevae.compiler import int8 as variant
 from edgevae.compiler import prior as priors
 from edgevae.compiler.parity import Floats
@@ -20,6 +20,7 @@ from edgevae.compiler.passes import Row
 from edgevae.compiler.ports import Tell
 from edgevae.errors import CheckError, InputError
 from edgevae.features import Features
+from edgevae.tiles import Tiles
 
 Source = bytes | str | os.PathLike[str]
 
@@ -179,8 +180,20 @@ def compile(
         classes=classes,
         activations=_data(graphs["activations"].model) if "activations" in graphs else None,
         text=text,
+        tiles=_tiles(graphs["decoder"], z, x_hat, x_range, tell) if kind == "image" else None,
     )
     return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
+
+
+def _tiles(
+    decoder: _Graph, z: Floats, x_hat: Floats, x_range: tuple[float, float] | None, tell: Tell
+) -> Tiles | None:
+    """What the decoder's tiles are like, told; None where it cannot be run on tiles."""
+    assert x_range is not None  # no image is without one
+    found = tiling.measure(decoder.normal, z, x_hat, x_range)
+    if found is not None:
+        tell(f"tiles: {', '.join(f'{key} {value:.3g}' for key, value in found._asdict().items())}")
+    return found
 
 
 def _source(source: Source) -> bytes | Path:
