@@ -169,19 +169,52 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
 
 
 def add_export(command: argparse.ArgumentParser) -> None:
-    command.add_argument("checkpoint", type=Path)
-    command.add_argument("--out", type=Path, required=True, help="the bundle's folder")
-    command.add_argument("--name", help="the bundle's name; the data set's if not told")
-    command.add_argument("--int8", action="store_true", help="also in int8")
-    command.add_argument(
+    add = command.add_argument
+    add("checkpoint", type=Path, nargs="?", help="of python -m train; or none, with --module")
+    add("--out", type=Path, required=True, help="the bundle's folder")
+    add("--name", help="the bundle's name; the data set's, or the folder's, if not told")
+    add("--int8", action="store_true", help="also in int8")
+    add(
         "--data",
         type=Path,
         help="what it was trained on: then anomaly scores are fitted to the training part and "
         "calibrated by the part that was held out, and denoising of images learns from it",
     )
-    command.add_argument(
-        "--activations", action="store_true", help="also the graph that the score nap needs"
+    add("--activations", action="store_true", help="also the graph that the score nap needs")
+    add = command.add_argument_group(
+        "--module", "any other VAE of PyTorch: see train/module.py for what it must have"
+    ).add_argument
+    add(
+        "--module",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="a function that returns a module with encode and decode, such as diffusers', one "
+        "with an encoder and a decoder, such as pythae's, or such a pair",
     )
+    add("--checkpoint", dest="weights", type=Path, metavar="FILE.pt", help="its state dict")
+    add("--x-shape", type=whole(1), nargs="+", default=(), metavar="N", help="without the batch")
+    add(
+        "--latent-shape",
+        type=whole(1),
+        nargs="+",
+        default=(),
+        metavar="N",
+        help="needed where encode returns one tensor alone, of mu and logvar or of one latent",
+    )
+    add(
+        "--prior",
+        metavar="P.npz|PACKAGE.MODULE:FUNCTION",
+        help="a mixture, or a function that returns one, a GaussianMixture of scikit-learn's or a "
+        "sampler of pythae's (the standard normal; that of pythae's VAMP)",
+    )
+    add(
+        "--range",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="of pixels (by the decoder's last operators; -1 1 for diffusers)",
+    )
+    add("--scaling-factor", type=float, metavar="S", help="of z, instead of the module's config's")
+    add("--licence", default="not stated", help="of the weights")
     command.set_defaults(run=export)
 
 
@@ -337,6 +370,18 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
 
 
 def export(options: argparse.Namespace) -> None:
+    if (options.checkpoint is None) == (options.module is None):
+        raise InputError("expected a checkpoint of python -m train, or --module, got both or none")
+    if options.module and (options.data or options.activations):
+        raise InputError("--data and --activations are for a checkpoint of python -m train")
+    written = export_module(options) if options.module else export_checkpoint(options)
+    size = sum(file.bytes for file in written.files.values())
+    print(f"{written.path}: {written.name}, {size / 1e6:.2f} MB, agrees with PyTorch")
+    for variant, quality in written.quality.items():
+        print(f"{variant}: " + ", ".join(f"{key} {value:.4g}" for key, value in quality.items()))
+
+
+def export_checkpoint(options: argparse.Namespace) -> "Bundle":
     from . import checkpoint
     from .denoise import teach
     from .export import export as write
@@ -351,10 +396,13 @@ def export(options: argparse.Namespace) -> None:
         written = fit_scores(written, data)
         if written.kind == "image" and written.noise:
             written = teach(written, data.train, written.path)
-    size = sum(file.bytes for file in written.files.values())
-    print(f"{written.path}: {written.name}, {size / 1e6:.2f} MB, agrees with PyTorch")
-    for variant, quality in written.quality.items():
-        print(f"{variant}: " + ", ".join(f"{key} {value:.4g}" for key, value in quality.items()))
+    return written
+
+
+def export_module(options: argparse.Namespace) -> "Bundle":
+    from . import module
+
+    return module.run(options)
 
 
 def evaluate(options: argparse.Namespace) -> None:

@@ -27,8 +27,7 @@ from edgevae.compiler.ports import Tell
 from edgevae.errors import InputError
 
 _CONFIGS = ("vae_decoder", "vae_encoder", "vae", ".")
-_FIELDS = {"scaling_factor", "shift_factor", "latents_mean", "latents_std"}
-_FIELDS |= {"_class_name", "latent_channels", "sample_size", "force_upcast"}
+_FIELDS = {*latent.FIELDS, "_class_name", "latent_channels", "sample_size", "force_upcast"}
 _HALVES = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
 _POINTS = ("AutoencoderTiny", "AutoencoderDC")  # whose encoders have no posterior
 _TRIAL = 8  # rows and columns of a latent, to see what the decoder makes of them

@@ -19,6 +19,10 @@ from edgevae.errors import InputError
 Doubles = npt.NDArray[np.float64]
 
 
+# What a config says of the latent's scale.
+FIELDS = ("scaling_factor", "shift_factor", "latents_mean", "latents_std")
+
+
 class Latent(NamedTuple):
     """z = (own - shift) * scale, by channels: float64 (1,) where all are alike, or (C,)."""
 
