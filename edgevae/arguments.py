@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     for add in (
         _generate,
         _encode,
+        _decode,
         _reconstruct,
         _denoise,
         _interpolate,
@@ -171,6 +172,33 @@ def _encode(verbs: Any) -> None:
     _add_runtime(parser)
 
 
+def _decode(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.decode,
+        "edgevae decode latents.npz --out sheet.png",
+        "Latents are float32 (N, *latent_shape), or with --tile (N, C, H, W) as large as you like: "
+        "memory for a few tiles beside the result suffices, where the decoder is convolutional.",
+    )
+    parser.add_argument(
+        "latents", metavar="LATENTS", help=".npz with z or mu, .npy, or - for standard input"
+    )
+    _add_out(
+        parser,
+        ".png sheet, folder/ of PNGs, .npy, .npz, .gif, or - for .npy on standard output "
+        "(decoded.png; decoded.npy for vectors)",
+    )
+    parser.add_argument("--tile", action="store_true", help="in tiles of latent_shape")
+    _add_labels(parser, "none: a bundle with classes needs them")
+    _add_runtime(parser)
+
+
+def _add_label(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--labels", nargs=1, metavar="CLASS", help="name or number, where the bundle has classes"
+    )
+
+
 def _add_labels(parser: argparse.ArgumentParser, otherwise: str) -> None:
     parser.add_argument(
         "--labels",
@@ -209,6 +237,7 @@ def _add_map(verbs: Any, command: Callable[[argparse.Namespace], int], example: 
         "form: reconstructed.png, reconstructed/, denoised.npy, ...)",
     )
     parser.add_argument("--compare", action="store_true", help="a sheet of pairs: input, output")
+    _add_label(parser)
     _add_runtime(parser)
 
 
@@ -228,6 +257,7 @@ def _interpolate(verbs: Any) -> None:
         help="on the great circle, for a standard normal prior of many dimensions",
     )
     parser.add_argument("--bounce", action="store_true", help="and back again, for a .gif")
+    _add_label(parser)
     _add_out(parser, "animated .gif, .png strip, folder/, .npy, .npz, or - (walk.gif)")
     _add_seed(parser)
     _add_runtime(parser)

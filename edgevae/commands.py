@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from math import ceil
 from typing import IO, TYPE_CHECKING, Any
 
@@ -105,16 +106,41 @@ def encode(args: argparse.Namespace) -> int:
     return OK
 
 
+def decode(args: argparse.Namespace) -> int:
+    """Decodes latents, such as encode wrote."""
+    from dataclasses import replace
+
+    from edgevae import inputs, mosaic, output
+    from edgevae import labels as classes
+
+    vae = _load(args)
+    out = args.out or _named("decoded", ".png", vae.bundle)
+    form = _form(out, vae.bundle)
+    z = inputs.latents(args.latents, vae.bundle)
+    y = classes.numbers(_labels(args), vae.bundle.classes, len(z))
+    shown = replace(vae.bundle, x_shape=mosaic.x_shape(vae.bundle, z)) if args.tile else vae.bundle
+
+    def batches() -> "Iterator[Floats]":
+        step = 1 if args.tile else 256
+        for rows in (slice(first, first + step) for first in range(0, len(z), step)):
+            yield vae.decode(z[rows], labels=None if y is None else y[rows], tile=args.tile)
+
+    names = output.index_names(0, len(z))
+    output.save(out, form, _progress(batches(), len(z)), len(z), shown, names=names)
+    _report(args, out, {"rows": len(z), "shape": list(shown.x_shape), "provider": vae.provider})
+    return OK
+
+
 def reconstruct(args: argparse.Namespace) -> int:
     """Encodes and decodes each item, at z = mu."""
     vae = _load(args)
-    return _map(args, vae, vae.reconstruct, "reconstructed")
+    return _map(args, vae, partial(vae.reconstruct, labels=_labels(args)), "reconstructed")
 
 
 def denoise(args: argparse.Namespace) -> int:
     """Reconstructs with an encoder that was trained to see through noise."""
     vae = _load(args)
-    return _map(args, vae, vae.denoise, "denoised")
+    return _map(args, vae, partial(vae.denoise, labels=_labels(args)), "denoised")
 
 
 def interpolate(args: argparse.Namespace) -> int:
@@ -128,6 +154,7 @@ def interpolate(args: argparse.Namespace) -> int:
     vae = _load(args)
     out = args.out or _named("walk", ".gif", vae.bundle)
     form = _form(out, vae.bundle)
+    told = _labels(args)
     facts: Report = {"rows": args.steps, "inputs": args.inputs}
     if args.inputs:
         ends = [_one(inputs.read([path], vae.bundle), path) for path in args.inputs]
@@ -143,7 +170,7 @@ def interpolate(args: argparse.Namespace) -> int:
 
     def batches() -> "Iterator[Floats]":
         for z in np.array_split(way, ceil(len(way) / 256)):
-            yield vae.decode(z)
+            yield vae.decode(z, labels=told)
 
     output.save(
         out,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevae import images, text
+from edgevae import checks, images, text
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 
@@ -141,8 +141,19 @@ def _rows(x: Any, bundle: Bundle, where: str) -> Floats:
         raise InputError(str(error) if where in str(error) else f"{where}: {error}") from error
 
 
-def _load(file: Any, where: str) -> NDArray[Any]:
-    """The array of a .npy, read as it is used; of a .npz the one named x or x_hat, or its only."""
+def latents(path: str, bundle: Bundle) -> Floats:
+    """Latents of a .npy or .npz ("mu", as `edgevae encode` writes it, or "z"): float32 (N, ...).
+
+    Their shape but for N is for the caller to check. Raises InputError.
+    """
+    where = STDIN if path == "-" else path
+    file = io.BytesIO(sys.stdin.buffer.read()) if path == "-" else path
+    rows = checks.latents(_load(file, where, ("z", "mu")))
+    return rows[None] if rows.ndim == len(bundle.latent_shape) else rows
+
+
+def _load(file: Any, where: str, names: Sequence[str] = ("x", "x_hat")) -> NDArray[Any]:
+    """The array of a .npy, read as it is used; of a .npz one of these names, or its only."""
     if isinstance(file, str):
         with images.open_file(file) as opened:
             if not opened.read(8).startswith(ARRAY_STARTS):
@@ -152,7 +163,7 @@ def _load(file: Any, where: str) -> NDArray[Any]:
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:
-            keys = [key for key in ("x", "x_hat") if key in loaded.files]
+            keys = [key for key in names if key in loaded.files]
             keys = keys or (loaded.files if len(loaded.files) == 1 else [])
             if keys:
                 array: NDArray[Any] = loaded[keys[0]]
@@ -160,4 +171,5 @@ def _load(file: Any, where: str) -> NDArray[Any]:
             got = ", ".join(loaded.files) or "nothing"
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{where}: expected a .npy or .npz of numbers: {error}") from error
-    raise InputError(f"{where}: expected an array named x or x_hat, or one alone, got {got}")
+    wanted = " or ".join(names)
+    raise InputError(f"{where}: expected an array named {wanted}, or one alone, got {got}")

@@ -42,14 +42,18 @@ def decode(
     overlap = spec.overlap if overlap is None else overlap
     overlap = checks.whole(overlap, "overlap", most=min(height, width) - 1)
     y = classes.numbers(labels, vae.bundle.classes, len(rows))
-    size = [spec.scale * side for side in rows.shape[2:]]
-    shape = (*rows.shape[: 0 if single else 1], vae.bundle.x_shape[0], *size)
-    x_hat: Floats = checks.room(shape, "float32", out)
+    shape = x_shape(vae.bundle, rows)
+    x_hat: Floats = checks.room(shape if single else (len(rows), *shape), "float32", out)
     together = vae.plan("decoder").workers
     for i, filled in enumerate(x_hat[None] if single else x_hat):
         run = partial(vae.decode, labels=None if y is None else int(y[i]))
         tiles.assemble(rows[i], (height, width), overlap, spec, run, filled, together=together)
     return x_hat
+
+
+def x_shape(bundle: Bundle, z: Floats) -> tuple[int, ...]:
+    """The shape of what each of the latents (N, C, H, W) becomes, in tiles."""
+    return (bundle.x_shape[0], *(_spec(bundle).scale * side for side in z.shape[2:]))
 
 
 def _spec(bundle: Bundle) -> tiles.Tiles:

@@ -124,3 +124,22 @@ def test_classes_are_read_back_or_refused(tinies, tmp_path):
     with pytest.raises(BundleError, match="classes must be a list of names that differ"):
         tinies["classes"].write(tmp_path / "b", classes=["a", "A", "b"])
     assert bundle.read(tmp_path / "b").classes == CLASSES
+
+
+def test_the_command_line_decodes_reconstructs_and_walks_by_label(tiny_paths, tmp_path):
+    model = ["--model", str(tiny_paths["classes"])]
+    vae = edgevae.load(tiny_paths["classes"], "cpu")
+    x = vae.generate(3, seed=1)
+    given, latents, out = (str(tmp_path / name) for name in ("x.npy", "z.npz", "out.npy"))
+    np.save(given, x)
+    assert main(["encode", given, "--out", latents, *model]) == 0
+    assert main(["decode", latents, "--labels", "hat", "0", "1", "--out", out, *model]) == 0
+    mu = vae.encode(x).mu
+    np.testing.assert_allclose(np.load(out), vae.decode(mu, labels=[2, 0, 1]), atol=1e-6)
+    assert main(["reconstruct", given, "--labels", "hat", "--out", out, *model]) == 0
+    np.testing.assert_allclose(np.load(out), vae.reconstruct(x, labels=2), atol=1e-6)
+    walk = ["interpolate", "--seed", "1", "--steps", "3", "--labels", "1", "--out", out]
+    assert main([*walk, *model]) == 0
+    ends = vae.decode(vae.sample(2, seed=1), labels=1)
+    np.testing.assert_allclose(np.load(out)[::2], ends, atol=1e-5)
+    assert main(["decode", latents, "--out", out, *model]) == 4

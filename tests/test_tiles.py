@@ -4,9 +4,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 import edgevae
 from edgevae import compiler, runtime
+from edgevae.cli import main
 from edgevae.errors import InputError
 from edgevae.tiles import Tiles, places
 
@@ -156,3 +158,17 @@ def test_sizes_that_an_exporter_wrote_down_are_seen_through(tmp_path):
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     made = compiler.compile(model.SerializeToString(), out=tmp_path / "b", measure=False)
     assert made.bundle.tiles is not None
+
+
+def test_the_command_line_decodes_in_tiles(pair, tmp_path):
+    vae, _ = pair
+    z = np.random.default_rng(0).standard_normal((2, 20, 14)).astype(np.float32)
+    np.save(tmp_path / "z.npy", z)
+    command = ["decode", str(tmp_path / "z.npy"), "--model", str(vae.bundle.path), "--provider=cpu"]
+    assert main([*command, "--tile", "--out", str(tmp_path / "x.npy")]) == 0
+    got = np.load(tmp_path / "x.npy")
+    np.testing.assert_allclose(got, vae.decode(z[None], tile=True), atol=1e-6)
+    assert main([*command, "--tile", "--out", str(tmp_path / "x.png")]) == 0
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.size == (28, 40)
+    assert main([*command, "--out", str(tmp_path / "x.npy")]) == 4
