@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from train.models import ARCHITECTURES, VAE, Autoencoder, Residual, default_widths
+from train.models import ARCHITECTURES, VAE, Autoencoder, Residual, ResidualLinear, default_widths
 
 
 def tiny(**changes):
@@ -22,6 +22,14 @@ def test_shapes_through_every_architecture(architecture, batch):
     activations = model.activations(x)
     torch.testing.assert_close(activations[:, -5:], mu)
     assert activations.shape[1] > 5 + 4
+
+
+def test_a_residual_mlp_adds_between_equal_widths_alone():
+    model = VAE((6,), 2, architecture="residual_mlp", widths=(9, 9, 7), images=False)
+    for half in (model.encoder, model.decoder):
+        assert sum(isinstance(layer, ResidualLinear) for layer in half) == 1
+    x_hat, _ = model(torch.randn(4, 6))
+    assert x_hat.shape == (4, 6)
 
 
 def test_mlp_of_vectors_with_and_without_hidden_layers():

@@ -86,7 +86,7 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
     add("--out", type=Path, default=Path("runs") / source, help="folder of checkpoints and logs")
     add(
         "--architecture",
-        choices=("residual", "mlp", "gated", "conv1d"),
+        choices=("residual", "mlp", "residual_mlp", "gated", "conv1d"),
         help="default: residual for images, mlp for vectors, conv1d for signals",
     )
     add("--autoencoder", action="store_true", help="the baseline: z = mu and no KL")
@@ -157,14 +157,7 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
     command.set_defaults(run=train, source=source)
     if source == "names":
         command.set_defaults(
-            latent_dim=64,
-            widths=[384, 384],
-            beta=0.5,
-            batch=512,
-            learning_rate=3e-3,
-            epochs=40,
-            sharpen=6,
-            prior="normal",
+            latent_dim=64, beta=0.5, batch=256, epochs=30, sharpen=4, prior="normal"
         )
 
 
@@ -297,7 +290,7 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
     """What a checkpoint says of its run: the architecture, the recipe, the data."""
     from .models import default_widths
 
-    usual = {"image": "residual", "vector": "mlp", "signal": "conv1d", "text": "mlp"}
+    usual = {"image": "residual", "vector": "mlp", "signal": "conv1d", "text": "residual_mlp"}
     architecture = options.architecture or usual[data.kind]
     names = ("epochs", "batch", "learning_rate", "beta", "noise", "seed", "binarise")
     return {
@@ -417,7 +410,7 @@ def evaluate(options: argparse.Namespace) -> None:
     if trained.text:
         from . import text_report
 
-        command = f"python -m train evaluate {options.bundle}"
+        command = f"python -m train evaluate {options.bundle} --out {out}"
         made = text_report.report(found, training_data(trained, options.data), out, command)
         print(text_report.markdown(made))
         return

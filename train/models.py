@@ -45,6 +45,8 @@ def default_widths(x_shape: Sequence[int], architecture: str) -> list[int]:
     """
     if architecture == "mlp":
         return [256, 128]
+    if architecture == "residual_mlp":
+        return [384, 384]
     if architecture == "conv1d":
         return conv1d.default_widths(conv1d.signal_shape(x_shape)[1])
     sides = list(image_shape(x_shape)[1:])
@@ -151,9 +153,42 @@ def gated_mlp(
     )
 
 
+class ResidualLinear(nn.Module):
+    """x + relu(linear(x))."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.relu(self.linear(x))
+
+
+def residual_mlp(
+    x_shape: Sequence[int], latent_dim: int, widths: Sequence[int]
+) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder of anything, as `mlp`, with residual layers between equal widths.
+
+    Of text they keep twice as many latents awake, and more strings come back.
+    """
+    size = int(torch.Size(x_shape).numel())
+
+    def layers(given: int, widths: Sequence[int], made: int) -> list[nn.Module]:
+        stack: list[nn.Module] = [nn.Linear(given, widths[0]), nn.ReLU()]
+        for before, after in itertools.pairwise(widths):
+            same = before == after
+            stack += [ResidualLinear(after)] if same else [nn.Linear(before, after), nn.ReLU()]
+        return [*stack, nn.Linear(widths[-1], made)]
+
+    encoder = [nn.Flatten(), *layers(size, widths, 2 * latent_dim)]
+    decoder = [*layers(latent_dim, widths[::-1], size), nn.Unflatten(1, tuple(x_shape))]
+    return nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+
 ARCHITECTURES = {
     "residual": residual_conv,
     "mlp": mlp,
+    "residual_mlp": residual_mlp,
     "gated": gated_mlp,
     "conv1d": conv1d.conv1d,
 }
@@ -233,7 +268,7 @@ class VAE(nn.Module):
         y, hidden = self.seen(x), []
         for layer in self.encoder:
             y = layer(y)
-            if isinstance(layer, (nn.ReLU, Residual, Gated)):
+            if isinstance(layer, (nn.ReLU, Residual, ResidualLinear, Gated)):
                 hidden.append(y.flatten(2).mean(2) if y.ndim > 2 else y)
         return torch.cat([*hidden, y.chunk(2, dim=1)[0]], dim=1)
 
