@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
         _interpolate,
         _vary,
         _traverse,
+        _map,
         _score,
         _calibrate,
         _info,
@@ -54,7 +55,7 @@ def _add(
     """A parser whose help ends in an example and the exit codes; `about` adds to the summary."""
     summary = (command.__doc__ or "").strip().rstrip(".")
     parser: argparse.ArgumentParser = verbs.add_parser(
-        command.__name__,
+        command.__name__.rstrip("_"),  # which keeps it apart from a built-in one
         help=summary[0].lower() + summary[1:],
         description=f"{summary}. {about}".strip(),
         epilog=f"example: {example}\n\n{EXIT_CODES}",
@@ -372,6 +373,19 @@ def _add_draws(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--draws", type=_whole(1), default=64, metavar="K", help="of iwae, for each item (64)"
     )
+
+
+def _map(verbs: Any) -> None:
+    parser = _add(
+        verbs,
+        commands.map_,
+        "edgevae map test.npz --out map/",
+        "scatter.png, prior.png, units.png and, of a latent of two dimensions, manifold.png. An "
+        ".npz of x may hold y, labels to colour by. Needs the extra: pip install 'edgevae[plot]'.",
+    )
+    _add_inputs(parser)
+    _add_out(parser, "folder of the pictures (map/)")
+    _add_runtime(parser)
 
 
 def _info(verbs: Any) -> None:

@@ -310,6 +310,29 @@ def calibrate(args: argparse.Namespace) -> int:
     return OK
 
 
+def map_(args: argparse.Namespace) -> int:
+    """Draws the latent space: a data set in it, the prior beside it, active units, a manifold."""
+    import numpy as np
+
+    from edgevae import inputs, map, output
+    from edgevae.posterior import Posterior
+
+    vae = _load(args)
+    given = inputs.read(args.inputs, vae.bundle)
+    labels = inputs.labels(args.inputs, given.rows)
+    posteriors = [vae.encode(x) for x in _progress(given.batches, given.rows)]
+    parts = ([getattr(each, part) for each in posteriors] for part in ("mu", "logvar"))
+    posterior = Posterior(*(np.concatenate(part) for part in parts))
+    if len(posterior.mu) < 3:
+        raise InputError(f"a map takes some items, at least 3, got {len(posterior.mu)}")
+    folder = args.out or "map/"
+    for name, figure in map.pictures(vae, posterior, labels).items():
+        output.write_figure(folder, name, figure)
+        print(f"edgevae: drew {name}.png", file=sys.stderr)
+    _report(args, folder, {"rows": given.rows, "labelled": labels is not None})
+    return OK
+
+
 def info(args: argparse.Namespace) -> int:
     """What runs here, and what a bundle holds."""
     from edgevae import bench, bundle, providers, threads

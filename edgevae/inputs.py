@@ -66,6 +66,19 @@ def read(paths: Sequence[str], bundle: Bundle, batch: int = 256) -> Inputs:
     return _from_files([Path(path) for path in paths], bundle, batch)
 
 
+def labels(paths: Sequence[str], rows: int) -> NDArray[Any] | None:
+    """The array y beside x in an .npz, one label for each of so many rows; None without one."""
+    if len(paths) != 1 or Path(paths[0]).suffix != ".npz":
+        return None
+    with np.load(paths[0], allow_pickle=False) as file:
+        if "y" not in file.files:
+            return None
+        y: NDArray[Any] = file["y"]
+    if y.shape != (rows,):
+        raise InputError(f"{paths[0]}: expected y of {rows} labels as of x, got shape {y.shape}")
+    return y
+
+
 def from_bytes(data: bytes, bundle: Bundle, batch: int) -> Inputs:
     """All of standard input, as `read` takes it."""
     if data.startswith(ARRAY_STARTS):

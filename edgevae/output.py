@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil, prod, sqrt
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -24,6 +24,9 @@ from edgevae import text
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.images import to_pil, to_uint8
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMS = {".png": "sheet", ".gif": "gif", ".npy": "npy", ".npz": "npz", ".txt": "text"}
 LARGEST_SIDE = 16_384  # of a sheet, in pixels: viewers refuse more, and memory would be unbounded
@@ -223,6 +226,16 @@ def write_gif(out: str, batches: Iterable[Array], x_range: Range) -> None:
             buffer, "GIF", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0
         )
         file.write(buffer.getbuffer())
+
+
+def write_figure(out: str, name: str, figure: "Figure") -> None:
+    """A figure of matplotlib as `name`.png in the folder `out`, which is made."""
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    with staged(str(Path(out) / f"{name}.png")) as file:
+        figure.savefig(file, dpi=110, format="png")
 
 
 def near_square(rows: int, height: int, width: int) -> int:

@@ -24,7 +24,7 @@ from edgevae.packing import pack
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
     "generate", "encode", "reconstruct", "denoise", "interpolate", "info", "verify", "bench",
-    "tune", "vary", "traverse", "score", "calibrate",
+    "tune", "vary", "traverse", "map", "score", "calibrate",
 )  # fmt: skip
 
 

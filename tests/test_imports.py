@@ -28,7 +28,7 @@ LAYERS = [
     {"session", "score", "denoising", "mosaic"},
     {"graph"},
     {"vae"},
-    {"batcher", "bench", "chart", "inputs", "rows", "output", "selfcheck", "doctor", "tune"},
+    {"batcher", "bench", "chart", "inputs", "rows", "output", "selfcheck", "doctor", "tune", "map"},
     {"compiler", "feed", "answers", "heatmap"},
     {"commands"},
     {"arguments"},

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "fashion",
+    "fashion2d",
     "names",
     "folder",
     "export",
@@ -25,6 +26,16 @@ COMMANDS = (
     "anomalies",
     "denoise",
 )
+
+# For teaching: a latent of two dimensions is a map, and an MLP a minute's reading.
+FLAT: dict[str, Any] = {
+    "latent_dim": 2,
+    "architecture": "mlp",
+    "widths": [512, 256],
+    "epochs": 40,
+    "noise": 0.0,
+    "components": 64,
+}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -46,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
         ("folder", "train on --data"),
     ):
         add_training(commands.add_parser(source, help=text), source)
+    flat = commands.add_parser("fashion2d", help="on Fashion-MNIST, with a latent to be drawn")
+    add_training(flat, "fashion")
+    flat.set_defaults(out=Path("runs/fashion2d"), **FLAT)
     add_export(commands.add_parser("export", help="write the bundle of a checkpoint"))
     add_evaluation(commands.add_parser("evaluate", help="judge a bundle on its data set"))
     benchmark.add_arguments(

@@ -6,11 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.decomposition import PCA
 from torch import Tensor
 
 import edgevae
-from edgevae import packing, sampling
+from edgevae import map, packing, sampling
 
 Floats = NDArray[np.float32]
 GAP = 12  # pixels between the blocks of a picture
@@ -61,17 +60,8 @@ def denoising(vae: edgevae.VAE, x: Floats, path: Path, sigma: float = 0.3) -> No
 
 def latents(vae: edgevae.VAE, x: Floats, labels: Tensor | None, path: Path) -> None:
     """Posterior means by class, in the plane of their two first principal components."""
-    mu = vae.encode(x).mu.reshape(len(x), -1)
-    mu = np.pad(mu, ((0, 0), (0, max(0, 2 - mu.shape[1]))))  # one dimension lies in a plane too
-    plane = PCA(2, random_state=0).fit_transform(mu)
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    axes = figure.subplots()
-    points = axes.scatter(*plane.T, s=3, alpha=0.7, linewidths=0)
-    if labels is not None:
-        points.set(array=labels[: len(x)].numpy(), cmap="tab10")
-        axes.legend(*points.legend_elements(), title="class", loc="upper right", fontsize=8)
-    axes.set(xlabel="first principal component of mu", ylabel="second", title=vae.bundle.name)
-    figure.savefig(path, dpi=110)
+    names = None if labels is None else labels[: len(x)].numpy()
+    map.scatter(vae.encode(x).mu, names, vae.bundle.name).savefig(path, dpi=110)
 
 
 def heat_maps(sets: list[tuple[str, Floats, Floats]], path: Path) -> None:
