@@ -401,6 +401,8 @@ def export_checkpoint(options: argparse.Namespace) -> "Bundle":
     if options.data is not None:
         data = training_data(written, options.data)
         written = fit_scores(written, data)
+        if not written.calibration:
+            print("no p-values: fewer than 99 held-out items; `edgevae calibrate` takes others")
         if written.kind == "image" and written.noise:
             written = teach(written, data.train, written.path)
     return written

@@ -68,8 +68,12 @@ def run(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)  # small layers: more threads would wait for each other
     data = fashion(options.data)
     if options.validate:
-        for label in VALIDATED:
-            print(label, json.dumps(validated(data, label, options.out / f"class-{label}")))
+        found = {
+            FASHION_CLASSES[label]: validated(data, label, options.out / f"class-{label}")
+            for label in VALIDATED
+        }
+        (options.out / "validation.json").write_text(json.dumps(found, indent=2) + "\n")
+        print(json.dumps(found, indent=2))
         return
     for part in options.only or PARTS:
         result = options.out / f"{part}.json"

@@ -34,7 +34,7 @@ ADDRESS = (
 )
 SEEDS = range(5)
 METHODS = ("recon", "mahalanobis", "default", "nap")
-RECIPE = {"epochs": 200, "batch": 128, "learning_rate": 1e-3, "beta": 1.0, "noise": 0.0}
+RECIPE = {"epochs": 200, "batch": 128, "learning_rate": 2e-3, "beta": 1.0, "noise": 0.0}
 
 
 class Table(NamedTuple):
