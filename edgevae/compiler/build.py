@@ -148,6 +148,7 @@ def compile(
             check=check,
             x=calibration,
             x_range=x_range,
+            noise=noise,
             force=force,
             tell=tell,
         )

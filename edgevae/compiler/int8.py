@@ -34,6 +34,7 @@ def make(
     check: Mapping[str, Floats],
     x: Floats | None,
     x_range: Range,
+    noise: float,
     force: bool,
     tell: Tell,
 ) -> Variant:
@@ -41,7 +42,9 @@ def make(
 
     graphs are in normal form. latents(rows, seed) draws from the prior: the decoder is calibrated
     on these, the encoder on x, float32 (N, *x_shape), half of it, or where x is None on what the
-    decoder makes of them. Quality is that on others: latents of another seed or the other half of
+    decoder makes of them, and on the same under all the noise that it was trained to see through,
+    up to sigma `noise`, which without x_range is in standard deviations of each value. Quality is
+    that on others, without noise: latents of another seed or the other half of
     x, and the inputs of `check`, the bundle's self-check. Raises `CheckError` where the decoder's
     pixels are below 35 dB, unless `force`.
     """
@@ -59,7 +62,10 @@ def make(
         )
     if "encoder" in graphs:
         halves = (decoder.run(seen)[0], right[0]) if x is None else (x[0::2][:rows], x[1::2][:rows])
-        encoder, figures = _encoder(graphs["encoder"], decoder, *halves, check["x"], x_range)
+        seen = _noised(halves[0], noise if x_range else noise * halves[0].std(0))
+        encoder, figures = _encoder(
+            graphs["encoder"], decoder, seen, halves[1], check["x"], x_range
+        )
         if force or figures["encoder_psnr"] >= LEAST:
             made["encoder"] = encoder
             quality |= figures
@@ -82,6 +88,15 @@ def _encoder(
     y = decoder.classes_of(right[0])  # the same for both
     decibels = psnr(decoder.run(right[0], y)[0], decoder.run(got[0], y)[0], x_range)
     return made, _quality("encoder", right, got, len(check), decibels)
+
+
+def _noised(x: Floats, noise: float | Floats) -> Floats:
+    """x, and where there is noise x again with sigmas from 0 to `noise`: wider ranges."""
+    if not np.any(noise):
+        return x
+    shares = np.linspace(0, 1, len(x), dtype=np.float32).reshape(-1, *[1] * (x.ndim - 1))
+    eps = np.random.default_rng(1).standard_normal(x.shape, np.float32)
+    return np.concatenate([x, x + np.asarray(noise, np.float32) * shares * eps])
 
 
 def _quality(

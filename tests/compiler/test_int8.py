@@ -95,6 +95,22 @@ def test_the_encoder_is_calibrated_on_what_is_given(decoder, encoder, tmp_path):
     assert differ == [False, True]
 
 
+def test_an_encoder_of_noisy_items_is_calibrated_on_such(decoder, encoder, tmp_path):
+    """Noise leaves the range of what is clean, and was cut off there."""
+    clean, noisy = (
+        compile_it(decoder, tmp_path / f"noise {noise}", encoder, noise=noise).bundle.path
+        for noise in (0.0, 0.8)
+    )
+    x = np.random.default_rng(2).random((50, 3, 8, 8), np.float32)
+    x += 0.8 * np.random.default_rng(3).standard_normal(x.shape, np.float32)
+    right = edgevae.load(clean).encode(x).mu
+    errors = [
+        np.abs(edgevae.load(path, precision="int8").encode(x).mu - right).mean()
+        for path in (clean, noisy)
+    ]
+    assert errors[1] < 0.5 * errors[0]
+
+
 def test_the_verb_makes_int8(decoder, encoder, tmp_path, capsys):
     for name, graph in (("d", decoder), ("e", encoder)):
         (tmp_path / f"{name}.onnx").write_bytes(graph)
