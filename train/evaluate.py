@@ -67,6 +67,8 @@ def evaluate(
         pictures.grids(vae, test, out / "grid.png")
         pictures.interpolations(vae, test, out / "interpolations.png")
         pictures.denoising(vae, test, out / "denoising.png")
+        if vae.bundle.model == "vae":
+            pictures.variations(vae, test, out / "variations.png")
     pictures.latents(vae, test, data.test_labels, out / "latents.png")
     if data.kind == "image" and data.train_labels is not None:
         sets = judged_sets(vae, data)

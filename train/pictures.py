@@ -49,6 +49,14 @@ def interpolations(vae: edgevae.VAE, x: Floats, path: Path) -> None:
     save([block(np.concatenate(walks), 12)], path)
 
 
+def variations(vae: edgevae.VAE, x: Floats, path: Path) -> None:
+    """Eight images and their reconstructions, then five variations each at strengths 1, 2, 3."""
+    x = x[:8]
+    pairs = np.stack([x, vae.reconstruct(x)], axis=1).reshape(-1, *x.shape[1:])
+    varied = [vae.vary(x, 5, strength, seed=1).reshape(-1, *x.shape[1:]) for strength in (1, 2, 3)]
+    save([block(pairs, 2), *(block(each, 5) for each in varied)], path)
+
+
 def denoising(vae: edgevae.VAE, x: Floats, path: Path, sigma: float = 0.3) -> None:
     """Clean, noisy and denoised images."""
     x = x[:32]
