@@ -171,7 +171,7 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
     command.set_defaults(run=train, source=source)
     if source == "names":
         command.set_defaults(
-            latent_dim=64, beta=0.5, batch=256, epochs=30, sharpen=4, prior="normal"
+            latent_dim=64, beta=0.5, batch=256, epochs=30, sharpen=2, prior="normal"
         )
 
 

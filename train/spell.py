@@ -91,7 +91,7 @@ def spell(
     batch: int = 256,
     learning_rate: float = 1e-3,
     weight: float = 20.0,
-    margin: float = 0.1,
+    margin: float = 0.15,
     length_weight: float = 10.0,
     seed: int = 0,
 ) -> dict[str, Any]:
