@@ -680,6 +680,7 @@ def _bundle_facts(bundle: "Bundle") -> Report:
         "model": bundle.model,
         "prior": priors[bundle.prior],
         **({"classes": list(bundle.classes)} if bundle.classes else {}),
+        **({"tiles": bundle.tiles._asdict()} if bundle.tiles else {}),
         "likelihood": dict(bundle.likelihood),
         "noise": bundle.noise,
         **({"features": bundle.features.as_json()} if bundle.features else {}),

@@ -1,0 +1,94 @@
+"""Does a conditional bundle make what it is asked for? Classifiers say, and a picture shows.
+
+    PYTHONPATH=. python benchmarks/bench_classes.py runs/fashion-cond-bundle \\
+        --judges runs/judges --out benchmarks/results/fashion-cond
+
+The two judges of `python -m train evaluate`, which see the labelled training images alone, name the
+class of generated images, of reconstructions under the right label, and of test images.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import edgevae
+from edgevae import output
+from train import judges
+from train.data import as_float, fashion
+
+EACH = 200  # generated images of each class
+COLUMNS = 12
+
+
+@torch.inference_mode()
+def named(judge: judges.Judge, x: np.ndarray) -> np.ndarray:
+    """The class that a judge sees in each image (N, C, H, W) in [0, 1]."""
+    parts = torch.from_numpy(np.ascontiguousarray(x)).to(judges.DEVICE).split(1000)
+    return torch.cat([judge.model(part).argmax(1) for part in parts]).cpu().numpy()
+
+
+def shares(seen: np.ndarray, asked: np.ndarray, classes: int) -> list[float]:
+    """Of the images of each class, the share that is seen as one."""
+    return [float((seen[asked == k] == k).mean()) for k in range(classes)]
+
+
+def table(report: dict) -> str:
+    sets = [*report["shares"]]
+    lines = [
+        f"Of {EACH} generated images of each class (seed 3), of the {report['test']:,} test images "
+        f"reconstructed under their label, and of the test images themselves: the share that each "
+        f"judge sees as that class, in %.",
+        "",
+        "| class | " + " | ".join(sets) + " |",
+        "| --- |" + " ---: |" * len(sets),
+    ]
+    for k, name in enumerate([*report["classes"], "mean"]):
+        values = (report["shares"][key] for key in sets)
+        cells = (np.mean(v) if name == "mean" else v[k] for v in values)
+        lines.append(f"| {name} | " + " | ".join(f"{100 * cell:.1f}" for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle")
+    parser.add_argument("--judges", type=Path, default=Path("runs/judges"))
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    vae, data = edgevae.load(options.bundle, "cpu"), fashion()
+    classes = vae.bundle.classes
+    asked = np.repeat(np.arange(len(classes)), EACH)
+    x, y = as_float(data.test).numpy(), data.test_labels.long().numpy()
+    sets = {
+        "generated": (vae.generate(len(asked), seed=3, labels=asked), asked),
+        "reconstructed": (vae.reconstruct(x, labels=y), y),
+        "real": (x, y),
+    }
+    found = {
+        f"{what}, {judge.name}": shares(named(judge, images), labels, len(classes))
+        for what, (images, labels) in sets.items()
+        for judge in judges.judges(data, options.judges)
+    }
+    recipe = {k: v for k, v in vae.bundle.provenance.items() if not k.endswith("_producer")}
+    report = {"classes": list(classes), "test": len(x), "shares": found, "provenance": recipe}
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "classes.json").write_text(json.dumps(report, indent=2) + "\n")
+    page = [f"# {vae.bundle.name}", __doc__.strip(), table(report), "![ten rows](classes.png)"]
+    (options.out / "classes.md").write_text("\n\n".join(page) + "\n")
+    rows = np.repeat(np.arange(len(classes)), COLUMNS)
+    output.write_sheet(
+        str(options.out / "classes.png"),
+        [vae.generate(len(rows), seed=7, labels=rows)],
+        len(rows),
+        vae.bundle.x_shape,
+        (0.0, 1.0),
+        columns=COLUMNS,
+    )
+    print(table(report))
+
+
+if __name__ == "__main__":
+    main()
