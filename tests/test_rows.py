@@ -184,9 +184,9 @@ def test_strings_come_line_by_line(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
     batches = feed.read(["-"], bundle, print)
     vae = edgevae.load(bundle.path)
-    for number, item in enumerate(["ab", "cab", ""]):
+    for item in ("ab", "cab", ""):
         ids, x = next(batches)
-        assert ids == [number]
+        assert ids == [item]
         assert vae.score(x, "recon").values == vae.score(item, "recon").values
     with pytest.raises(InputError, match=r"standard input, line 4: 'ad' has 'd'"):
         next(batches)
