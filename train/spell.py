@@ -90,6 +90,7 @@ def spell(
     epochs: int,
     batch: int = 256,
     learning_rate: float = 1e-3,
+    beta: float = 0.25,
     weight: float = 20.0,
     margin: float = 0.15,
     length_weight: float = 10.0,
@@ -97,15 +98,15 @@ def spell(
 ) -> dict[str, Any]:
     """Train a finished first stage on; return the checkpoint, written at the end.
 
-    Where `content` has the stage already, that is all. `weight` is that of the nats a character,
-    of draws decoded, above those of real strings and the `margin`; `length_weight` that of the
-    squared difference of their mean lengths.
+    Where `content` has the stage already, that is all. `beta` is the KL's weight, small, so that
+    strings still come back. `weight` is that of the nats a character, of draws decoded, above
+    those of real strings and the `margin`; `length_weight` that of the squared difference of
+    their mean lengths.
     """
     if "spelled" in content:
         return content
     batch = min(batch, len(data.train))
     steps = epochs * (len(data.train) // batch)
-    beta = content["recipe"]["beta"]
     train = data.train.to(engine.device)
     language = learn(engine, train, 3, batch, seed)
     with torch.inference_mode():
