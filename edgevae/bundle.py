@@ -17,24 +17,24 @@ change that an older reader must not ignore takes a new schema number.
 """
 
 import hashlib
-import io
 import json
 import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, TypeGuard
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import features
+from edgevae import durable, features, npz
 from edgevae.errors import BundleError, InputError
 from edgevae.features import Features
+from edgevae.fields import Fields, is_number, parse
 from edgevae.sampling import MixtureTable
 from edgevae.tiles import Tiles
 
@@ -194,10 +194,10 @@ class Bundle:
         """The mixture prior; None where the prior is the standard normal, or none."""
         if not self.components:
             return None
-        arrays = _load_typed(self.path / "prior.npz", _PRIOR)
+        arrays = npz.load_typed(self.path / "prior.npz", _PRIOR)
         shape = (self.components, self.dims)
         for key, expected in (("weights", shape[:1]), ("means", shape), ("logvars", shape)):
-            _check_shape(self.path / "prior.npz", key, arrays[key], expected)
+            npz.check_shape(self.path / "prior.npz", key, arrays[key], expected)
         weights = arrays["weights"]
         if weights.min() < 0 or not math.isclose(weights.sum(), 1.0, abs_tol=1e-3):
             raise BundleError(
@@ -212,12 +212,12 @@ class Bundle:
         A bundle that only decodes has only the latter; one with classes has y too, as many as z.
         """
         keys = _selfcheck_keys(self.encodes, self.classes)
-        arrays = _load_typed(self.path / "selfcheck.npz", keys)
+        arrays = npz.load_typed(self.path / "selfcheck.npz", keys)
         shapes = {"x": self.x_shape, "x_hat": self.x_shape, "y": ()}
         for key, array in arrays.items():
             rows = len(arrays["x" if key in _SELFCHECK["encoder"] else "z"])
             expected = (rows, *shapes.get(key, self.latent_shape))
-            _check_shape(self.path / "selfcheck.npz", key, array, expected)
+            npz.check_shape(self.path / "selfcheck.npz", key, array, expected)
         return arrays
 
     def arrays(self, name: str) -> dict[str, npt.NDArray[Any]] | None:
@@ -225,7 +225,7 @@ class Bundle:
 
         Raises `BundleError` for numbers that are not finite, or not numbers.
         """
-        return _load_arrays(self.path / name) if name in self.files else None
+        return npz.load(self.path / name) if name in self.files else None
 
 
 def _selfcheck_keys(encodes: bool, classes: Sequence[str]) -> tuple[str, ...]:
@@ -268,7 +268,7 @@ def read(path: str | os.PathLike[str]) -> Bundle:
     Raises `BundleError` where anything is missing, truncated, altered or not understood.
     """
     folder = Path(path).absolute()
-    manifest = _Fields(_parse(folder / _MANIFEST), str(folder / _MANIFEST))
+    manifest = Fields(parse(folder / _MANIFEST), str(folder / _MANIFEST))
     _refuse_other_versions(manifest)
     bundle = _interpret(folder, manifest)
     for name, file in bundle.files.items():
@@ -325,9 +325,9 @@ def write(
     files = {names["fp32"][role]: graph for role, graph in graphs.items()}
     for variant, roles in variants.items():
         files |= {names[variant][role]: graph for role, graph in roles.items()}
-    files["selfcheck.npz"] = _dump_typed({key: selfcheck[key] for key in keys})
+    files["selfcheck.npz"] = npz.dump_typed({key: selfcheck[key] for key in keys})
     if prior is not None:
-        files["prior.npz"] = _dump_typed({key: getattr(prior, key) for key in _PRIOR})
+        files["prior.npz"] = npz.dump_typed({key: getattr(prior, key) for key in _PRIOR})
     manifest = {
         "schema": SCHEMA,
         "name": name,
@@ -376,7 +376,7 @@ def extend(
     manifest: dict[str, object] = json.loads((bundle.path / _MANIFEST).read_bytes())
     manifest = {**manifest, **fields}
     files = {name: (bundle.path / name).read_bytes() for name in bundle.files}
-    files |= {name: _dump_arrays(each) for name, each in arrays.items()}
+    files |= {name: npz.dump(each) for name, each in arrays.items()}
     return _publish(path, manifest, files)
 
 
@@ -404,12 +404,12 @@ def _publish(
     draft.mkdir()
     try:
         for key, data in {**files, _MANIFEST: content.encode()}.items():
-            _write_through(draft / key, data)
-        _sync(draft)
+            durable.write(draft / key, data)
+        durable.sync(draft)
         written = read(draft)
         written.mixture()
         written.selfcheck()
-        _replace(target, draft)
+        durable.replace(target, draft)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return read(target)
@@ -425,118 +425,10 @@ def _graph_name(role: str, variant: str) -> str:
     return f"{role}.onnx" if variant == "fp32" else f"{role}.{variant}.onnx"
 
 
-# --- the manifest, field by field ------------------------------------------------------------
+# --- the manifest ----------------------------------------------------------------------------
 
 
-class _Fields:
-    """A JSON object whose fields are taken one by one, each with its type; `where` names it."""
-
-    def __init__(self, value: object, where: str) -> None:
-        if not isinstance(value, dict):
-            raise BundleError(f"{where}: expected an object, got {_show(value)}; export it again")
-        self._value: dict[str, object] = value
-        self._where = where
-
-    def bad(self, key: str, expected: str) -> BundleError:
-        return BundleError(
-            f"{self._where}: {key} must be {expected}, got {_show(self._value.get(key))}; "
-            f"export the bundle again"
-        )
-
-    def take(self, key: str) -> object:
-        if key not in self._value:
-            raise BundleError(f"{self._where}: {key} is missing; export the bundle again")
-        return self._value[key]
-
-    def text(self, key: str, among: tuple[str, ...] = ()) -> str:
-        value = self.take(key)
-        if not isinstance(value, str) or not value or (among and value not in among):
-            raise self.bad(key, " or ".join(map(repr, among)) or "a string that is not empty")
-        return value
-
-    def integer(self, key: str) -> int:
-        value = self.take(key)
-        if not _is_integer(value) or value < 0:
-            raise self.bad(key, "a whole number of at least 0")
-        return value
-
-    def number(self, key: str) -> float:
-        value = self.take(key)
-        if not _is_number(value) or value < 0:
-            raise self.bad(key, "a finite number of at least 0")
-        return float(value)
-
-    def shape(self, key: str) -> tuple[int, ...]:
-        value = self.take(key)
-        if not isinstance(value, list) or not value or not all(map(_is_integer, value)):
-            raise self.bad(key, "a list of whole numbers")
-        if min(value) < 1:
-            raise self.bad(key, "a list of whole numbers of at least 1")
-        return tuple(value)
-
-    def span(self, key: str) -> tuple[float, float] | None:
-        value = self.take(key)
-        if value is None:
-            return None
-        if not isinstance(value, list) or len(value) != 2 or not all(map(_is_number, value)):
-            raise self.bad(key, "null or [low, high]")
-        if value[0] >= value[1]:
-            raise self.bad(key, "[low, high] with low < high")
-        return float(value[0]), float(value[1])
-
-    def scalars(self, key: str) -> dict[str, str | float]:
-        """An object of strings and numbers."""
-        fields = self.fields(key)
-        scalars: dict[str, str | float] = {}
-        for entry, value in fields._value.items():
-            if not isinstance(value, str) and not _is_number(value):
-                raise fields.bad(entry, "a string or a finite number")
-            scalars[entry] = value
-        return scalars
-
-    def whole(self) -> dict[str, object]:
-        return self._value
-
-    def fields(self, key: str) -> "_Fields":
-        return _Fields(self.take(key), f"{self._where}: {key}")
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._value
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._value)
-
-    def each(self) -> "Iterator[tuple[str, _Fields]]":
-        for key in self._value:
-            yield key, self.fields(key)
-
-
-def _is_integer(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _show(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _parse(path: Path) -> object:
-    try:
-        return json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise BundleError(
-            f"{path.parent}: not a bundle, as it has no {path.name}; "
-            f"make one with `python -m train export`"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: expected JSON, got {error}; copy the bundle again") from error
-
-
-def _refuse_other_versions(manifest: _Fields) -> None:
+def _refuse_other_versions(manifest: Fields) -> None:
     """First of all, since the other fields may mean something else."""
     for key, known in (("schema", SCHEMA), ("stream", STREAM)):
         if (got := manifest.integer(key)) != known:
@@ -544,7 +436,7 @@ def _refuse_other_versions(manifest: _Fields) -> None:
             raise manifest.bad(key, f"{known}, the one this version reads; {fix}")
 
 
-def _interpret(folder: Path, manifest: _Fields) -> Bundle:
+def _interpret(folder: Path, manifest: Fields) -> Bundle:
     files = {}
     for name, entry in manifest.fields("files").each():
         if not _FILE_NAME.fullmatch(name) or name == _MANIFEST:
@@ -627,7 +519,7 @@ def _interpret(folder: Path, manifest: _Fields) -> Bundle:
     return bundle
 
 
-def _features(manifest: _Fields, count: int) -> Features | None:
+def _features(manifest: Fields, count: int) -> Features | None:
     """What training knew of each of `count` features, where the manifest says so."""
     if "features" not in manifest:
         return None
@@ -637,7 +529,7 @@ def _features(manifest: _Fields, count: int) -> Features | None:
         raise manifest.bad("features", f"what training knew of each feature ({error})") from error
 
 
-def _text(fields: _Fields) -> Text:
+def _text(fields: Fields) -> Text:
     alphabet = fields.text("alphabet")
     if len(set(alphabet)) != len(alphabet) or "\0" in alphabet:
         raise fields.bad("alphabet", "a string of characters that differ, none of them NUL")
@@ -649,7 +541,7 @@ def _text(fields: _Fields) -> Text:
     return text
 
 
-def _classes(manifest: _Fields) -> tuple[str, ...]:
+def _classes(manifest: Fields) -> tuple[str, ...]:
     """The names of classes, where there are any."""
     names = manifest.take("classes") if "classes" in manifest else []
     texts = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
@@ -658,7 +550,7 @@ def _classes(manifest: _Fields) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _tiles(fields: _Fields) -> Tiles:
+def _tiles(fields: Fields) -> Tiles:
     scale, receptive, overlap = map(fields.integer, ("scale", "receptive", "overlap"))
     tiles = Tiles(scale, receptive, overlap, fields.number("difference"))
     if tiles.scale < 1:
@@ -667,7 +559,7 @@ def _tiles(fields: _Fields) -> Tiles:
 
 
 def _quality(
-    manifest: _Fields, variants: Mapping[str, Mapping[str, str]]
+    manifest: Fields, variants: Mapping[str, Mapping[str, str]]
 ) -> dict[str, dict[str, float]]:
     if "quality" not in manifest:
         return {}
@@ -679,7 +571,7 @@ def _quality(
     return quality
 
 
-def _counts(manifest: _Fields, key: str) -> dict[str, int]:
+def _counts(manifest: Fields, key: str) -> dict[str, int]:
     """Whole numbers of at least 1 by role, where there are any."""
     if key not in manifest:
         return {}
@@ -691,14 +583,14 @@ def _counts(manifest: _Fields, key: str) -> dict[str, int]:
     return counts
 
 
-def _likelihood(fields: _Fields, x_shape: tuple[int, ...]) -> dict[str, str | float | list[float]]:
+def _likelihood(fields: Fields, x_shape: tuple[int, ...]) -> dict[str, str | float | list[float]]:
     """That of an x of this shape; a sigma for each feature of a signal becomes one a value."""
     name = fields.text("name", LIKELIHOODS)
     if name in ("bernoulli", "categorical"):
         return {"name": name}
     sigma = fields.take("sigma")
     numbers = sigma if isinstance(sigma, list) else [sigma]
-    values = [float(number) for number in numbers if _is_number(number) and number > 0]
+    values = [float(number) for number in numbers if is_number(number) and number > 0]
     if len(values) != len(numbers):
         raise fields.bad("sigma", "positive and finite")
     if not isinstance(sigma, list):
@@ -730,64 +622,6 @@ def _check_file(path: Path, expected: File) -> None:
         )
 
 
-def _dump_arrays(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
-    file = io.BytesIO()
-    dense: dict[str, Any] = {key: np.asarray(value) for key, value in arrays.items()}
-    np.savez(file, **dense)
-    return file.getvalue()
-
-
-def _dtype(key: str) -> type[np.generic]:
-    """That of an array of the prior or the self-check: all but class numbers are floats."""
-    return np.int64 if key == "y" else np.float32
-
-
-def _dump_typed(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
-    return _dump_arrays({key: np.asarray(value, _dtype(key)) for key, value in arrays.items()})
-
-
-def _load_arrays(path: Path, keys: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
-    """Those arrays of a file, or all; each of finite numbers."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in (file.files if keys is None else keys)}
-    except (OSError, ValueError, EOFError, KeyError, _bad_zip()) as error:
-        wanted = "" if keys is None else f" {', '.join(keys)}"
-        raise BundleError(
-            f"{path}: expected arrays{wanted}, got {error}; export the bundle again"
-        ) from error
-    for key, array in arrays.items():
-        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-            raise BundleError(
-                f"{path}: {key} must be finite numbers, got {array.dtype}; export the bundle again"
-            )
-    return arrays
-
-
-def _load_typed(path: Path, keys: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    arrays = _load_arrays(path, keys)
-    for key, array in arrays.items():
-        if array.dtype != _dtype(key):
-            raise BundleError(
-                f"{path}: {key} must be {_dtype(key).__name__}, got {array.dtype}; export the "
-                f"bundle again"
-            )
-    return arrays
-
-
-def _bad_zip() -> type[Exception]:
-    from zipfile import BadZipFile
-
-    return BadZipFile
-
-
-def _check_shape(path: Path, key: str, array: Floats, expected: tuple[int, ...]) -> None:
-    if array.shape != expected:
-        raise BundleError(
-            f"{path}: {key} must have shape {expected}, got {array.shape}; export the bundle again"
-        )
-
-
 def _check_replaceable(target: Path) -> None:
     """Whatever is replaced is deleted, so it must be a bundle and nothing else."""
     if not target.exists():
@@ -797,44 +631,10 @@ def _check_replaceable(target: Path) -> None:
     strangers = {entry.name for entry in target.iterdir()}
     if not strangers:
         return
-    files = _Fields(_parse(target / _MANIFEST), str(target / _MANIFEST)).fields("files")
+    files = Fields(parse(target / _MANIFEST), str(target / _MANIFEST)).fields("files")
     strangers -= {_MANIFEST} | {name for name, _ in files.each()}
     if strangers:
         raise BundleError(
             f"{target}: refused to replace a folder that holds more than a bundle "
             f"({', '.join(sorted(strangers)[:3])}); name another path"
         )
-
-
-def _replace(target: Path, draft: Path) -> None:
-    """Puts draft in target's place. A reader sees the old bundle, for a moment none, or the new."""
-    if target.exists():
-        old = draft.with_suffix(".old")
-        target.rename(old)
-        try:
-            draft.rename(target)
-        except BaseException:
-            old.rename(target)
-            raise
-        shutil.rmtree(old)
-    else:
-        draft.rename(target)
-    _sync(target.parent)
-
-
-def _write_through(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Makes a folder's entries durable; Windows cannot and need not."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -17,9 +17,9 @@ ROOT = PACKAGE.parent
 
 # The order of the design: a module may import those of the lines above its own.
 LAYERS = [
-    {"errors", "chart"},
+    {"errors", "chart", "durable"},
     {"_core"},
-    {"sampling", "packing", "runtime", "threads", "features", "tiles"},
+    {"sampling", "packing", "runtime", "threads", "features", "tiles", "fields", "npz"},
     {"checks"},
     {"labels"},
     {"posterior", "walks"},

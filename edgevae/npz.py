@@ -1,0 +1,69 @@
+"""Arrays in .npz files: written as they are, read with their names, types and values checked."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae.errors import BundleError
+
+
+def dump(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
+    file = io.BytesIO()
+    dense: dict[str, Any] = {key: np.asarray(value) for key, value in arrays.items()}
+    np.savez(file, **dense)
+    return file.getvalue()
+
+
+def _dtype(key: str) -> type[np.generic]:
+    """That of an array of the prior or the self-check: all but class numbers are floats."""
+    return np.int64 if key == "y" else np.float32
+
+
+def dump_typed(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
+    return dump({key: np.asarray(value, _dtype(key)) for key, value in arrays.items()})
+
+
+def load(path: Path, keys: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Those arrays of a file, or all; each of finite numbers."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in (file.files if keys is None else keys)}
+    except (OSError, ValueError, EOFError, KeyError, _bad_zip()) as error:
+        wanted = "" if keys is None else f" {', '.join(keys)}"
+        raise BundleError(
+            f"{path}: expected arrays{wanted}, got {error}; export the bundle again"
+        ) from error
+    for key, array in arrays.items():
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise BundleError(
+                f"{path}: {key} must be finite numbers, got {array.dtype}; export the bundle again"
+            )
+    return arrays
+
+
+def load_typed(path: Path, keys: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    arrays = load(path, keys)
+    for key, array in arrays.items():
+        if array.dtype != _dtype(key):
+            raise BundleError(
+                f"{path}: {key} must be {_dtype(key).__name__}, got {array.dtype}; export the "
+                f"bundle again"
+            )
+    return arrays
+
+
+def _bad_zip() -> type[Exception]:
+    from zipfile import BadZipFile
+
+    return BadZipFile
+
+
+def check_shape(path: Path, key: str, array: npt.NDArray[Any], expected: tuple[int, ...]) -> None:
+    if array.shape != expected:
+        raise BundleError(
+            f"{path}: {key} must have shape {expected}, got {array.shape}; export the bundle again"
+        )
