@@ -352,7 +352,8 @@ def _calibrate(verbs: Any) -> None:
         "edgevae calibrate pump --data normal.csv --out pump-calibrated",
         "A bundle without statistics of its training items gets them from the first half of the "
         "data. At alpha A it takes 1 / A - 1 items to calibrate. They must be exchangeable with "
-        "those to come: windows of one stream that overlap are not.",
+        "those to come: steps of a signal are cut into windows that do not overlap, and are best "
+        "of many runs.",
     )
     _add_bundle(parser)
     parser.add_argument(

@@ -297,7 +297,7 @@ def calibrate(args: argparse.Namespace) -> int:
     from edgevae import feed
 
     vae = _load(args)
-    batches = [x for _, x in feed.read(args.data, vae.bundle, _tell)]
+    batches = [x for _, x in feed.read(args.data, vae.bundle, _tell, apart=True)]
     x = np.concatenate(batches or [np.empty((0, *vae.bundle.x_shape), np.float32)])
     calibrated = vae.calibrate(x, args.alpha, methods=args.method, draws=args.draws)
     written = calibrated.save(args.out)

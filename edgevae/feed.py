@@ -34,15 +34,18 @@ def batch_rows(bundle: Bundle) -> int:
     return max(1, min(_MOST_ROWS, _MOST_NUMBERS // prod(bundle.x_shape)))
 
 
-def read(paths: Sequence[str], bundle: Bundle, tell: Tell) -> Iterator[Batch]:
+def read(
+    paths: Sequence[str], bundle: Bundle, tell: Tell, *, apart: bool = False
+) -> Iterator[Batch]:
     """All that `inputs.read` does, and tables: .csv, .jsonl and .parquet, one after the other.
 
     From standard input ("-") rows, or strings of text, are read one at a time, each a batch as
-    soon as it is there. Steps of a signal become windows, each a batch's item when its last step
-    is there. `tell` is called once with what is ignored. Raises `InputError`.
+    soon as it is there. Steps of a signal become windows, each an item when its last step is
+    there: the manifest's stride apart, or with `apart` so that none shares a step with another.
+    `tell` is called once with what is ignored. Raises `InputError`.
     """
     if list(paths) == ["-"]:
-        yield from _live(bundle, tell)
+        yield from _live(bundle, tell, apart)
         return
     if not any(Path(path).suffix.lower() in rows.SUFFIXES for path in paths) or bundle.text:
         yield from _named(inputs.read(paths, bundle, batch_rows(bundle)))
@@ -50,10 +53,10 @@ def read(paths: Sequence[str], bundle: Bundle, tell: Tell) -> Iterator[Batch]:
     for path in paths:
         if Path(path).suffix.lower() not in rows.SUFFIXES:
             raise InputError(f"{path}: expected a table beside others; give one kind of input")
-        yield from _batches(rows.read(Path(path), bundle, tell), bundle, batch_rows(bundle))
+        yield from _batches(rows.read(Path(path), bundle, tell), bundle, batch_rows(bundle), apart)
 
 
-def _live(bundle: Bundle, tell: Tell) -> Iterator[Batch]:
+def _live(bundle: Bundle, tell: Tell, apart: bool) -> Iterator[Batch]:
     """Standard input, line by line where it has lines."""
     stream = sys.stdin.buffer
     first = stream.readline()
@@ -70,7 +73,7 @@ def _live(bundle: Bundle, tell: Tell) -> Iterator[Batch]:
             yield Batch([item], text.one_hot([fitting], bundle.text))
         return
     parse = rows.from_json if json else rows.from_csv
-    yield from _batches(parse(lines, bundle, inputs.STDIN, tell), bundle, 1)
+    yield from _batches(parse(lines, bundle, inputs.STDIN, tell), bundle, 1, apart)
 
 
 def _decoded(line: bytes, where: str) -> str:
@@ -86,21 +89,21 @@ def _named(given: inputs.Inputs) -> Iterator[Batch]:
         yield Batch(list(islice(names, len(x))), x)
 
 
-def _batches(given: Iterable[Row], bundle: Bundle, size: int) -> Iterator[Batch]:
+def _batches(given: Iterable[Row], bundle: Bundle, size: int, apart: bool) -> Iterator[Batch]:
     """Rows as items, `size` at a time."""
-    items = _windows(given, bundle) if bundle.kind == "signal" else iter(given)
+    items = _windows(given, bundle, apart) if bundle.kind == "signal" else iter(given)
     while batch := list(islice(items, size)):
         x = np.stack([row.values.reshape(bundle.x_shape) for row in batch])
         yield Batch([row.id for row in batch], x)
 
 
-def _windows(given: Iterable[Row], bundle: Bundle) -> Iterator[Row]:
-    """Windows of a signal's steps, `stride` apart, with the ids of their first and last.
+def _windows(given: Iterable[Row], bundle: Bundle, apart: bool) -> Iterator[Row]:
+    """Windows of a signal's steps, with the ids of their first and last.
 
-    Without a stride in the manifest they do not overlap. A row that is a window already stays.
+    Without a stride in the manifest they share no step either. A row that is a window stays one.
     """
     length = bundle.x_shape[1]
-    stride = bundle.stride or length
+    stride = length if apart or not bundle.stride else bundle.stride
     steps: deque[Row] = deque(maxlen=length)
     wanted = length  # steps until the next window is full
     for row in given:

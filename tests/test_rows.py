@@ -140,6 +140,8 @@ def test_steps_become_windows_with_the_stride_of_the_bundle(signal, tmp_path):
     assert batch.x.dtype == np.float32
     for window, first in zip(batch.x, (0, 3, 6), strict=True):
         np.testing.assert_array_equal(window, series[first : first + 4].T)
+    (batch,) = feed.read([str(path)], signal, print, apart=True)
+    assert batch.ids == ["0-3", "4-7", "8-11"]
 
 
 def test_windows_do_not_overlap_where_no_stride_is_known(tmp_path):
