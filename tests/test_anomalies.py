@@ -51,7 +51,7 @@ def test_the_held_out_images_are_none_that_train(fashion, small):
 def test_a_class_is_judged_and_its_page_and_picture_written(fashion, small, tmp_path):
     found = anomalies.judged(fashion, 3, tmp_path / "class-3")
     assert set(found["auroc"]) == set(anomalies.METHODS)
-    assert found["auroc"]["recon"] > 0.95
+    assert found["auroc"]["recon"] > 0.9
     assert found["flagged"]["nap"]["held out"]["items"] == 5
     assert found["flagged"]["nap"]["test"]["items"] == 4
     assert (tmp_path / "class-3/bundle/activations.onnx").is_file()
@@ -62,12 +62,14 @@ def test_a_class_is_judged_and_its_page_and_picture_written(fashion, small, tmp_
         (tmp_path / f"{part}.json").write_text(json.dumps(content))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(anomalies, "PICTURED", (3,))
+        patch.setattr(anomalies, "VALIDATED", (3,))
         text = anomalies.report(fashion, tmp_path)
     assert f"| {found['auroc']['nap']:.3f} |" in text
     assert "recon 0.600 ± 0.141" in text
     assert (tmp_path / "heatmaps.png").stat().st_size > 1000
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["mean_auroc"]["nap"] == pytest.approx(found["auroc"]["nap"])
+    assert report["validation"]["Dress"]["recon"] > 0.9
     assert {row["items"] for row in report["false_positives"]} == {50, 40}
 
 

@@ -6,10 +6,12 @@ normal in turn. Its 6,000 training images, in an order drawn from seed 0, are 5,
 scored once, by the exported bundle through edgevae.score, and judged by the area under the ROC
 curve, other classes being anomalies.
 
-What there was to choose (the widths, the latent's size, the weight of the KL, the epochs) was
-chosen by training images alone, of the classes in VALIDATED: their 1,000 held-out images against
-200 training images of each other class, as `--validate` does again. The tables' protocols are
-those of the figures they stand beside: see tabular.py.
+What there was to choose (the likelihood, the widths, the latent's size, the weight of the KL, the
+epochs, the ridge of `nap`) was chosen by training images alone, of the classes in VALIDATED: their
+1,000 held-out images against 200 training images of each other class, as `--validate` does again.
+Tried on T-shirts and sandals, mean AUROC of default and nap: a Gaussian likelihood with 30 epochs
+.924 and .916, with 90 epochs .915 and .927, with noise .916 and .919; Bernoulli .939 and .940. The
+tables' protocols are those of the figures they stand beside: see tabular.py.
 """
 
 import argparse
@@ -42,8 +44,9 @@ IMAGES = {
     "architecture": "mlp",
     "widths": [256, 192, 128, 64],
     "latent_dim": 20,
+    "likelihood": "bernoulli",
 }
-RECIPE = {"epochs": 30, "batch": 128, "learning_rate": 2e-3, "beta": 0.3, "noise": 0.0}
+RECIPE = {"epochs": 60, "batch": 128, "learning_rate": 2e-3, "beta": 0.3, "noise": 0.0}
 
 Floats = NDArray[np.float32]
 
@@ -68,12 +71,7 @@ def run(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)  # small layers: more threads would wait for each other
     data = fashion(options.data)
     if options.validate:
-        found = {
-            FASHION_CLASSES[label]: validated(data, label, options.out / f"class-{label}")
-            for label in VALIDATED
-        }
-        (options.out / "validation.json").write_text(json.dumps(found, indent=2) + "\n")
-        print(json.dumps(found, indent=2))
+        print(json.dumps(validation(data, options.out), indent=2))
         return
     for part in options.only or PARTS:
         result = options.out / f"{part}.json"
@@ -114,6 +112,16 @@ def validated(data: Data, label: int, out: Path) -> dict[str, float]:
     return {m: float(roc_auc_score(strange, vae.score(x, m).values)) for m in METHODS}
 
 
+def validation(data: Data, out: Path) -> dict[str, dict[str, float]]:
+    """`validated` of each class in VALIDATED, by its name; also written to validation.json."""
+    found = {
+        FASHION_CLASSES[label]: validated(data, label, out / f"class-{label}")
+        for label in VALIDATED
+    }
+    (out / "validation.json").write_text(json.dumps(found, indent=2) + "\n")
+    return found
+
+
 def judged(data: Data, label: int, out: Path) -> dict[str, Any]:
     """The AUROC of each method on the test images, and how many normal ones are flagged."""
     assert data.test_labels is not None
@@ -149,12 +157,15 @@ def report(data: Data, out: Path) -> str:
     tables = {name: json.loads((out / f"{name}.json").read_text()) for name in tabular.TABLES}
     mean = {m: float(np.mean([each["auroc"][m] for each in classes])) for m in METHODS}
     rates = false_positives(classes)
-    text = "\n".join([*lines(classes, mean, rates), *tabular.lines(tables)]) + "\n"
+    chosen = validation(data, out)
+    page = [*lines(classes, mean, rates), *validation_lines(chosen), *tabular.lines(tables)]
+    text = "\n".join(page) + "\n"
     facts = {
         "mean_auroc": mean,
         "published": PUBLISHED,
         "false_positives": rates,
         "classes": classes,
+        "validation": chosen,
         "tables": tables,
         "architecture": IMAGES,
         "recipe": RECIPE,
@@ -238,4 +249,12 @@ def lines(
         f"{row['rate']:.4f} | {row['low']:.4f} to {row['high']:.4f} |"
         for row in rates
     ]
+    return page
+
+
+def validation_lines(chosen: dict[str, dict[str, float]]) -> list[str]:
+    page = ["", "## What was chosen, judged by training images alone", ""]
+    page += [f"| normal | {' | '.join(METHODS)} |", "| --- " * (len(METHODS) + 1) + "|"]
+    for name, auroc in chosen.items():
+        page.append(f"| {name} | {' | '.join(f'{auroc[m]:.3f}' for m in METHODS)} |")
     return page

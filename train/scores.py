@@ -15,7 +15,6 @@ from . import checkpoint, scaling
 from .data import Data, as_float
 from .export import export
 from .fit import fabric, fit
-from .models import VAE
 
 ALPHA = 0.01
 
@@ -90,13 +89,6 @@ def trained(
     engine = fabric(out, "csv", "32-true", "cpu")
     engine.seed_everything(seed, verbose=False)
     model = checkpoint.build(description["architecture"])
-    # Few steps would not bring it there from 0, and meanwhile the KL would weigh too much.
-    model.log_sigma.data.fill_(log_spread(model, data.train))
     content = fit(engine, model, data, out, description=description, **description["recipe"])
     written = export(content | {"prior": None}, out / "bundle", activations=True)
     return with_statistics(written, data)
-
-
-def log_spread(model: VAE, items: Tensor) -> float:
-    """The log sigma of who knows no more of items than their mean; 0 of what is standardised."""
-    return 0.5 * math.log(as_float(items).var(0).mean().item()) if model.images else 0.0
