@@ -162,7 +162,7 @@ def main() -> None:
             reports.append(measure(name, Path(folder)))
             print(json.dumps(reports[-1]), flush=True)
     (options.out / "tiles.json").write_text(json.dumps(reports, indent=2) + "\n")
-    page = f"# Tiles\n\n{__doc__.split(chr(10), 1)[1].strip()}\n\n{table(reports)}\n"
+    page = f"# Tiles\n\n{__doc__.strip()}\n\n{table(reports)}\n"
     (options.out / "tiles.md").write_text(page)
 
 
