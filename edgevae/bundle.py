@@ -108,7 +108,8 @@ class Bundle:
     many steps the windows of a signal were apart. `text` tells what strings one of kind "text"
     knows; it is None for any other. `classes` names the numbers that a conditional decoder takes
     as its second input y, int64 (n,); other decoders have none. `tiles` is None where the decoder
-    cannot be run on tiles of a larger latent.
+    cannot be run on tiles of a larger latent. With `by_class` the mixture prior has as many
+    components for each class, those of the first class first.
 
     `model` is "vae", or "autoencoder" where each item has one latent and no posterior: its logvar
     is -30. `prior` is what latents are drawn from: a "mixture" of so many `components`, the
@@ -152,6 +153,7 @@ class Bundle:
     text: Text | None = None
     classes: tuple[str, ...] = ()
     tiles: Tiles | None = None
+    by_class: bool = False
 
     @property
     def dims(self) -> int:
@@ -205,6 +207,15 @@ class Bundle:
                 f"least of {weights.min():g} and a sum of {weights.sum():g}; export it again"
             )
         return MixtureTable(**arrays)
+
+    def mixtures(self) -> list[MixtureTable]:
+        """The mixture that each class's latents are drawn from; none where one serves all."""
+        table = self.mixture()
+        if table is None or not self.by_class:
+            return []
+        parts = table.weights, table.means, table.logvars
+        blocks = zip(*(np.split(part, len(self.classes)) for part in parts), strict=True)
+        return [MixtureTable(*block) for block in blocks]
 
     def selfcheck(self) -> dict[str, npt.NDArray[Any]]:
         """Inputs and PyTorch's outputs: x, mu, logvar of one count; z, x_hat of another.
@@ -305,6 +316,7 @@ def write(
     text: Text | None = None,
     classes: Sequence[str] = (),
     tiles: Tiles | None = None,
+    by_class: bool = False,
 ) -> Bundle:
     """Writes a bundle, whole or not at all, and returns it as read back.
 
@@ -339,7 +351,7 @@ def write(
         "likelihood": dict(likelihood),
         "noise": noise,
         **({} if model == "vae" else {"model": model}),
-        "prior": _prior_fields(model, prior),
+        "prior": {**_prior_fields(model, prior), **({"by_class": True} if by_class else {})},
         "variants": names,
         **(
             {"quality": {variant: dict(figures) for variant, figures in quality.items()}}
@@ -505,6 +517,7 @@ def _interpret(folder: Path, manifest: Fields) -> Bundle:
         text=_text(manifest.fields("text")) if "text" in manifest else None,
         classes=_classes(manifest),
         tiles=_tiles(manifest.fields("tiles")) if "tiles" in manifest else None,
+        by_class="by_class" in prior and prior.take("by_class") is True,
     )
     if bundle.kind == "image" and (len(bundle.x_shape) != 3 or bundle.x_shape[0] not in (1, 3)):
         raise x.bad("shape", "[1 or 3, height, width] for images")
@@ -512,6 +525,8 @@ def _interpret(folder: Path, manifest: Fields) -> Bundle:
         raise manifest.bad("text", "there for kind 'text', and for no other")
     if bundle.text and bundle.x_shape != (bundle.text.length, len(bundle.text.alphabet) + 1):
         raise x.bad("shape", "[length, characters of the alphabet and 1] for text")
+    if bundle.by_class and (not bundle.classes or bundle.components % len(bundle.classes)):
+        raise prior.bad("components", "as many for each of the classes")
     if bundle.kind == "image" and bundle.x_range is None:
         raise x.bad("range", "[low, high] for images")
     if bundle.kind == "signal" and len(bundle.x_shape) != 2:

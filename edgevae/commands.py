@@ -161,7 +161,7 @@ def interpolate(args: argparse.Namespace) -> int:
         a, b = vae.encode(np.concatenate(ends)).mu
     else:
         facts = {"rows": args.steps, "seed": _seed(args), "start": args.start}
-        a, b = vae.sample(2, seed=facts["seed"], start=args.start)
+        a, b = vae.sample(2, seed=facts["seed"], start=args.start, labels=told)
 
     way = (walks.arc if args.spherical else walks.line)(a, b, args.steps)
     if args.bounce:
@@ -680,6 +680,7 @@ def _bundle_facts(bundle: "Bundle") -> Report:
         "model": bundle.model,
         "prior": priors[bundle.prior],
         **({"classes": list(bundle.classes)} if bundle.classes else {}),
+        **({"prior_by_class": True} if bundle.by_class else {}),
         **({"tiles": bundle.tiles._asdict()} if bundle.tiles else {}),
         "likelihood": dict(bundle.likelihood),
         "noise": bundle.noise,

@@ -7,6 +7,7 @@ The counter of a row has a word for what its noise is for (`PRIOR`, `POSTERIOR`,
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Any, Final, SupportsIndex
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "STREAM",
     "MixtureTable",
     "draw",
+    "draw_by_class",
     "fresh_seed",
     "mixture",
     "normal",
@@ -191,6 +193,26 @@ def draw(
     z = normal(rows, dims, seed=seed, start=start, out=out)
     if temperature != 1.0:
         z *= np.float32(temperature)
+    return z
+
+
+def draw_by_class(
+    tables: Sequence[MixtureTable],
+    classes: NDArray[np.int64],
+    *,
+    seed: int,
+    start: int = 0,
+    temperature: float = 1.0,
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Rows of a prior that has a mixture for each class: row i from that of classes[i].
+
+    A row of a class is the same whatever the classes of its neighbours. Float32 (rows, dims).
+    """
+    z = np.empty((len(classes), tables[0].dims), np.float32) if out is None else out
+    for k in np.unique(classes):
+        rows = mixture(len(z), tables[k], seed=seed, start=start, temperature=temperature)
+        z[classes == k] = rows[classes == k]
     return z
 
 

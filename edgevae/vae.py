@@ -146,17 +146,26 @@ class VAE:
     # --- prior -> data -----------------------------------------------------------------------
 
     def sample(
-        self, n: int, *, seed: int | None = None, start: int = 0, temperature: float = 1.0
+        self,
+        n: int,
+        *,
+        seed: int | None = None,
+        start: int = 0,
+        temperature: float = 1.0,
+        labels: Labels | None = None,
     ) -> Floats:
         """Latents of rows start .. start + n - 1 drawn from the prior: float32 (n, *latent_shape).
 
-        Bit for bit the same on every machine, however the rows are divided among calls.
+        Bit for bit the same on every machine, however the rows are divided among calls. `labels`
+        as in `generate`: they matter where each class has a prior of its own.
         """
         self._check_prior()
         z: Floats = checks.room(
             (checks.whole(n, "n", most=checks.LAST), *self.bundle.latent_shape), "float32"
         )
-        self._draw(z, checks.seed(seed), checks.start(start), checks.temperature(temperature))
+        start, temperature = checks.start(start), checks.temperature(temperature)
+        y = self._cycle(len(z), start) if labels is None else self._numbers(labels, len(z))
+        self._draw(z, checks.seed(seed), start, temperature, y)
         return z
 
     def generate(
@@ -192,7 +201,7 @@ class VAE:
 
         def latents(first: int, last: int) -> Floats:
             z = np.empty((last - first, *self.bundle.latent_shape), np.float32)
-            self._draw(z, seed, start + first, temperature)
+            self._draw(z, seed, start + first, temperature, None if y is None else y[first:last])
             return z
 
         self._decode(n, latents, x_hat, y)
@@ -535,9 +544,25 @@ class VAE:
         """The mixture that generation draws from; None: the standard normal."""
         return self.bundle.mixture()
 
-    def _draw(self, z: Floats, seed: int, start: int, temperature: float) -> None:
-        """Fills z with the prior's rows from `start` on."""
+    @functools.cached_property
+    def _priors(self) -> list[sampling.MixtureTable]:
+        return self.bundle.mixtures()
+
+    def _draw(
+        self, z: Floats, seed: int, start: int, temperature: float, y: labels.Numbers | None = None
+    ) -> None:
+        """Fills z with the prior's rows from `start` on, of these classes."""
         dims = self.bundle.dims
+        if self._priors and y is not None:
+            sampling.draw_by_class(
+                self._priors,
+                y,
+                seed=seed,
+                start=start & checks.LAST,
+                temperature=temperature,
+                out=z.reshape(len(z), dims),
+            )
+            return
         sampling.draw(
             self.prior,
             len(z),

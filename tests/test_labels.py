@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import edgevae
-from edgevae import Batcher, bundle, labels, selfcheck, tune
+from edgevae import Batcher, bundle, labels, sampling, selfcheck, tune
 from edgevae.cli import main
 from edgevae.errors import BundleError, InputError
 
@@ -143,3 +143,25 @@ def test_the_command_line_decodes_reconstructs_and_walks_by_label(tiny_paths, tm
     ends = vae.decode(vae.sample(2, seed=1), labels=1)
     np.testing.assert_allclose(np.load(out)[::2], ends, atol=1e-5)
     assert main(["decode", latents, "--out", out, *model]) == 4
+
+
+def test_each_class_may_have_a_prior_of_its_own(tinies, tmp_path):
+    rng = np.random.default_rng(0)
+    means = 10 * np.repeat(np.eye(3, 4), 2, axis=0) + rng.standard_normal((6, 4)) / 10
+    table = sampling.MixtureTable(np.full(6, 1 / 6), means, np.full((6, 4), -6.0))
+    written = tinies["classes"].write(tmp_path / "b", prior=table, by_class=True)
+    vae = edgevae.load(written.path, "cpu", threads=2, chunk=3)
+    np.testing.assert_array_equal(vae.sample(7, seed=1, start=2).argmax(1), (np.arange(7) + 2) % 3)
+    hats = vae.sample(9, seed=1, labels="hat")
+    assert set(hats.argmax(1)) == {2}
+    mixed = vae.sample(9, seed=1, labels=[0, 2, 1] * 3)
+    np.testing.assert_array_equal(mixed[1::3], hats[1::3])
+    np.testing.assert_array_equal(vae.sample(4, seed=1, start=5, labels=2), hats[5:])
+    made = vae.generate(9, seed=1, labels=[0, 2, 1] * 3)
+    np.testing.assert_allclose(made, vae.decode(mixed, labels=[0, 2, 1] * 3), atol=1e-6)
+
+
+def test_a_prior_that_cannot_be_shared_out_is_refused(tinies, tmp_path):
+    table = sampling.MixtureTable(np.full(4, 1 / 4), np.zeros((4, 4)), np.zeros((4, 4)))
+    with pytest.raises(BundleError, match="components must be as many for each of the classes"):
+        tinies["classes"].write(tmp_path / "b", prior=table, by_class=True)

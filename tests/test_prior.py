@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import torch
 
 from train import prior
+from train.data import Data
 from train.models import VAE
 
 
@@ -25,3 +27,16 @@ def test_few_items_get_few_components():
     model = VAE((1, 2, 2), 2, architecture="mlp", widths=()).eval()
     items = torch.randint(0, 256, (60, 1, 2, 2)).to(torch.uint8)
     assert prior.fit_mixture(model, items, components=256).components == 3
+
+
+def test_each_class_gets_a_mixture_of_its_own_items():
+    torch.manual_seed(0)
+    labels = torch.arange(120) % 2
+    images = (255 * labels).to(torch.uint8)[:, None, None, None].expand(120, 1, 8, 8)
+    data = Data("halves", "image", images, images, "MIT", labels, labels, ("dark", "bright"))
+    model = VAE((1, 8, 8), 2, widths=[4], classes=2).eval()
+    table = prior.mixture(model, data, "fitted", 4, 0)
+    assert table.weights.reshape(2, 2).sum(1) == pytest.approx(0.5)
+    for k in (0, 1):
+        alone = prior.fit_mixture(model, images[labels == k], 2, 0)
+        np.testing.assert_allclose(table.means[2 * k : 2 * k + 2], alone.means, atol=1e-6)

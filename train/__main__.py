@@ -357,10 +357,9 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
     if "prior" not in content and not options.autoencoder:
         if engine.is_global_zero:
             model = checkpoint.averaged(content).to(engine.device)
-            table = prior.mixture(
-                model, data.train, options.prior, options.components, options.seed
-            )
+            table = prior.mixture(model, data, options.prior, options.components, options.seed)
             content["prior"] = table and checkpoint.prior_tensors(table)
+            content["by_class"] = model.classes > 0 and options.prior == "fitted"
             checkpoint.save(options.out / "last.pt", content)
         content["prior"] = engine.broadcast(content.get("prior"))
     if options.sharpen and not data.text:

@@ -124,9 +124,7 @@ def train(model: Model, data: Data, out: Path, seed: int, epochs: int | None) ->
         resume=checkpoint.read(last) if last.is_file() else None,
     )
     if "prior" not in content:
-        table = prior.mixture(
-            checkpoint.averaged(content), data.train, architecture["prior"], 0, seed
-        )
+        table = prior.mixture(checkpoint.averaged(content), data, architecture["prior"], 0, seed)
         content["prior"] = table and checkpoint.prior_tensors(table)
         content["seconds"] = time.monotonic() - began
         checkpoint.save(last, content)

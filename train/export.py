@@ -117,6 +117,7 @@ def export(
         tolerance=10 * parity.LIMIT * max(1.0, unit.max().item()),
         int8=int8,
         classes=classes,
+        by_class=content.get("by_class", False),
         features=features(content, model),
         stride=content["data"].get("stride"),
         activations=hidden,

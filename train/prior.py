@@ -13,7 +13,7 @@ from torch import Tensor
 
 from edgevae.sampling import MixtureTable
 
-from .data import as_float
+from .data import Data, as_float
 from .models import VAE
 
 
@@ -50,13 +50,31 @@ def fit_mixture(model: VAE, items: Tensor, components: int = 256, seed: int = 0)
     )
 
 
+def fit_by_class(
+    model: VAE, items: Tensor, labels: Tensor, components: int, seed: int
+) -> MixtureTable:
+    """A mixture for each class, of as many of the `components`, one class after the other.
+
+    The decoder is told the class, and still z says something of it: what z of a boot are like no
+    mixture of all tells.
+    """
+    parts = [items[labels == k] for k in range(model.classes)]
+    each = max(1, min(components // model.classes, *(len(part) // 20 for part in parts)))
+    tables = [fit_mixture(model, part, each, seed) for part in parts]
+    return MixtureTable(
+        np.concatenate([table.weights for table in tables]) / len(tables),
+        np.concatenate([table.means for table in tables]),
+        np.concatenate([table.logvars for table in tables]),
+    )
+
+
 @torch.inference_mode()
-def mixture(
-    model: VAE, items: Tensor, prior: str, components: int, seed: int
-) -> MixtureTable | None:
+def mixture(model: VAE, data: Data, prior: str, components: int, seed: int) -> MixtureTable | None:
     """What generation draws from, by the name of the prior (`models.VAE`); None is N(0, I)."""
+    if prior == "fitted" and model.classes:
+        return fit_by_class(model, data.train, data.train_labels, components, seed)
     if prior == "fitted":
-        return fit_mixture(model, items, components, seed)
+        return fit_mixture(model, data.train, components, seed)
     if model.prior is None:
         return None
     log_weights, means, logvars = model.prior(model.encode)

@@ -69,6 +69,7 @@ def compile(
     features: Features | None = None,
     stride: int | None = None,
     classes: Sequence[str] = (),
+    by_class: bool = False,
     activations: Source | None = None,
     text: bundle.Text | None = None,
 ) -> Compiled:
@@ -76,7 +77,8 @@ def compile(
 
     The decoder has one input z and the encoder one input x, float32 with the batch first; bytes are
     a graph, anything else its path. A decoder may be told a class by a second input, int64 (n,),
-    whose numbers `classes` names. `activations`, of the encoder's x, gives h (N, H) for the score
+    whose numbers `classes` names; with `by_class` the prior has as many components for each class,
+    those of the first class first. `activations`, of the encoder's x, gives h (N, H) for the score
     `nap`. Outputs are found by their names or order, or are those named by `decoder_output` and
     `encoder_outputs` (mu, logvar); one encoder output of twice the latent's channels is split. What
     is None is inferred: `name` from `out`, `kind` ("image" or "vector", never "signal") from the
@@ -179,6 +181,7 @@ def compile(
         features=features,
         stride=stride,
         classes=classes,
+        by_class=by_class,
         activations=_data(graphs["activations"].model) if "activations" in graphs else None,
         text=text,
         tiles=_tiles(graphs["decoder"], z, x_hat, x_range, tell) if kind == "image" else None,
