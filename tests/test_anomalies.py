@@ -55,7 +55,7 @@ def test_a_class_is_judged_and_its_page_and_picture_written(fashion, small, tmp_
     assert found["flagged"]["nap"]["held out"]["items"] == 5
     assert found["flagged"]["nap"]["test"]["items"] == 4
     assert (tmp_path / "class-3/bundle/activations.onnx").is_file()
-    table = {"figure": "F1", "rows": 9, "anomalies": 2, "figures": {"recon": [0.5, 0.7]},
+    table = {"figure": "F1", "rows": 9, "anomalies": 2, "figures": {"default": [0.5, 0.7]},
              "published": {"GOAD": 0.7}}  # fmt: skip
     for part in anomalies.PARTS:
         content = table if part in tabular.TABLES else found
@@ -65,7 +65,8 @@ def test_a_class_is_judged_and_its_page_and_picture_written(fashion, small, tmp_
         patch.setattr(anomalies, "VALIDATED", (3,))
         text = anomalies.report(fashion, tmp_path)
     assert f"| {found['auroc']['nap']:.3f} |" in text
-    assert "recon 0.600 ± 0.141" in text
+    assert "default 0.600 ± 0.141" in text
+    assert "default is behind GOAD." in text
     assert (tmp_path / "heatmaps.png").stat().st_size > 1000
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["mean_auroc"]["nap"] == pytest.approx(found["auroc"]["nap"])
@@ -79,6 +80,8 @@ def test_intervals_of_what_is_flagged_are_those_of_clopper_and_pearson():
     row, none, *_ = anomalies.false_positives([each])
     assert (row["rate"], row["low"], row["high"]) == pytest.approx((0.01, 0.000253, 0.054459), 1e-3)
     assert (none["rate"], none["low"]) == (0, 0)
+    low, high = row["expected"]
+    assert low <= 0.01 <= high
 
 
 def test_half_of_the_normal_rows_train_and_all_anomalies_are_judged():

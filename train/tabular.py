@@ -154,6 +154,12 @@ def lines(tables: Mapping[str, Mapping[str, Any]]) -> list[str]:
         )
         page += [
             f"- **{name}** ({found['rows']:,} rows, {found['anomalies']} anomalies), "
-            f"{found['figure']}. Ours: {ours}. Published: {published}.",
+            f"{found['figure']}. Ours: {ours}. Published: {published}. {verdict(found)}",
         ]
     return page
+
+
+def verdict(found: Mapping[str, Any]) -> str:
+    mean = np.mean(found["figures"]["default"])
+    better = [who for who, value in found["published"].items() if value >= mean]
+    return f"default is behind {', '.join(better)}." if better else "default is ahead of all."
