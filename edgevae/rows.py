@@ -98,7 +98,7 @@ def from_json(lines: Iterable[bytes], bundle: Bundle, where: str, tell: Tell) ->
 
 def _parquet(path: Path, bundle: Bundle, tell: Tell) -> Iterator[Row]:
     try:
-        from pyarrow import ArrowException, parquet  # type: ignore[import-not-found]
+        from pyarrow import ArrowException, parquet
     except ModuleNotFoundError as error:
         raise InputError(
             f"{path}: Parquet needs pyarrow: pip install 'edgevae[parquet]', or write the table as "
