@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edgevae import bundle
-from train import anomalies, tabular
+from train import anomalies, odds
 from train.data import FASHION_CLASSES, Data
 
 
@@ -58,7 +58,7 @@ def test_a_class_is_judged_and_its_page_and_picture_written(fashion, small, tmp_
     table = {"figure": "F1", "rows": 9, "anomalies": 2, "figures": {"default": [0.5, 0.7]},
              "published": {"GOAD": 0.7}}  # fmt: skip
     for part in anomalies.PARTS:
-        content = table if part in tabular.TABLES else found
+        content = table if part in odds.TABLES else found
         (tmp_path / f"{part}.json").write_text(json.dumps(content))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(anomalies, "PICTURED", (3,))
@@ -87,7 +87,7 @@ def test_intervals_of_what_is_flagged_are_those_of_clopper_and_pearson():
 def test_half_of_the_normal_rows_train_and_all_anomalies_are_judged():
     x = np.arange(40, dtype=np.float32)[:, None]
     strange = np.arange(40) % 4 == 0
-    train, test, flags = tabular.parted("F1", x, strange, seed=0)
+    train, test, flags = odds.parted("F1", x, strange, seed=0)
     assert len(train) == 15
     assert flags.sum() == 10
     assert sorted([*train[:, 0], *test[:, 0]]) == list(range(40))
@@ -97,34 +97,34 @@ def test_half_of_the_normal_rows_train_and_all_anomalies_are_judged():
 def test_sixty_per_cent_of_a_contaminated_table_train():
     x = np.arange(50, dtype=np.float32)[:, None]
     strange = np.arange(50) % 5 == 0
-    train, test, flags = tabular.parted("AUROC", x, strange, seed=0)
+    train, test, flags = odds.parted("AUROC", x, strange, seed=0)
     assert (len(train), len(test)) == (30, 20)
     np.testing.assert_array_equal(test[:, 0] % 5 == 0, flags)
 
 
 def test_f1_flags_as_many_as_there_are_anomalies():
     strange = np.array([True, True, False, False])
-    assert tabular.figure_of("F1", strange, np.array([3.0, 0, 2, 1])) == 0.5
+    assert odds.figure_of("F1", strange, np.array([3.0, 0, 2, 1])) == 0.5
 
 
 def test_a_table_that_was_altered_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"download https://.*38_thyroid\.npz"):
-        tabular.read("thyroid", tmp_path)
+        odds.read("thyroid", tmp_path)
     (tmp_path / "38_thyroid.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="expected SHA-256 8de161b3"):
-        tabular.read("thyroid", tmp_path)
+        odds.read("thyroid", tmp_path)
 
 
 def test_a_table_is_judged_by_every_seed_and_trained_once(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((120, 4)).astype(np.float32)
     x[:20] += 30
-    monkeypatch.setattr(tabular, "read", lambda name, folder: (x, np.arange(120) < 20))
-    monkeypatch.setattr(tabular, "SEEDS", range(1))
-    monkeypatch.setattr(tabular, "RECIPE", tabular.RECIPE | {"epochs": 5, "batch": 10})
-    found = tabular.judged("thyroid", None, tmp_path)
+    monkeypatch.setattr(odds, "read", lambda name, folder: (x, np.arange(120) < 20))
+    monkeypatch.setattr(odds, "SEEDS", range(1))
+    monkeypatch.setattr(odds, "RECIPE", odds.RECIPE | {"epochs": 5, "batch": 10})
+    found = odds.judged("thyroid", None, tmp_path)
     assert found["figures"]["default"] == [1.0]
     assert (found["rows"], found["anomalies"]) == (120, 20)
     assert bundle.read(tmp_path / "seed-0/bundle").features.names == ("x0", "x1", "x2", "x3")
     monkeypatch.setattr("train.scores.fit", None)
-    assert tabular.judged("thyroid", None, tmp_path) == found
+    assert odds.judged("thyroid", None, tmp_path) == found

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from train import elbo, priors
+from train import elbo, prior
 from train.models import VAE, Autoencoder
 
 
@@ -10,11 +10,11 @@ def test_kl_is_that_of_torch_distributions():
     mu, logvar = torch.randn(7, 5), torch.randn(7, 5)
     posterior = Normal(mu, (logvar / 2).exp())
     expected = kl_divergence(posterior, Normal(0.0, 1.0)).sum(1)
-    torch.testing.assert_close(priors.kl(mu, logvar), expected)
+    torch.testing.assert_close(prior.kl(mu, logvar), expected)
 
 
 def test_kl_of_the_prior_is_zero():
-    assert priors.kl(torch.zeros(2, 3), torch.zeros(2, 3)).tolist() == [0, 0]
+    assert prior.kl(torch.zeros(2, 3), torch.zeros(2, 3)).tolist() == [0, 0]
 
 
 def test_gaussian_recon_is_a_density_in_the_data_s_units():

@@ -1,42 +1,45 @@
-import numpy as np
 import pytest
 import torch
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from train import prior
-from train.data import Data
 from train.models import VAE
 
 
-def test_the_mixture_is_nearer_to_the_posteriors_than_the_normal():
-    """Two clusters of items, far from the origin in latent space, come back as two Gaussians."""
-    model = VAE((1, 2, 2), 2, architecture="mlp", widths=())
-    with torch.no_grad():
-        model.encoder[1].weight.zero_()
-        model.encoder[1].weight[0, 0] = 20.0
-        model.encoder[1].bias.copy_(torch.tensor([-10.0, 5.0, -4.0, -2.0]))
-    items = torch.zeros(400, 1, 2, 2, dtype=torch.uint8)
-    items[:100, 0, 0, 0] = 255
-    table = prior.fit_mixture(model.eval(), items, components=2, seed=1)
-    order = np.argsort(table.means[:, 0])
-    np.testing.assert_allclose(table.means[order], [[-10, 5], [10, 5]], atol=0.15)
-    np.testing.assert_allclose(table.weights[order], [0.75, 0.25], atol=1e-3)
-    np.testing.assert_allclose(table.logvars, [[-4, -2]] * 2, atol=0.4)
-
-
-def test_few_items_get_few_components():
-    model = VAE((1, 2, 2), 2, architecture="mlp", widths=()).eval()
-    items = torch.randint(0, 256, (60, 1, 2, 2)).to(torch.uint8)
-    assert prior.fit_mixture(model, items, components=256).components == 3
-
-
-def test_each_class_gets_a_mixture_of_its_own_items():
+def test_log_prob_is_that_of_torch_distributions():
     torch.manual_seed(0)
-    labels = torch.arange(120) % 2
-    images = (255 * labels).to(torch.uint8)[:, None, None, None].expand(120, 1, 8, 8)
-    data = Data("halves", "image", images, images, "MIT", labels, labels, ("dark", "bright"))
-    model = VAE((1, 8, 8), 2, widths=[4], classes=2).eval()
-    table = prior.mixture(model, data, "fitted", 4, 0)
-    assert table.weights.reshape(2, 2).sum(1) == pytest.approx(0.5)
-    for k in (0, 1):
-        alone = prior.fit_mixture(model, images[labels == k], 2, 0)
-        np.testing.assert_allclose(table.means[2 * k : 2 * k + 2], alone.means, atol=1e-6)
+    log_weights = torch.randn(7).log_softmax(0)
+    means, logvars, z = torch.randn(7, 5), torch.randn(7, 5), 2 * torch.randn(11, 5)
+    expected = MixtureSameFamily(
+        Categorical(logits=log_weights), Independent(Normal(means, (logvars / 2).exp()), 1)
+    ).log_prob(z)
+    torch.testing.assert_close(prior.log_prob(z, (log_weights, means, logvars)), expected)
+
+
+@pytest.mark.parametrize("prior", ["free", "vamp"])
+def test_every_parameter_of_a_learned_prior_learns(prior):
+    model = VAE((1, 4, 4), 2, architecture="mlp", widths=(8,), prior=prior, components=3)
+    model.prior.start(torch.rand(9, 1, 4, 4))
+    model(torch.rand(5, 1, 4, 4))[1].mean().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.prior.parameters())
+
+
+def test_vamp_starts_at_items_and_has_their_posteriors():
+    x = torch.rand(9, 1, 4, 4)
+    model = VAE((1, 4, 4), 2, architecture="mlp", widths=(8,), prior="vamp", components=9)
+    model.prior.start(x)
+    log_weights, means, _ = model.prior(model.encode)
+    assert log_weights.exp().sum() == pytest.approx(1)
+    torch.testing.assert_close(means.sum(0), model.encode(x)[0].sum(0))
+
+
+def test_a_mixture_of_one_standard_normal_costs_what_the_normal_does():
+    """The estimate by one z is right on average, and exact where q is p."""
+    model = VAE((4,), 2, architecture="mlp", widths=(), images=False, prior="free", components=1)
+    model.prior.means.data.zero_()
+    mu, logvar = torch.full((200_000, 2), 0.7), torch.full((200_000, 2), -1.0)
+    z = model.reparameterize(mu, logvar)
+    estimate = model.kl(z, mu, logvar).mean().item()
+    assert estimate == pytest.approx(prior.kl(mu[:1], logvar[:1]).item(), abs=0.02)
+    zeros = torch.zeros(5, 2)
+    torch.testing.assert_close(model.kl(torch.randn(5, 2), zeros, zeros), torch.zeros(5))

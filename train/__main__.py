@@ -340,7 +340,7 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
 
 def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], data: "Data") -> None:
     """What follows the first stage, as asked for: spelling, the prior, a sharper decoder."""
-    from . import checkpoint, prior
+    from . import checkpoint, mixture
     from .sharpen import sharpen
     from .spell import spell
 
@@ -357,7 +357,7 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
     if "prior" not in content and not options.autoencoder:
         if engine.is_global_zero:
             model = checkpoint.averaged(content).to(engine.device)
-            table = prior.mixture(model, data, options.prior, options.components, options.seed)
+            table = mixture.drawn_from(model, data, options.prior, options.components, options.seed)
             content["prior"] = table and checkpoint.prior_tensors(table)
             content["by_class"] = model.classes > 0 and options.prior == "fitted"
             checkpoint.save(options.out / "last.pt", content)

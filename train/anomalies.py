@@ -11,7 +11,7 @@ epochs, the ridge of `nap`) was chosen by training images alone, of the classes 
 1,000 held-out images against 200 training images of each other class, as `--validate` does again.
 Tried on T-shirts and sandals, mean AUROC of default and nap: a Gaussian likelihood with 30 epochs
 .924 and .916, with 90 epochs .915 and .927, with noise .916 and .919; Bernoulli .939 and .940. The
-tables' protocols are those of the figures they stand beside: see tabular.py.
+tables' protocols are those of the figures they stand beside: see odds.py.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from sklearn.metrics import roc_auc_score
 
 import edgevae
 
-from . import pictures, tabular
+from . import odds, pictures
 from .data import FASHION_CLASSES, Data, as_float, fashion
 from .scores import trained
 
@@ -38,7 +38,7 @@ PUBLISHED = {"VAE": 0.869, "AE": 0.877, "Deep SVDD": 0.914, "PGN": 0.915, "RaPP,
 VALIDATED = (0, 5, 6)
 PICTURED = (1, 7, 8)
 TRAINED, CALIBRATES = 5000, 500
-PARTS = (*map(str, range(10)), *tabular.TABLES)
+PARTS = (*map(str, range(10)), *odds.TABLES)
 
 IMAGES = {
     "architecture": "mlp",
@@ -77,8 +77,8 @@ def run(options: argparse.Namespace) -> None:
         result = options.out / f"{part}.json"
         if result.exists():
             continue
-        if part in tabular.TABLES:
-            found = tabular.judged(part, options.tables, options.out / part)
+        if part in odds.TABLES:
+            found = odds.judged(part, options.tables, options.out / part)
         else:
             found = judged(data, int(part), options.out / f"class-{part}")
         result.write_text(json.dumps(found, indent=2) + "\n")
@@ -154,11 +154,11 @@ def judged(data: Data, label: int, out: Path) -> dict[str, Any]:
 def report(data: Data, out: Path) -> str:
     """Writes report.md, report.json and heatmaps.png to `out`, of what was judged before."""
     classes = [json.loads((out / f"{label}.json").read_text()) for label in range(10)]
-    tables = {name: json.loads((out / f"{name}.json").read_text()) for name in tabular.TABLES}
+    tables = {name: json.loads((out / f"{name}.json").read_text()) for name in odds.TABLES}
     mean = {m: float(np.mean([each["auroc"][m] for each in classes])) for m in METHODS}
     rates = false_positives(classes)
     chosen = validation(data, out)
-    page = [*lines(classes, mean, rates), *validation_lines(chosen), *tabular.lines(tables)]
+    page = [*lines(classes, mean, rates), *validation_lines(chosen), *odds.lines(tables)]
     text = "\n".join(page) + "\n"
     facts = {
         "mean_auroc": mean,

@@ -21,7 +21,7 @@ from torch import Tensor
 
 import edgevae
 
-from . import benchmark_report, checkpoint, pictures, prior
+from . import benchmark_report, checkpoint, mixture, pictures
 from .data import Data, as_float, fashion
 from .export import export
 from .fit import fabric, fit
@@ -124,7 +124,9 @@ def train(model: Model, data: Data, out: Path, seed: int, epochs: int | None) ->
         resume=checkpoint.read(last) if last.is_file() else None,
     )
     if "prior" not in content:
-        table = prior.mixture(checkpoint.averaged(content), data, architecture["prior"], 0, seed)
+        table = mixture.drawn_from(
+            checkpoint.averaged(content), data, architecture["prior"], 0, seed
+        )
         content["prior"] = table and checkpoint.prior_tensors(table)
         content["seconds"] = time.monotonic() - began
         checkpoint.save(last, content)

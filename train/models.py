@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from edgevae.errors import InputError
 
-from . import conv1d, priors
+from . import conv1d
+from .prior import Free, Vamp, kl, log_prob
 from .scaling import LIMIT
 
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0  # the device's kernel clamps to the same range
@@ -206,8 +207,8 @@ class VAE(nn.Module):
     over the last axis, x_hat probabilities).
 
     `prior` is what the KL is paid under and generation draws from: "normal", N(0, I); "free" or
-    "vamp", a mixture of `components` that is learned too (priors.py); or "fitted", N(0, I) for
-    the KL, and for generation a mixture that is fitted after training (prior.py).
+    "vamp", a mixture of `components` that is learned too (prior.py); or "fitted", N(0, I) for
+    the KL, and for generation a mixture that is fitted after training (mixture.py).
 
     With `classes` the VAE is conditional (Sohn et al. 2015, "Learning structured output
     representation using deep conditional generative models"): decode(z, y) is told the class y,
@@ -244,9 +245,9 @@ class VAE(nn.Module):
             self.embedding = nn.Embedding(classes, EMBEDDED)
         self.prior = None
         if prior == "free":
-            self.prior = priors.Free(components, latent_dim)
+            self.prior = Free(components, latent_dim)
         elif prior == "vamp":
-            self.prior = priors.Vamp(components, self.x_shape)
+            self.prior = Vamp(components, self.x_shape)
         self.log_sigma = nn.Parameter(torch.zeros(()), requires_grad=likelihood == "gaussian")
         self.register_buffer("shift", torch.zeros(self.x_shape))
         self.register_buffer("scale", torch.ones(self.x_shape))
@@ -289,10 +290,10 @@ class VAE(nn.Module):
     def kl(self, z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
         """KL(q(z|x) || p(z)): (N,) nats; under a learned prior its estimate by the one z."""
         if self.prior is None:
-            return priors.kl(mu.float(), logvar.float())
+            return kl(mu.float(), logvar.float())
         log_posterior = -0.5 * ((z - mu).float().square() / logvar.float().exp() + logvar.float())
         constant = 0.5 * self.latent_dim * math.log(2 * math.pi)
-        return log_posterior.sum(1) - constant - priors.log_prob(z, self.prior(self.encode))
+        return log_posterior.sum(1) - constant - log_prob(z, self.prior(self.encode))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x, and y where the VAE is conditional -> (x_hat, kl (N,) in nats), at one sampled z."""

@@ -1,81 +1,69 @@
-"""The prior that generation draws from: a mixture of diagonal Gaussians over sampled posteriors.
+"""p(z), which the KL is paid under: N(0, I), or a mixture that is learned with the model.
 
-The elbo pulls the posteriors towards N(0, I) but never gets their sum, the aggregate posterior,
-to fill it. A density fitted to that sum after training (ex-post density estimation: Ghosh et al.
-2020, "From variational to deterministic autoencoders") draws z where the decoder has been.
+A mixture under which the posteriors' KL is paid costs less than N(0, I), since it may lie where
+they are (Tomczak and Welling 2018, "VAE with a VampPrior"). What is learned is exported as the
+bundle's mixture prior: a device draws from it as from any other.
 """
 
-import numpy as np
+import math
+from collections.abc import Callable
+
 import torch
-from numpy.typing import NDArray
-from sklearn.mixture import GaussianMixture
-from torch import Tensor
+from torch import Tensor, nn
 
-from edgevae.sampling import MixtureTable
-
-from .data import Data, as_float
-from .models import VAE
+Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
+Gaussians = tuple[Tensor, Tensor, Tensor]  # log weights (K,), means (K, D), logvars (K, D)
 
 
-@torch.inference_mode()
-def encode(model: VAE, items: Tensor) -> tuple[Tensor, Tensor]:
-    """mu, logvar (N, D) of every item, computed and left where the model is."""
-    device = model.log_sigma.device
-    pairs = [model.encode(as_float(chunk.to(device))) for chunk in items.split(1000)]
-    mu, logvar = (torch.cat(part) for part in zip(*pairs, strict=True))
-    return mu, logvar
+def kl(mu: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mu, exp(logvar)) || N(0, I)) of (N, D), (N, D): (N,) nats, at least 0.
 
-
-def sampled_posteriors(model: VAE, items: Tensor, seed: int) -> NDArray[np.float32]:
-    """One z of each item's posterior: (N, D), draws of the aggregate posterior."""
-    torch.manual_seed(seed)
-    z: NDArray[np.float32] = model.reparameterize(*encode(model, items)).cpu().numpy()
-    return z
-
-
-def fit_mixture(model: VAE, items: Tensor, components: int = 256, seed: int = 0) -> MixtureTable:
-    """The mixture of the training items' posteriors, by expectation maximisation.
-
-    It has `components` Gaussians, or fewer: at least 20 items to each.
+    In closed form (Kingma and Welling 2014, appendix B).
     """
-    z = sampled_posteriors(model, items, seed)
-    components = max(1, min(components, len(z) // 20))
-    mixture = GaussianMixture(
-        components, covariance_type="diag", reg_covar=1e-4, max_iter=100, random_state=seed
-    ).fit(z.astype(np.float64))
-    return MixtureTable(
-        mixture.weights_.astype(np.float32),
-        mixture.means_.astype(np.float32),
-        np.log(mixture.covariances_).astype(np.float32),
-    )
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).flatten(1).sum(1)
 
 
-def fit_by_class(
-    model: VAE, items: Tensor, labels: Tensor, components: int, seed: int
-) -> MixtureTable:
-    """A mixture for each class, of as many of the `components`, one class after the other.
+class Free(nn.Module):
+    """K Gaussians, each with a weight, a mean and a log-variance of its own."""
 
-    The decoder is told the class, and still z says something of it: what z of a boot are like no
-    mixture of all tells.
-    """
-    parts = [items[labels == k] for k in range(model.classes)]
-    each = max(1, min(components // model.classes, *(len(part) // 20 for part in parts)))
-    tables = [fit_mixture(model, part, each, seed) for part in parts]
-    return MixtureTable(
-        np.concatenate([table.weights for table in tables]) / len(tables),
-        np.concatenate([table.means for table in tables]),
-        np.concatenate([table.logvars for table in tables]),
-    )
+    def __init__(self, components: int, latent_dim: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(components))
+        self.means = nn.Parameter(torch.randn(components, latent_dim))
+        self.logvars = nn.Parameter(torch.zeros(components, latent_dim))
+
+    def start(self, x: Tensor) -> None:
+        """Begins without a look at the data."""
+
+    def forward(self, encode: Encode) -> Gaussians:
+        return self.logits.log_softmax(0), self.means, self.logvars
 
 
-@torch.inference_mode()
-def mixture(model: VAE, data: Data, prior: str, components: int, seed: int) -> MixtureTable | None:
-    """What generation draws from, by the name of the prior (`models.VAE`); None is N(0, I)."""
-    if prior == "fitted" and model.classes:
-        return fit_by_class(model, data.train, data.train_labels, components, seed)
-    if prior == "fitted":
-        return fit_mixture(model, data.train, components, seed)
-    if model.prior is None:
-        return None
-    log_weights, means, logvars = model.prior(model.encode)
-    return MixtureTable(*(part.cpu().numpy() for part in (log_weights.exp(), means, logvars)))
+class Vamp(nn.Module):
+    """The posteriors of K learned pseudo-inputs, equally likely (Tomczak and Welling 2018)."""
+
+    def __init__(self, components: int, x_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.inputs = nn.Parameter(torch.zeros(components, *x_shape))
+
+    def start(self, x: Tensor) -> None:
+        """Begins at items of x (N, *x_shape), N at least K."""
+        self.inputs.data.copy_(x[torch.randperm(len(x))[: len(self.inputs)]])
+
+    def forward(self, encode: Encode) -> Gaussians:
+        means, logvars = encode(self.inputs.clamp(0, 1))
+        return torch.full_like(means[:, 0], -math.log(len(means))), means, logvars
+
+
+def log_prob(z: Tensor, gaussians: Gaussians) -> Tensor:
+    """log p(z) of latents (N, D): (N,) nats."""
+    with torch.autocast(z.device.type, enabled=False):  # bf16 is too coarse for these sums
+        z = z.float()
+        log_weights, means, logvars = (part.float() for part in gaussians)
+        precision = (-logvars).exp()
+        # ((z - mean)^2 / var) summed over D, as matrix products: no array of (N, K, D).
+        squares = z.square() @ precision.T - 2 * z @ (means * precision).T
+        constant = (means.square() * precision + logvars).sum(1) + z.shape[1] * math.log(
+            2 * math.pi
+        )
+        return torch.logsumexp(log_weights - 0.5 * (squares + constant), dim=1)

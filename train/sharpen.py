@@ -23,8 +23,8 @@ from edgevae.errors import InputError
 from . import checkpoint
 from .data import Data, as_float
 from .fit import LOG_EVERY, averaging, batch_rows, cosine, own_share, progress, seed_step, set_rate
+from .mixture import encode
 from .models import VAE
-from .prior import encode
 
 
 class Discriminator(nn.Module):
