@@ -210,8 +210,8 @@ class Bundle:
 
     def mixtures(self) -> list[MixtureTable]:
         """The mixture that each class's latents are drawn from; none where one serves all."""
-        table = self.mixture()
-        if table is None or not self.by_class:
+        table = self.mixture() if self.by_class else None
+        if table is None:
             return []
         parts = table.weights, table.means, table.logvars
         blocks = zip(*(np.split(part, len(self.classes)) for part in parts), strict=True)

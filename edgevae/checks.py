@@ -51,6 +51,13 @@ def temperature(value: float) -> float:
     return least_zero(value, "temperature", "1 is the prior itself")
 
 
+def drawing(
+    n: int, seed_given: int | None, first: int, scale: float
+) -> tuple[int, int, int, float]:
+    """What rows of a prior to draw: how many, their seed, the first of them, the temperature."""
+    return whole(n, "n", most=LAST), seed(seed_given), start(first), temperature(scale)
+
+
 def latents(z: npt.ArrayLike) -> Floats:
     """z as dense, finite float32."""
     try:

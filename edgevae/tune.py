@@ -151,7 +151,7 @@ def _runner(vae: VAE, role: str, rows: int) -> Callable[[int, int, int], None]:
     """run(threads, first, last) on rows of the prior, of N(0, I) where there is none, or on what
     the decoder makes of them."""
     graph = vae.graph(role)
-    z = sampling.draw(vae.bundle.mixture(), rows, vae.bundle.dims, seed=0)
+    z = sampling.draw(vae.prior, rows, vae.bundle.dims, seed=0)
     z = z.reshape(rows, *vae.bundle.latent_shape)
     y = np.zeros(rows, np.int64)
     given: dict[str, NDArray[Any]] = {"z": z, "y": y}

@@ -160,12 +160,9 @@ class VAE:
         as in `generate`: they matter where each class has a prior of its own.
         """
         self._check_prior()
-        z: Floats = checks.room(
-            (checks.whole(n, "n", most=checks.LAST), *self.bundle.latent_shape), "float32"
-        )
-        start, temperature = checks.start(start), checks.temperature(temperature)
-        y = self._cycle(len(z), start) if labels is None else self._numbers(labels, len(z))
-        self._draw(z, checks.seed(seed), start, temperature, y)
+        n, seed, start, temperature = checks.drawing(n, seed, start, temperature)
+        z: Floats = checks.room((n, *self.bundle.latent_shape), "float32")
+        self._draw(z, seed, start, temperature, self._drawn(labels, n, start))
         return z
 
     def generate(
@@ -190,13 +187,8 @@ class VAE:
         returned: C-contiguous, of the result's shape and dtype. Raises `InputError`.
         """
         self._check_prior()
-        n, seed, start = (
-            checks.whole(n, "n", most=checks.LAST),
-            checks.seed(seed),
-            checks.start(start),
-        )
-        temperature = checks.temperature(temperature)
-        y = self._cycle(n, start) if labels is None else self._numbers(labels, n)
+        n, seed, start, temperature = checks.drawing(n, seed, start, temperature)
+        y = self._drawn(labels, n, start)
         x_hat = self._result(n, dtype, out)
 
         def latents(first: int, last: int) -> Floats:
@@ -224,12 +216,7 @@ class VAE:
         half of `max_memory` holds them.
         """
         self._check_prior()
-        n, seed, start = (
-            checks.whole(n, "n", most=checks.LAST),
-            checks.seed(seed),
-            checks.start(start),
-        )
-        temperature = checks.temperature(temperature)
+        n, seed, start, temperature = checks.drawing(n, seed, start, temperature)
         y = None if labels is None else self._numbers(labels, n)
         row_bytes = self._result(1, dtype, None).nbytes
         batch = self._batch(row_bytes) if batch is None else checks.whole(batch, "batch", least=1)
@@ -505,9 +492,11 @@ class VAE:
         """The class of each of n rows, checked; None for a bundle without classes."""
         return labels.numbers(given, self.bundle.classes, n)
 
-    def _cycle(self, n: int, start: int) -> labels.Numbers | None:
-        """What generated rows are where nobody says."""
-        return labels.cycle(self.bundle.classes, n, start)
+    def _drawn(self, given: Labels | None, n: int, start: int) -> labels.Numbers | None:
+        """The class of each of n generated rows: each in turn where nobody says."""
+        if given is None:
+            return labels.cycle(self.bundle.classes, n, start)
+        return self._numbers(given, n)
 
     def _result(self, n: int, dtype: str, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """The array to fill: `out`, where it is what the result will be, or a new one."""
@@ -553,7 +542,7 @@ class VAE:
     ) -> None:
         """Fills z with the prior's rows from `start` on, of these classes."""
         dims = self.bundle.dims
-        if self._priors and y is not None:
+        if y is not None and self._priors:
             sampling.draw_by_class(
                 self._priors,
                 y,
