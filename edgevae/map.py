@@ -98,9 +98,8 @@ def prior(vae: "VAE", posterior: Posterior, seed: int = 0) -> "Figure":
 
 def units(posterior: Posterior) -> "Figure":
     """The mean KL from N(0, I) in each dimension of the latent, in nats, the largest first."""
-    mu, logvar = (_flat(part).astype(np.float64) for part in (posterior.mu, posterior.logvar))
-    kl = ((np.expm1(logvar) - logvar + mu * mu) / 2).mean(0)
-    active = mu.var(0) > ACTIVE
+    kl = posterior.kl_by_dimension().mean(0).ravel()
+    active = _flat(posterior.mu).astype(np.float64).var(0) > ACTIVE
     order = np.argsort(-kl)
     figure, axes = _figure(max(5.0, min(14.0, 0.22 * len(kl) + 2)), 4)
     colours = np.where(active[order], _ACCENT, "#d0d0d0")

@@ -41,7 +41,12 @@ class Posterior:
 
         sum (exp(logvar) + mu^2 - 1 - logvar) / 2 (Kingma and Welling 2014, appendix B).
         """
+        nats = self.kl_by_dimension()
+        return np.asarray(nats.sum(axis=tuple(range(1, nats.ndim))), np.float32)
+
+    def kl_by_dimension(self) -> npt.NDArray[np.float64]:
+        """What each dimension of the latent adds to `kl`: float64 (N, *latent_shape), in nats."""
         mu, logvar = self.mu.astype(np.float64), self.logvar.astype(np.float64)
         # expm1, since exp(logvar) - 1 loses every digit of a small logvar.
-        nats = (np.expm1(logvar) - logvar + mu * mu) / 2
-        return np.asarray(nats.sum(axis=tuple(range(1, mu.ndim))), np.float32)
+        nats: npt.NDArray[np.float64] = (np.expm1(logvar) - logvar + mu * mu) / 2
+        return nats

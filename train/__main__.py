@@ -323,16 +323,7 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
         },
         "recipe": {name: getattr(options, name) for name in names}
         | ({"noise": 0.0} if data.text else {}),
-        "data": {
-            "name": data.name,
-            "kind": data.kind,
-            "licence": data.licence,
-            "names": list(data.names),
-            "impute": data.impute and list(data.impute),
-            "stride": data.stride,
-            "runs_by": options.runs_by,
-            "text": data.text and data.text._asdict(),
-        },
+        "data": data.facts() | {"runs_by": options.runs_by},
         "classes": list(data.classes) if options.conditional else [],
         "samples": data.test[:8].clone(),
     }

@@ -106,7 +106,7 @@ def train(model: Model, data: Data, out: Path, seed: int, epochs: int | None) ->
     description = {
         "architecture": architecture,
         "recipe": recipe,
-        "data": {"name": data.name, "kind": data.kind, "licence": data.licence},
+        "data": data.facts(),
         "samples": data.test[:8].clone(),
     }
     engine = fabric(out, "csv", accelerator="cpu")

@@ -5,6 +5,7 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,6 +71,18 @@ class Data:
     @property
     def x_shape(self) -> tuple[int, ...]:
         return tuple(self.train.shape[1:])
+
+    def facts(self) -> dict[str, Any]:
+        """What a checkpoint says of the data that it was trained on."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "licence": self.licence,
+            "names": list(self.names),
+            "impute": self.impute and list(self.impute),
+            "stride": self.stride,
+            "text": self.text and self.text._asdict(),
+        }
 
 
 def as_float(x: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from sklearn.decomposition import PCA
 import edgevae
 from edgevae import likelihood, sampling
 from edgevae.errors import InputError
+from edgevae.map import ACTIVE
 
 from . import distances, pictures
 from .data import Data, as_float
@@ -97,8 +98,7 @@ def likelihood_report(vae: edgevae.VAE, x: Floats, draws: int, iwae_items: int) 
     recon = likelihood.recon(x, x_hat, vae.bundle.likelihood)
     kl = posterior.kl()
     bounds = vae.score(x[:iwae_items], "iwae", draws=draws, seed=1).values
-    # A unit is active where its posterior mean varies with x (Burda et al. 2016).
-    active = int((posterior.mu.reshape(len(x), -1).var(0) > 0.01).sum())
+    active = int((posterior.mu.reshape(len(x), -1).var(0) > ACTIVE).sum())
     return {
         "negative_elbo": mean_and_error(recon + kl),
         "recon": mean_and_error(recon),

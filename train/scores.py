@@ -75,14 +75,7 @@ def trained(
             **architecture,
         },
         "recipe": {**recipe, "seed": seed},
-        "data": {
-            "name": data.name,
-            "kind": data.kind,
-            "licence": data.licence,
-            "names": list(data.names),
-            "impute": None,
-            "stride": None,
-        },
+        "data": data.facts(),
         "samples": data.test[:8].clone(),
     }
     out.mkdir(parents=True, exist_ok=True)
