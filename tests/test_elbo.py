@@ -1,6 +1,6 @@
 import pytest
 import torch
-from torch.distributions import Bernoulli, Normal, kl_divergence
+from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
 from train import elbo, prior
 from train.models import VAE, Autoencoder
@@ -57,3 +57,23 @@ def test_an_autoencoder_pays_no_kl():
     loss, recon, kl = elbo.loss(Autoencoder((1, 4, 4), 2, widths=(4, 4)), x, x, beta=1)
     assert loss == recon
     assert kl == 0
+
+
+def test_more_draws_near_the_evidence():
+    """-log p(x) of a linear Gaussian, and of a decoder that ignores z the same at any draws."""
+    model = VAE((2,), 1, architecture="mlp", widths=[], images=False)
+    x = torch.tensor([[0.3, -1.2]]).repeat(4000, 1)
+    with torch.no_grad():
+        model.decoder[0].weight.copy_(torch.tensor([[1.0], [0.5]]))
+        model.decoder[0].bias.zero_()
+        model.encoder[1].weight.zero_()  # q is N(0, I): far from the posterior
+        model.encoder[1].bias.zero_()
+        covariance = torch.eye(2) + torch.tensor([[1.0, 0.5], [0.5, 0.25]])
+        evidence = MultivariateNormal(torch.zeros(2), covariance).log_prob(x[0])
+        torch.manual_seed(0)
+        one, few, many = (elbo.loss(model, x, x, 1.0, draws=k)[0] for k in (1, 5, 200))
+        assert one > few > many
+        torch.testing.assert_close(many, -evidence, atol=0.01, rtol=0)
+        model.decoder[0].weight.zero_()
+        blind = elbo.loss(model, x, x, 0.0, draws=1)[0], elbo.loss(model, x, x, 0.0, draws=7)[0]
+    torch.testing.assert_close(*blind)

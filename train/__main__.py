@@ -123,6 +123,19 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
     add("--learning-rate", type=float, default=2e-3)
     add("--beta", type=float, default=1.0, help="weight of the KL")
     add(
+        "--beta-warmup",
+        type=whole(0),
+        metavar="EPOCHS",
+        help="over which that weight rises from 0; a thousand steps if not told. Longer keeps more "
+        "latents active",
+    )
+    add(
+        "--draws",
+        type=whole(1),
+        default=1,
+        help="z of each item in a step: more tighten the bound (IWAE), and cost as many decodings",
+    )
+    add(
         "--noise",
         type=float,
         default=0.5,
@@ -322,7 +335,10 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
             **({"classes": len(data.classes)} if options.conditional else {}),
         },
         "recipe": {name: getattr(options, name) for name in names}
-        | ({"noise": 0.0} if data.text else {}),
+        | ({"noise": 0.0} if data.text else {})
+        # Absent where not asked for, so that runs begun before there were such can resume.
+        | ({"beta_warmup": options.beta_warmup} if options.beta_warmup is not None else {})
+        | ({"draws": options.draws} if options.draws > 1 else {}),
         "data": data.facts() | {"runs_by": options.runs_by},
         "classes": list(data.classes) if options.conditional else [],
         "samples": data.test[:8].clone(),

@@ -42,17 +42,17 @@ def lines(rows: Rows, models: Mapping[str, "Model"], facts: dict[str, Any]) -> I
         f"{facts['machine']['cpu']}, {facts['machine']['threads']} threads. The protocol stands in "
         "`train/benchmark.py`. Lower is better; all but the last two decode one latent in one pass."
     )
-    yield "\n| model | -log p(x) at most, nats | seeds | epochs | parameters | published |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    yield "\n| model | -log p(x), nats | seeds | epochs | parameters | minutes | published |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
     names = list(dict.fromkeys(row["model"] for row in rows))
     for name in names:
         yield row_of(name, [row for row in rows if row["model"] == name], models[name])
     for name, nats in PUBLISHED.items():
-        yield f"| {name} (Norouzi et al. 2020) | | | | | {nats:.2f} |"
+        yield f"| {name} (Norouzi et al. 2020) | | | | | | {nats:.2f} |"
     yield (
         "\n± is the standard error over the test images, the same ones for every model; in "
         "brackets is the standard deviation between seeds. Differences, taken image by image, are "
-        "known better than either mean:\n"
+        "known better than either mean. Minutes are those of one run's training:\n"
     )
     yield "| difference | nats |\n| --- | --- |"
     for worse, better in itertools.pairwise(names):
@@ -72,9 +72,10 @@ def row_of(name: str, runs: Rows, model: "Model") -> str:
         told += f" [{np.std([run['nats'].mean() for run in runs], ddof=1):.2f}]"
     published = f"{model.published:.2f}" if model.published else ""
     run = runs[0]
+    minutes = np.mean([run["training_seconds"] for run in runs]) / 60
     return (
         f"| {name}: {model.about} | {told} | {len(runs)} | {run['epochs']} | "
-        f"{run['parameters']:,} | {published} |"
+        f"{run['parameters']:,} | {minutes:.3g} | {published} |"
     )
 
 

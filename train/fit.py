@@ -6,6 +6,7 @@ run that was never stopped.
 """
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,11 @@ def fit(
     learning_rate: float = 2e-3,
     beta: float = 1.0,
     beta_warmup: int | None = None,
+    draws: int = 1,
     noise: float = 0.5,
     clip: float = 500.0,
     seed: int = 0,
+    start: dict[str, Any] | None = None,
     resume: dict[str, Any] | None = None,
     stop_after: int | None = None,
     binarise: bool = False,
@@ -140,8 +143,10 @@ def fit(
     `description` (the architecture, the data) goes into the checkpoint as it is. `beta` rises
     from zero over `beta_warmup` epochs, else a thousand steps, lest the posteriors collapse before
     the decoder has learned to listen: the longer it takes, the more latents stay active (Sønderby
-    et al. 2016, "Ladder variational autoencoders"). `noise` is the largest sigma of the noise the
-    encoder learns to see through, in standard deviations of each feature where items are vectors.
+    et al. 2016, "Ladder variational autoencoders"). `draws` are the z of each item in a step: more
+    than one tighten the bound, at the cost of as many decodings. `noise` is the largest sigma of
+    the noise the encoder learns to see through, in standard deviations of each feature where items
+    are vectors. `start` is a checkpoint of another run, whose averaged weights this one begins at.
     `resume` is a checkpoint to go on from, and what comes back where it is already finished.
     `stop_after` ends the run after so many epochs of the schedule. `batch` is that of all
     processes together. `binarise` draws each pixel anew from Bernoulli(x) whenever its item is
@@ -163,7 +168,9 @@ def fit(
     if model.standardises:
         standardise(model, train)
         train = scaling.bounded(train, model.shift, model.scale)
-    if model.prior is not None:
+    if start is not None:
+        model.load_state_dict(start["ema"])
+    elif model.prior is not None:
         model.prior.start(as_float(train))
     train = train.to(engine.device)
     bare = model.to(engine.device, memory_format=torch.channels_last)
@@ -176,9 +183,13 @@ def fit(
         optimizer.load_state_dict(resume["optimizer"])
     model, optimizer = engine.setup(torch.compile(bare) if compile_model else bare, optimizer)
 
+    spent = 0.0 if resume is None else resume.get("seconds", 0.0)
+    began = time.monotonic()
+
     def content() -> dict[str, Any]:
         return description | {
             "step": step,
+            "seconds": spent + time.monotonic() - began,
             "model": bare.state_dict(),
             "ema": average.module.state_dict(),
             "optimizer": optimizer.state_dict(),
@@ -192,7 +203,12 @@ def fit(
         x = torch.bernoulli(x) if binarise else x
         set_rate(optimizer, learning_rate * cosine(step, steps, warmup))
         loss, recon, kl = elbo.loss(
-            model, corrupt(x, noise * bare.scale), x, beta=beta * min(1.0, step / beta_steps), y=y
+            model,
+            corrupt(x, noise * bare.scale),
+            x,
+            beta=beta * min(1.0, step / beta_steps),
+            y=y,
+            draws=draws,
         )
         optimizer.zero_grad(set_to_none=True)
         engine.backward(loss)

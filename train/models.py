@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from edgevae.errors import InputError
 
 from . import conv1d
-from .prior import Free, Vamp, kl, log_prob
+from .prior import Free, Vamp, kl, log_prob, standard_log_prob
 from .scaling import LIMIT
 
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0  # the device's kernel clamps to the same range
@@ -287,19 +287,26 @@ class VAE(nn.Module):
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
         return mu + torch.exp(logvar / 2) * torch.randn_like(mu)
 
-    def kl(self, z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-        """KL(q(z|x) || p(z)): (N,) nats; under a learned prior its estimate by the one z."""
-        if self.prior is None:
+    def kl(self, z: Tensor, mu: Tensor, logvar: Tensor, by_z: bool = False) -> Tensor:
+        """KL(q(z|x) || p(z)): (N,) nats; under a learned prior, or `by_z`, as the one z has it."""
+        if self.prior is None and not by_z:
             return kl(mu.float(), logvar.float())
+        log_prior = (
+            standard_log_prob(z) if self.prior is None else log_prob(z, self.prior(self.encode))
+        )
         log_posterior = -0.5 * ((z - mu).float().square() / logvar.float().exp() + logvar.float())
         constant = 0.5 * self.latent_dim * math.log(2 * math.pi)
-        return log_posterior.sum(1) - constant - log_prob(z, self.prior(self.encode))
+        return log_posterior.sum(1) - constant - log_prior
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """x, and y where the VAE is conditional -> (x_hat, kl (N,) in nats), at one sampled z."""
-        mu, logvar = self.encode(x)
+    def forward(self, x: Tensor, y: Tensor | None = None, draws: int = 1) -> tuple[Tensor, Tensor]:
+        """x, and y where the VAE is conditional -> (x_hat, kl (N,) in nats), at one sampled z.
+
+        Of more `draws` the first N rows are of a first z of each item, and so on: (draws * N, ...).
+        """
+        mu, logvar = (part.repeat(draws, 1) for part in self.encode(x))
         z = self.reparameterize(mu, logvar)
-        return self.decode(z, y), self.kl(z, mu, logvar)
+        x_hat = self.decode(z, y if y is None else y.repeat(draws))
+        return x_hat, self.kl(z, mu, logvar, by_z=draws > 1)
 
 
 class Autoencoder(VAE):
@@ -319,5 +326,5 @@ class Autoencoder(VAE):
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
         return mu
 
-    def kl(self, z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    def kl(self, z: Tensor, mu: Tensor, logvar: Tensor, by_z: bool = False) -> Tensor:
         return mu.new_zeros(len(mu))

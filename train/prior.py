@@ -55,6 +55,11 @@ class Vamp(nn.Module):
         return torch.full_like(means[:, 0], -math.log(len(means))), means, logvars
 
 
+def standard_log_prob(z: Tensor) -> Tensor:
+    """log N(z; 0, I) of latents (N, D): (N,) nats."""
+    return -0.5 * (z.float().square() + math.log(2 * math.pi)).sum(1)
+
+
 def log_prob(z: Tensor, gaussians: Gaussians) -> Tensor:
     """log p(z) of latents (N, D): (N,) nats."""
     with torch.autocast(z.device.type, enabled=False):  # bf16 is too coarse for these sums
