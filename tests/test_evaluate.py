@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 import edgevae
+from edgevae.errors import InputError
 from train import evaluate, judges
 from train.data import Data
 
@@ -67,6 +68,12 @@ def test_a_bundle_without_a_mixture_and_few_unlabelled_items(tiny_paths, data, t
 def test_other_data_than_the_bundle_s_are_refused(tiny_paths, data, tmp_path):
     with pytest.raises(ValueError, match=r"expected items of shape \(5,\)"):
         evaluate.evaluate(tiny_paths["vector"], data, tmp_path, tmp_path)
+
+
+def test_a_conditional_bundle_is_refused_before_any_work(tiny_paths, data, tmp_path):
+    with pytest.raises(InputError, match=r"without classes, got .* of 3: benchmarks/bench_classes"):
+        evaluate.evaluate(tiny_paths["classes"], data, tmp_path / "out", tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_psnr_of_a_known_error():

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
+from edgevae.sampling import MixtureTable
 from train import prior
 from train.models import VAE
 
@@ -43,3 +45,16 @@ def test_a_mixture_of_one_standard_normal_costs_what_the_normal_does():
     assert estimate == pytest.approx(prior.kl(mu[:1], logvar[:1]).item(), abs=0.02)
     zeros = torch.zeros(5, 2)
     torch.testing.assert_close(model.kl(torch.randn(5, 2), zeros, zeros), torch.zeros(5))
+
+
+def test_a_free_mixture_becomes_one_that_was_fitted():
+    rng = np.random.default_rng(0)
+    table = MixtureTable(
+        *(part.astype(np.float32) for part in (rng.dirichlet([1] * 4), *rng.normal(size=(2, 4, 3))))
+    )
+    free = prior.Free(4, 3)
+    free.become(table)
+    z = rng.normal(size=(9, 3)).astype(np.float32)
+    expected = table.log_density(z)
+    found = prior.log_prob(torch.from_numpy(z), free(None)).detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

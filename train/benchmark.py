@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import edgevae
 
 from . import benchmark_report, checkpoint, mixture, pictures
-from .data import Data, fashion
+from .data import Data, as_float, fashion
 from .export import export
 from .fit import fabric, fit
 
@@ -62,7 +63,7 @@ MODELS = {
             {"epochs": 10, "beta_warmup": 0, "batch": 128, "learning_rate": 5e-4, "draws": 5},
         ),
         None,
-        "residual convolutions, a learned mixture of 500, then five draws a step",
+        "residual convolutions, a learned mixture of 500, at last with five draws a step",
     ),
 }
 
@@ -139,6 +140,8 @@ def train_stage(
     engine.launch()
     engine.seed_everything(seed, verbose=False)
     last = out / "last.pt"
+    if start and not last.is_file() and model.architecture["prior"] == "free":
+        start = refitted(start, data, seed)
     content = fit(
         engine,
         checkpoint.build(description["architecture"]),
@@ -162,6 +165,19 @@ def bound(
         np.save(kept, vae.score(test, "iwae", draws=samples).values)
     nats: NDArray[np.float64] = np.load(kept)
     return nats
+
+
+def refitted(content: dict[str, Any], data: Data, seed: int) -> dict[str, Any]:
+    """The checkpoint with its learned mixture fitted anew, by expectation maximisation.
+
+    Of components that began at random most lose their weight: 58 of 500 held 99 % of it.
+    """
+    model = checkpoint.averaged(content)
+    torch.manual_seed(seed)
+    items = (255 * torch.bernoulli(as_float(data.train))).to(torch.uint8)
+    components = content["architecture"]["components"]
+    model.prior.become(mixture.fit_mixture(model, items, components, seed))
+    return content | {"ema": model.state_dict()}
 
 
 def facts(content: dict[str, Any], vae: edgevae.VAE) -> dict[str, Any]:

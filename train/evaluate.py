@@ -43,10 +43,17 @@ def evaluate(
     """Judge the bundle at `path` on `data`; write report.json, report.md and pictures to `out`.
 
     Without labels there is no classifier, hence no distance in its features; vectors have neither
-    those nor pictures. Raises InputError where the items are not of the bundle's shape.
+    those nor pictures. Raises InputError where the items are not of the bundle's shape, and for a
+    conditional bundle, whose likelihood nothing here can tell: scores know no classes.
     """
     began = time.monotonic()
     vae = edgevae.load(path, precision=precision)
+    if vae.bundle.classes:
+        raise InputError(
+            f"expected a bundle without classes, got {vae.bundle.name!r} of "
+            f"{len(vae.bundle.classes)}: benchmarks/bench_classes.py judges what a conditional one "
+            "makes"
+        )
     if data.x_shape != vae.bundle.x_shape:
         raise InputError(
             f"expected items of shape {vae.bundle.x_shape}, those of bundle {vae.bundle.name!r}, "

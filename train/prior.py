@@ -8,8 +8,11 @@ bundle's mixture prior: a device draws from it as from any other.
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from edgevae.sampling import MixtureTable
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
 Gaussians = tuple[Tensor, Tensor, Tensor]  # log weights (K,), means (K, D), logvars (K, D)
@@ -34,6 +37,12 @@ class Free(nn.Module):
 
     def start(self, x: Tensor) -> None:
         """Begins without a look at the data."""
+
+    def become(self, table: MixtureTable) -> None:
+        """That mixture, of as many components."""
+        parts = np.log(table.weights), table.means, table.logvars
+        for own, part in zip((self.logits, self.means, self.logvars), parts, strict=True):
+            own.data.copy_(torch.from_numpy(part))
 
     def forward(self, encode: Encode) -> Gaussians:
         return self.logits.log_softmax(0), self.means, self.logvars
