@@ -21,8 +21,8 @@ import edgevae
 
 from . import benchmark_report, checkpoint, mixture, pictures
 from .data import Data, as_float, fashion
+from .experiment import fitted
 from .export import export
-from .fit import fabric, fit
 
 TRAINING = 50_000
 TEST_SEED = 777  # that of the authors' code, which so has the very same test images
@@ -122,49 +122,12 @@ def train_stage(
     start: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The last checkpoint of a stage that begins where `start` ended."""
-    out.mkdir(parents=True, exist_ok=True)
-    recipe = {"beta": 1.0, "noise": 0.0, "seed": seed, "binarise": True, **recipe}
-    description = {
-        "architecture": {
-            "variational": True,
-            "x_shape": list(data.x_shape),
-            "likelihood": "bernoulli",
-            "images": True,
-            **model.architecture,
-        },
-        "recipe": recipe,
-        "data": data.facts(),
-        "samples": data.test[:8].clone(),
-    }
-    engine = fabric(out, "csv")
-    engine.launch()
-    engine.seed_everything(seed, verbose=False)
-    last = out / "last.pt"
-    if start and not last.is_file() and model.architecture["prior"] == "free":
+    if start and model.architecture["prior"] == "free" and not (out / "last.pt").is_file():
         start = refitted(start, data, seed)
-    content = fit(
-        engine,
-        checkpoint.build(description["architecture"]),
-        data,
-        out,
-        description=description,
-        **recipe,
-        start=start,
-        resume=checkpoint.read(last) if last.is_file() else None,
-    )
+    architecture = {"likelihood": "bernoulli", **model.architecture}
+    recipe = recipe | {"seed": seed, "binarise": True}
+    content = fitted(data, out, architecture, recipe, start=start)
     return content | {"seconds": content["seconds"] + (start["seconds"] if start else 0)}
-
-
-def bound(
-    vae: edgevae.VAE, test: NDArray[np.float32], samples: int, out: Path
-) -> NDArray[np.float64]:
-    """-log p(x) at most of each test image, in nats: (N,). What `out` has is not computed again."""
-    decoder = vae.bundle.files["decoder.onnx"].sha256[:12]
-    kept = out / f"nats-{decoder}-{samples}-{len(test)}.npy"
-    if not kept.is_file():
-        np.save(kept, vae.score(test, "iwae", draws=samples).values)
-    nats: NDArray[np.float64] = np.load(kept)
-    return nats
 
 
 def refitted(content: dict[str, Any], data: Data, seed: int) -> dict[str, Any]:
@@ -178,6 +141,18 @@ def refitted(content: dict[str, Any], data: Data, seed: int) -> dict[str, Any]:
     components = content["architecture"]["components"]
     model.prior.become(mixture.fit_mixture(model, items, components, seed))
     return content | {"ema": model.state_dict()}
+
+
+def bound(
+    vae: edgevae.VAE, test: NDArray[np.float32], samples: int, out: Path
+) -> NDArray[np.float64]:
+    """-log p(x) at most of each test image, in nats: (N,). What `out` has is not computed again."""
+    decoder = vae.bundle.files["decoder.onnx"].sha256[:12]
+    kept = out / f"nats-{decoder}-{samples}-{len(test)}.npy"
+    if not kept.is_file():
+        np.save(kept, vae.score(test, "iwae", draws=samples).values)
+    nats: NDArray[np.float64] = np.load(kept)
+    return nats
 
 
 def facts(content: dict[str, Any], vae: edgevae.VAE) -> dict[str, Any]:

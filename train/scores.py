@@ -11,10 +11,10 @@ import edgevae
 from edgevae import bundle, score
 from edgevae.features import Features
 
-from . import checkpoint, scaling
+from . import scaling
 from .data import Data, as_float
+from .experiment import fitted
 from .export import export
-from .fit import fabric, fit
 
 ALPHA = 0.01
 
@@ -65,23 +65,8 @@ def trained(
     """
     if (out / "bundle").exists():
         return bundle.read(out / "bundle")
-    description = {
-        "architecture": {
-            "variational": True,
-            "x_shape": list(data.x_shape),
-            "likelihood": "gaussian",
-            "images": data.kind == "image",
-            "prior": "normal",
-            **architecture,
-        },
-        "recipe": {**recipe, "seed": seed},
-        "data": data.facts(),
-        "samples": data.test[:8].clone(),
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    engine = fabric(out, "csv", "32-true", "cpu")
-    engine.seed_everything(seed, verbose=False)
-    model = checkpoint.build(description["architecture"])
-    content = fit(engine, model, data, out, description=description, **description["recipe"])
+    content = fitted(
+        data, out, architecture, recipe | {"seed": seed}, precision="32-true", accelerator="cpu"
+    )
     written = export(content | {"prior": None}, out / "bundle", activations=True)
     return with_statistics(written, data)
