@@ -55,13 +55,15 @@ def test_a_stage_begins_where_the_last_one_ended(content):
     assert content["seconds"] > 0
 
 
-def test_what_was_bounded_is_not_bounded_again(vae, tmp_path, monkeypatch):
-    x = np.ones((2, 1, 4, 4), np.float32)
-    nats = benchmark.bound(vae, x, 4, tmp_path)
+def test_what_was_bounded_is_not_bounded_again(content, vae, tmp_path, monkeypatch):
+    x, kept = np.ones((2, 1, 4, 4), np.float32), tmp_path / "nats.npy"
+    nats = benchmark.bound(vae, x, 4, kept)
     monkeypatch.setattr(vae, "score", None)
-    np.testing.assert_array_equal(benchmark.bound(vae, x, 4, tmp_path), nats)
+    np.testing.assert_array_equal(benchmark.bound(vae, x, 4, kept), nats)
     with pytest.raises(TypeError):
-        benchmark.bound(vae, x, 5, tmp_path)
+        benchmark.bound(vae, x, 4, tmp_path / "others.npy")
+    weights = {name: part + 1 for name, part in content["ema"].items()}
+    assert benchmark.digest(content) != benchmark.digest(content | {"ema": weights})
 
 
 def test_binarised_images_are_those_of_the_published_figures():
