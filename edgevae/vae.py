@@ -159,8 +159,7 @@ class VAE:
         Bit for bit the same on every machine, however the rows are divided among calls. `labels`
         as in `generate`: they matter where each class has a prior of its own.
         """
-        self._check_prior()
-        n, seed, start, temperature = checks.drawing(n, seed, start, temperature)
+        n, seed, start, temperature = self._drawing(n, seed, start, temperature)
         z: Floats = checks.room((n, *self.bundle.latent_shape), "float32")
         self._draw(z, seed, start, temperature, self._drawn(labels, n, start))
         return z
@@ -186,8 +185,7 @@ class VAE:
         i is of class i modulo their count, whatever `start` is. `out` is filled and
         returned: C-contiguous, of the result's shape and dtype. Raises `InputError`.
         """
-        self._check_prior()
-        n, seed, start, temperature = checks.drawing(n, seed, start, temperature)
+        n, seed, start, temperature = self._drawing(n, seed, start, temperature)
         y = self._drawn(labels, n, start)
         x_hat = self._result(n, dtype, out)
 
@@ -215,8 +213,7 @@ class VAE:
         `batch` rows each, the last maybe fewer; None: a few chunks for each worker, as far as
         half of `max_memory` holds them.
         """
-        self._check_prior()
-        n, seed, start, temperature = checks.drawing(n, seed, start, temperature)
+        n, seed, start, temperature = self._drawing(n, seed, start, temperature)
         y = None if labels is None else self._numbers(labels, n)
         row_bytes = self._result(1, dtype, None).nbytes
         batch = self._batch(row_bytes) if batch is None else checks.whole(batch, "batch", least=1)
@@ -520,13 +517,17 @@ class VAE:
             shape = n, height, width, channels
         return checks.room(shape, dtype, out)
 
-    def _check_prior(self) -> None:
+    def _drawing(
+        self, n: int, seed: int | None, start: int, temperature: float
+    ) -> tuple[int, int, int, float]:
+        """What rows of the prior to draw (`checks.drawing`); InputError where there is none."""
         if self.bundle.prior == "none":
             raise InputError(
                 f"bundle {self.bundle.name!r} is an autoencoder, which has no prior to draw z "
                 f"from: encode, decode and reconstruct work; fit a mixture to latents that it "
                 f"encodes and compile it with that (--prior) to generate"
             )
+        return checks.drawing(n, seed, start, temperature)
 
     @functools.cached_property
     def prior(self) -> sampling.MixtureTable | None:

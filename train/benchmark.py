@@ -103,16 +103,18 @@ def parted(data: Data) -> Data:
 
 def train(model: Model, data: Data, out: Path, seed: int, epochs: int | None) -> dict[str, Any]:
     """The checkpoint of a finished run: that which is in `out`, or goes on from it."""
+    stages = [stage | {"epochs": epochs or stage["epochs"]} for stage in model.stages]
     content = None
-    for number, stage in enumerate(model.stages, start=1):
-        recipe = stage | {"epochs": epochs or stage["epochs"]}
+    for number, recipe in enumerate(stages, start=1):
         content = train_stage(model, recipe, data, out / f"stage-{number}", seed, content)
     assert content is not None
     table = mixture.drawn_from(
         checkpoint.averaged(content), data, model.architecture["prior"], 0, seed
     )
-    epochs = sum(epochs or stage["epochs"] for stage in model.stages)
-    return content | {"prior": table and checkpoint.prior_tensors(table), "epochs": epochs}
+    return content | {
+        "prior": table and checkpoint.prior_tensors(table),
+        "epochs": sum(stage["epochs"] for stage in stages),
+    }
 
 
 def train_stage(

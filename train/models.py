@@ -6,7 +6,6 @@ z = mu + exp(logvar / 2) * eps, a decoder gives x_hat.
 """
 
 import itertools
-import math
 from collections.abc import Sequence
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from edgevae.errors import InputError
 
 from . import conv1d
-from .prior import Free, Vamp, kl, log_prob, standard_log_prob
+from .prior import Free, Vamp, gaussian_log_prob, kl, log_prob
 from .scaling import LIMIT
 
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0  # the device's kernel clamps to the same range
@@ -291,12 +290,11 @@ class VAE(nn.Module):
         """KL(q(z|x) || p(z)): (N,) nats; under a learned prior, or `by_z`, as the one z has it."""
         if self.prior is None and not by_z:
             return kl(mu.float(), logvar.float())
-        log_prior = (
-            standard_log_prob(z) if self.prior is None else log_prob(z, self.prior(self.encode))
-        )
-        log_posterior = -0.5 * ((z - mu).float().square() / logvar.float().exp() + logvar.float())
-        constant = 0.5 * self.latent_dim * math.log(2 * math.pi)
-        return log_posterior.sum(1) - constant - log_prior
+        if self.prior is None:
+            log_prior = gaussian_log_prob(z, torch.zeros_like(mu), torch.zeros_like(logvar))
+        else:
+            log_prior = log_prob(z, self.prior(self.encode))
+        return gaussian_log_prob(z, mu, logvar) - log_prior
 
     def forward(self, x: Tensor, y: Tensor | None = None, draws: int = 1) -> tuple[Tensor, Tensor]:
         """x, and y where the VAE is conditional -> (x_hat, kl (N,) in nats), at one sampled z.

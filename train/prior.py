@@ -64,9 +64,10 @@ class Vamp(nn.Module):
         return torch.full_like(means[:, 0], -math.log(len(means))), means, logvars
 
 
-def standard_log_prob(z: Tensor) -> Tensor:
-    """log N(z; 0, I) of latents (N, D): (N,) nats."""
-    return -0.5 * (z.float().square() + math.log(2 * math.pi)).sum(1)
+def gaussian_log_prob(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """log N(z; mu, exp(logvar)) of latents (N, D), each under its own Gaussian: (N,) nats."""
+    squares = (z - mu).float().square() / logvar.float().exp() + logvar.float()
+    return -0.5 * (squares.sum(1) + z.shape[1] * math.log(2 * math.pi))
 
 
 def log_prob(z: Tensor, gaussians: Gaussians) -> Tensor:
