@@ -218,6 +218,18 @@ def tiny_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: tiny.write(folder / name).path for name, tiny in TINIES.items()}
 
 
+@pytest.fixture(scope="session")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An array's file: eighty images of one bright square each."""
+    path = tmp_path_factory.mktemp("data") / "squares.npy"
+    rng = np.random.default_rng(0)
+    images = np.zeros((80, 8, 8), np.uint8)
+    for image, (row, column) in zip(images, rng.integers(0, 5, (80, 2)), strict=True):
+        image[row : row + 3, column : column + 3] = 255
+    np.save(path, images)
+    return path
+
+
 @pytest.fixture(params=_core.kernels()["available"])
 def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each kernel that runs on this CPU in turn; the one in use before comes back after."""

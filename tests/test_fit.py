@@ -15,21 +15,11 @@ from train.fit import batch_rows, corrupt, cosine, fabric, fit, own_share
 from train.models import VAE
 
 
-@pytest.fixture(scope="module")
-def array(tmp_path_factory):
-    """Eighty images of one bright square each."""
-    path = tmp_path_factory.mktemp("data") / "squares.npy"
-    rng = np.random.default_rng(0)
-    images = np.zeros((80, 8, 8), np.uint8)
-    for image, (row, column) in zip(images, rng.integers(0, 5, (80, 2)), strict=True):
-        image[row : row + 3, column : column + 3] = 255
-    np.save(path, images)
-    return path
-
-
-def train(array, out, *more):
+def train(squares, out, *more):
     shape = ["--widths", "4", "6", "--latent-dim", "3", "--components", "2"]
-    main(["--data", str(array), "--out", str(out), "--batch", "8", "--epochs", "3", *shape, *more])
+    main(
+        ["--data", str(squares), "--out", str(out), "--batch", "8", "--epochs", "3", *shape, *more]
+    )
     return checkpoint.read(out / "last.pt")
 
 
@@ -38,33 +28,33 @@ def same(one, other):
 
 
 @pytest.fixture(scope="module")
-def whole(array, tmp_path_factory):
-    return train(array, tmp_path_factory.mktemp("whole"), "--sharpen", "1")
+def whole(squares, tmp_path_factory):
+    return train(squares, tmp_path_factory.mktemp("whole"), "--sharpen", "1")
 
 
-def test_a_resumed_run_reaches_the_same_weights(array, whole, tmp_path):
-    stopped = train(array, tmp_path, "--stop-after", "1")
+def test_a_resumed_run_reaches_the_same_weights(squares, whole, tmp_path):
+    stopped = train(squares, tmp_path, "--stop-after", "1")
     assert stopped["step"] == 9
     assert not same(stopped["model"], whole["model"])
-    resumed = train(array, tmp_path, "--resume", "--sharpen", "1")
+    resumed = train(squares, tmp_path, "--resume", "--sharpen", "1")
     for key in ("model", "ema"):
         assert same(resumed[key], whole[key])
     assert same(resumed["sharp"]["ema"], whole["sharp"]["ema"])
     assert all(torch.equal(a, b) for a, b in zip(resumed["prior"], whole["prior"], strict=True))
 
 
-def test_a_finished_stage_resumed_to_sharpen_is_the_same_run(array, whole, tmp_path):
-    first = train(array, tmp_path)
+def test_a_finished_stage_resumed_to_sharpen_is_the_same_run(squares, whole, tmp_path):
+    first = train(squares, tmp_path)
     assert "sharp" not in first
-    resumed = train(array, tmp_path, "--resume", "--sharpen", "1")
+    resumed = train(squares, tmp_path, "--resume", "--sharpen", "1")
     assert resumed["step"] == first["step"]
     assert same(resumed["sharp"]["ema"], whole["sharp"]["ema"])
-    again = train(array, tmp_path, "--resume", "--sharpen", "1")
+    again = train(squares, tmp_path, "--resume", "--sharpen", "1")
     assert same(again["sharp"]["ema"], whole["sharp"]["ema"])
 
 
-def test_a_sharpening_that_was_cut_off_reaches_the_same_weights(array, tmp_path, monkeypatch):
-    straight = train(array, tmp_path / "straight", "--sharpen", "2")
+def test_a_sharpening_that_was_cut_off_reaches_the_same_weights(squares, tmp_path, monkeypatch):
+    straight = train(squares, tmp_path / "straight", "--sharpen", "2")
     save = checkpoint.save
 
     def save_and_die(path, content):
@@ -74,19 +64,19 @@ def test_a_sharpening_that_was_cut_off_reaches_the_same_weights(array, tmp_path,
 
     monkeypatch.setattr(checkpoint, "save", save_and_die)
     with pytest.raises(KeyboardInterrupt):
-        train(array, tmp_path / "cut", "--sharpen", "2")
+        train(squares, tmp_path / "cut", "--sharpen", "2")
     monkeypatch.undo()
     assert checkpoint.read(tmp_path / "cut/last.pt")["sharp"]["step"] == 9
-    resumed = train(array, tmp_path / "cut", "--resume", "--sharpen", "2")
+    resumed = train(squares, tmp_path / "cut", "--resume", "--sharpen", "2")
     assert resumed["sharp"]["step"] == 18
     for part in ("decoder", "discriminator", "ema"):
         assert same(resumed["sharp"][part], straight["sharp"][part])
     assert resumed["sharp"]["log_sigma"] == straight["sharp"]["log_sigma"]
 
 
-def test_more_epochs_drop_the_prior_of_the_shorter_run(array, tmp_path):
-    short = train(array, tmp_path, "--sharpen", "1")
-    longer = train(array, tmp_path, "--resume", "--epochs", "4")
+def test_more_epochs_drop_the_prior_of_the_shorter_run(squares, tmp_path):
+    short = train(squares, tmp_path, "--sharpen", "1")
+    longer = train(squares, tmp_path, "--resume", "--epochs", "4")
     assert longer["step"] == 36
     assert "sharp" not in longer
     assert not torch.equal(longer["prior"][1], short["prior"][1])
@@ -101,31 +91,32 @@ def test_more_epochs_drop_the_prior_of_the_shorter_run(array, tmp_path):
         ("", "give --resume to go on from it, or another --out"),
     ],
 )
-def test_another_run_is_not_continued_nor_replaced(array, whole, tmp_path, options, message):
+def test_another_run_is_not_continued_nor_replaced(squares, whole, tmp_path, options, message):
     checkpoint.save(tmp_path / "last.pt", whole)
     with pytest.raises(ValueError, match=message):
-        train(array, tmp_path, *options.split())
+        train(squares, tmp_path, *options.split())
     assert checkpoint.read(tmp_path / "last.pt")["step"] == 27
 
 
-def test_other_data_do_not_continue_a_run(array, whole, tmp_path):
+def test_other_data_do_not_continue_a_run(squares, whole, tmp_path):
     checkpoint.save(tmp_path / "last.pt", whole)
-    np.save(tmp_path / "other.npy", 255 - np.load(array))
+    np.save(tmp_path / "other.npy", 255 - np.load(squares))
     with pytest.raises(
         ValueError, match="expected the data that the run was begun with, 'squares'"
     ):
         train(tmp_path / "other.npy", tmp_path, "--resume")
 
 
-def test_a_run_that_never_began_cannot_resume(array, tmp_path):
+def test_a_run_that_never_began_cannot_resume(squares, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"expected a checkpoint.*last\.pt"):
-        train(array, tmp_path, "--resume")
+        train(squares, tmp_path, "--resume")
 
 
-def test_two_processes_train_one_model(array, tmp_path):
-    """Both stages through Fabric's DDP, started as a user would; one process writes."""
-    command = f"-m train --data {array} --out {tmp_path} --batch 8 --epochs 1 --sharpen 1"
-    command += " --widths 4 6 --latent-dim 3 --components 2 --accelerator cpu --devices 2"
+def test_two_processes_train_one_model(squares, tmp_path):
+    """All stages through Fabric's DDP, started as a user would; one process writes."""
+    command = f"-m train --data {squares} --out {tmp_path} --batch 8"
+    command += " --epochs 1 --sharpen 1 --attune 1 --widths 4 6 --latent-dim 3"
+    command += " --components 2 --accelerator cpu --devices 2"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run = subprocess.run(
         [sys.executable, *command.split()],
@@ -138,7 +129,7 @@ def test_two_processes_train_one_model(array, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     content = checkpoint.read(tmp_path / "last.pt")
-    assert (content["step"], content["sharp"]["step"]) == (9, 9)
+    assert [content["step"], content["sharp"]["step"], content["attuned"]["step"]] == [9, 9, 9]
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".partial"] == []
 
 
@@ -158,8 +149,8 @@ def test_vectors_are_corrupted_in_their_own_units():
     torch.testing.assert_close(spread / spread[1], noise / noise[1], rtol=0.1, atol=0)
 
 
-def test_another_seed_is_another_run(array, whole, tmp_path):
-    assert not same(train(array, tmp_path, "--seed", "5")["model"], whole["model"])
+def test_another_seed_is_another_run(squares, whole, tmp_path):
+    assert not same(train(squares, tmp_path, "--seed", "5")["model"], whole["model"])
 
 
 def test_sharpening_touches_the_decoder_alone(whole):
@@ -169,11 +160,11 @@ def test_sharpening_touches_the_decoder_alone(whole):
     assert not same(first.decoder.state_dict(), sharp.decoder.state_dict())
 
 
-def test_training_lowers_the_loss_it_is_for(array, tmp_path):
+def test_training_lowers_the_loss_it_is_for(squares, tmp_path):
     changes = ["--epochs", "40", "--noise", "0", "--beta", "0.1"]
     changes += ["--architecture", "mlp", "--widths", "64"]
-    short = train(array, tmp_path / "short", *changes, "--stop-after", "1")
-    long = train(array, tmp_path / "long", *changes)
+    short = train(squares, tmp_path / "short", *changes, "--stop-after", "1")
+    long = train(squares, tmp_path / "long", *changes)
     x = long["samples"].float() / 255
 
     def error(content):
@@ -224,8 +215,8 @@ def test_the_rate_rises_then_falls_to_zero():
     assert factors[50] > factors[80]
 
 
-def test_the_log_is_written(array, tmp_path):
-    train(array, tmp_path, "--stop-after", "1")
+def test_the_log_is_written(squares, tmp_path):
+    train(squares, tmp_path, "--stop-after", "1")
     header, *rows = (tmp_path / "log/version_0/metrics.csv").read_text().splitlines()
     assert {"recon", "kl", "elbo", "test_elbo", "step"} <= set(header.split(","))
     assert rows
@@ -254,6 +245,6 @@ def test_a_conditional_decoder_learns_what_it_is_told(tmp_path):
     assert bright - dark > 0.3
 
 
-def test_classes_need_labels(array, tmp_path):
+def test_classes_need_labels(squares, tmp_path):
     with pytest.raises(InputError, match="expected labelled data, got 'squares' without labels"):
-        train(array, tmp_path, "--conditional")
+        train(squares, tmp_path, "--conditional")

@@ -160,7 +160,17 @@ def add_training(command: argparse.ArgumentParser, source: str) -> None:
         help="then fine-tune the decoder against a discriminator, or for text a language model, "
         "for 12 epochs if not told",
     )
-    add("--seed", type=whole(0, 2**20 - 2), default=0)
+    add(
+        "--attune",
+        type=whole(1),
+        nargs="?",
+        const=5,
+        default=0,
+        metavar="EPOCHS",
+        help="then fine-tune the encoder of images for the decoder and the prior as they will be "
+        "exported, for 5 epochs if not told",
+    )
+    add("--seed", type=whole(0, 2**20 - 3), default=0)
     add(
         "--resume",
         action="store_true",
@@ -252,6 +262,7 @@ def add_evaluation(command: argparse.ArgumentParser) -> None:
 
 def train(options: argparse.Namespace) -> None:
     from . import checkpoint
+    from .attune import check_attunes
     from .data import load
     from .fit import fabric, fit
     from .sharpen import check_sharpens
@@ -266,6 +277,8 @@ def train(options: argparse.Namespace) -> None:
         check_conditional(options, data)
     if options.sharpen:
         check_sharpens(data.kind, not options.autoencoder)
+    if options.attune:
+        check_attunes(data.kind, not options.autoencoder)
     description = describe(options, data)
     recipe = description["recipe"]
     options.out.mkdir(parents=True, exist_ok=True)
@@ -290,12 +303,12 @@ def train(options: argparse.Namespace) -> None:
 
 
 def check_conditional(options: argparse.Namespace, data: "Data") -> None:
-    """InputError where --conditional has no labels, or no second stage that knows them."""
+    """InputError where --conditional has no labels, or no later stage that knows them."""
     if not data.classes:
         raise InputError(f"--conditional: expected labelled data, got {data.name!r} without labels")
-    if options.autoencoder or options.sharpen:
-        other = "--autoencoder" if options.autoencoder else "--sharpen"
-        raise InputError(f"--conditional: expected a VAE of one stage: leave out {other}")
+    for other in ("autoencoder", "sharpen", "attune"):
+        if getattr(options, other):
+            raise InputError(f"--conditional: expected a VAE of one stage: leave out --{other}")
 
 
 def begun(options: argparse.Namespace) -> dict[str, Any] | None:
@@ -346,8 +359,9 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
 
 
 def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], data: "Data") -> None:
-    """What follows the first stage, as asked for: spelling, the prior, a sharper decoder."""
+    """What follows the first stage, as asked for, each stage from the one before."""
     from . import checkpoint, mixture
+    from .attune import attune
     from .sharpen import sharpen
     from .spell import spell
 
@@ -376,6 +390,17 @@ def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], da
             data,
             options.out,
             epochs=options.sharpen,
+            batch=options.batch,
+            seed=options.seed,
+            compile_model=options.compile,
+        )
+    if options.attune:
+        attune(
+            engine,
+            content,
+            data,
+            options.out,
+            epochs=options.attune,
             batch=options.batch,
             seed=options.seed,
             compile_model=options.compile,

@@ -72,6 +72,9 @@ def averaged(content: dict[str, Any]) -> VAE:
     if "sharp" in content:
         model.decoder.load_state_dict(content["sharp"]["ema"])
         model.log_sigma.data.fill_(content["sharp"]["log_sigma"])
+    if "attuned" in content:
+        model.encoder.load_state_dict(content["attuned"]["ema"])
+        model.log_sigma.data.fill_(content["attuned"]["log_sigma"])
     return model.eval()
 
 

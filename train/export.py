@@ -223,6 +223,7 @@ def provenance(content: dict[str, Any], model: VAE) -> dict[str, str | float]:
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": content["step"],
         "sharpen_steps": sharp["step"] if sharp else 0,
+        "attune_steps": content["attuned"]["step"] if "attuned" in content else 0,
         **{f"recipe_{key}": +value for key, value in content["recipe"].items()},  # True is 1
         "torch": torch.__version__.split("+")[0],
         "onnx": onnx.__version__,

@@ -42,7 +42,7 @@ class Free(nn.Module):
         """That mixture, of as many components."""
         parts = np.log(table.weights), table.means, table.logvars
         for own, part in zip((self.logits, self.means, self.logvars), parts, strict=True):
-            own.data.copy_(torch.from_numpy(part))
+            own.data.copy_(torch.tensor(part))
 
     def forward(self, encode: Encode) -> Gaussians:
         return self.logits.log_softmax(0), self.means, self.logvars

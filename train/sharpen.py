@@ -188,6 +188,7 @@ def sharpen(
         if step % epoch_steps == 0 and engine.is_global_zero:
             for logger in engine.loggers:
                 logger.save()
+            content.pop("attuned", None)  # an encoder that learned of another decoder
             content["sharp"] = {name: part.state_dict() for name, part in parts.items()} | {
                 "step": step,
                 "log_sigma": log_sigma(model, average.module, mu, logvar, train[:6000]),

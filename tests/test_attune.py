@@ -1,0 +1,117 @@
+"""The last stage of training: the encoder alone learns, of the decoder and the prior that ship."""
+
+import numpy as np
+import pytest
+import torch
+
+from train import checkpoint, mixture
+from train.__main__ import main
+from train.attune import as_shipped, recon
+from train.data import as_float, load
+from train.export import export
+from train.fit import corrupt
+
+
+def train(squares, out, *more):
+    small = "--batch 8 --epochs 3 --architecture mlp --widths 32 --latent-dim 3 --components 2"
+    main(["--data", str(squares), "--out", str(out), *small.split(), *more])
+    return checkpoint.read(out / "last.pt")
+
+
+def same(one, other):
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.fixture(scope="module")
+def whole(squares, tmp_path_factory):
+    return train(squares, tmp_path_factory.mktemp("whole"), "--sharpen", "1", "--attune", "2")
+
+
+def test_the_encoder_alone_learns(whole):
+    before = checkpoint.averaged({k: v for k, v in whole.items() if k != "attuned"})
+    after = checkpoint.averaged(whole)
+    assert same(before.decoder.state_dict(), after.decoder.state_dict())
+    assert not same(before.encoder.state_dict(), after.encoder.state_dict())
+    assert after.log_sigma != before.log_sigma
+
+
+def test_the_deployed_elbo_rises(squares, tmp_path):
+    """Of noisy items, under the mixture and through the sharpened decoder."""
+    content = train(squares, tmp_path, "--epochs", "40", "--sharpen", "1", "--attune", "40")
+    x = as_float(load("squares", squares, None, 0).train)
+
+    def loss(content):
+        model = as_shipped(content)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            x_hat, kl = model(corrupt(x, 0.5, share=1.0))
+        return (recon(model, x, x_hat) + kl).mean()
+
+    without = {key: part for key, part in content.items() if key != "attuned"}
+    assert loss(content) < loss(without) - 1
+
+
+def test_a_stage_that_was_cut_off_reaches_the_same_weights(squares, whole, tmp_path, monkeypatch):
+    save = checkpoint.save
+
+    def save_and_die(path, content):
+        save(path, content)
+        if "attuned" in content:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        train(squares, tmp_path, "--sharpen", "1", "--attune", "2")
+    monkeypatch.undo()
+    assert checkpoint.read(tmp_path / "last.pt")["attuned"]["step"] == 9
+    resumed = train(squares, tmp_path, "--resume", "--sharpen", "1", "--attune", "2")["attuned"]
+    for part in ("encoder", "ema"):
+        assert same(resumed[part], whole["attuned"][part])
+    for fact in ("step", "log_sigma"):
+        assert resumed[fact] == whole["attuned"][fact]
+
+
+def test_a_decoder_that_is_sharpened_on_leaves_an_encoder_that_must_learn_again(squares, tmp_path):
+    train(squares, tmp_path, "--sharpen", "1", "--attune", "1")
+    longer = train(squares, tmp_path, "--resume", "--sharpen", "2")
+    assert "attuned" not in longer
+
+
+def test_it_ships(whole, tmp_path):
+    bundle = export(whole, tmp_path / "bundle", "squares")
+    assert bundle.provenance["attune_steps"] == whole["attuned"]["step"] == 18
+    assert bundle.likelihood["sigma"] == pytest.approx(np.exp(whole["attuned"]["log_sigma"]))
+
+
+def test_bernoulli_images_and_a_standard_normal_have_the_stage_too(squares, tmp_path):
+    options = "--likelihood bernoulli --prior normal --attune 1"
+    content = train(squares, tmp_path, *options.split())
+    model = as_shipped(content)
+    assert model.prior is None
+    mu, _ = mixture.encode(model, load("squares", squares, None, 0).train)
+    assert torch.isfinite(mu).all()
+
+
+def test_an_item_in_noise_weighs_no_more_than_a_clean_one():
+    """The gradient in x_hat falls with the item's own error, as that of a logarithm does."""
+    x = torch.zeros(2, 1, 4, 4)
+    x_hat = torch.stack([torch.full((1, 4, 4), 0.1), torch.full((1, 4, 4), 0.5)]).requires_grad_()
+    model = checkpoint.build({"variational": True, "x_shape": (1, 8, 8), "widths": [4]})
+    nats = recon(model, x, x_hat)
+    torch.testing.assert_close(nats, 16 * torch.tensor([0.1, 0.5]).log())
+    nats.sum().backward()
+    torch.testing.assert_close(x_hat.grad[:, 0, 0, 0] * torch.tensor([0.1, 0.5]), torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("array", "option", "message"),
+    [
+        (np.zeros((50, 3)), "", "expected a VAE of images to attune, got vector data"),
+        (np.zeros((50, 8, 8), np.uint8), "--autoencoder", "got an autoencoder"),
+    ],
+)
+def test_what_cannot_be_attuned_is_refused_before_training(tmp_path, array, option, message):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(ValueError, match=message):
+        main(f"--data {tmp_path}/a.npy --out {tmp_path}/run --attune 1 {option}".split())
+    assert not (tmp_path / "run").exists()
