@@ -7,8 +7,8 @@
     decoder.int8.onnx  the same graphs in other arithmetic, by variant
     prior.npz          weights (K,), means (K, D), logvars (K, D); absent: the standard normal,
                        or none, where the model is an autoencoder
-    selfcheck.npz      x, mu, logvar, z, x_hat: inputs, and what PyTorch made of them; and y, the
-                       class numbers that it was told, where the decoder is conditional
+    selfcheck.npz      x, mu, logvar, z, x_hat: inputs, and what PyTorch made of them; h where there
+                       are activations; y, the class numbers, where the decoder is conditional
     statistics.npz     of the training items, for scores; calibration.npz, the scores of normal
                        items that were held out: `edgevae.score` knows them; may be absent
 
@@ -22,7 +22,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -45,8 +45,11 @@ LIKELIHOODS = ("gaussian", "bernoulli", "categorical")
 CASES = ("as given", "title")
 MODELS = ("vae", "autoencoder")
 PRIORS = ("mixture", "normal", "none")
-# Of the encoder, where there is one, and of the decoder.
-_SELFCHECK = {"encoder": ("x", "mu", "logvar"), "decoder": ("z", "x_hat")}
+_SELFCHECK = {  # what goes into a graph, and what comes out
+    "encoder": ("x", "mu", "logvar"),
+    "decoder": ("z", "x_hat"),
+    "activations": ("x", "h"),
+}
 _PRIOR = ("weights", "means", "logvars")
 
 _MANIFEST = "manifest.json"
@@ -220,13 +223,17 @@ class Bundle:
     def selfcheck(self) -> dict[str, npt.NDArray[Any]]:
         """Inputs and PyTorch's outputs: x, mu, logvar of one count; z, x_hat of another.
 
-        A bundle that only decodes has only the latter; one with classes has y too, as many as z.
+        A bundle that only decodes has only the latter; one with activations has h (N, H) too, as
+        many as x, and one with classes y, as many as z.
         """
-        keys = _selfcheck_keys(self.encodes, self.classes)
-        arrays = npz.load_typed(self.path / "selfcheck.npz", keys)
+        arrays = npz.load_typed(
+            self.path / "selfcheck.npz", _selfcheck_keys(self.roles, self.classes)
+        )
         shapes = {"x": self.x_shape, "x_hat": self.x_shape, "y": ()}
+        if "h" in arrays:
+            shapes["h"] = arrays["h"].shape[-1:]
         for key, array in arrays.items():
-            rows = len(arrays["x" if key in _SELFCHECK["encoder"] else "z"])
+            rows = len(arrays["z" if key in (*_SELFCHECK["decoder"], "y") else "x"])
             expected = (rows, *shapes.get(key, self.latent_shape))
             npz.check_shape(self.path / "selfcheck.npz", key, array, expected)
         return arrays
@@ -239,9 +246,9 @@ class Bundle:
         return npz.load(self.path / name) if name in self.files else None
 
 
-def _selfcheck_keys(encodes: bool, classes: Sequence[str]) -> tuple[str, ...]:
-    keys = _SELFCHECK["encoder"] + _SELFCHECK["decoder"] if encodes else _SELFCHECK["decoder"]
-    return (*keys, "y") if classes else keys
+def _selfcheck_keys(roles: Iterable[str], classes: Sequence[str]) -> list[str]:
+    keys = dict.fromkeys(key for role in roles for key in _SELFCHECK[role])
+    return [*keys, "y"] if classes else [*keys]
 
 
 def how_to_have(role: str) -> str:
@@ -333,7 +340,7 @@ def write(
         variant: {role: _graph_name(role, variant) for role in roles}
         for variant, roles in {"fp32": graphs, **variants}.items()
     }
-    keys = [key for key in _selfcheck_keys(encoder is not None, classes) if key in selfcheck]
+    keys = [key for key in _selfcheck_keys(graphs, classes) if key in selfcheck]
     files = {names["fp32"][role]: graph for role, graph in graphs.items()}
     for variant, roles in variants.items():
         files |= {names[variant][role]: graph for role, graph in roles.items()}

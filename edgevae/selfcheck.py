@@ -21,7 +21,7 @@ _BF16 = 16 * 2.0**-8
 class Verdict:
     """What a VAE computed against what it should have.
 
-    `differences` has the largest absolute difference of each of mu, logvar and x_hat that the
+    `differences` has the largest absolute difference of each of mu, logvar, h and x_hat that the
     bundle proves, `tolerances` the largest that each may show. `passed` says of each whether it
     is within, and of "stream" whether the golden latents are the same to the bit.
     """
@@ -56,6 +56,8 @@ def verify(vae: VAE) -> Verdict:
     if vae.bundle.encodes:
         posterior = vae.encode(expected["x"])
         got = {"mu": posterior.mu, "logvar": posterior.logvar, **got}
+    if "activations" in vae.bundle.roles:
+        got["h"] = vae.activations(expected["x"])
     differences = {key: float(np.abs(got[key] - expected[key]).max(initial=0)) for key in got}
     tolerances = {key: _tolerance(vae, key, expected[key]) for key in got}
     # <= is false for NaN, which is a failure too
@@ -71,7 +73,7 @@ def verify(vae: VAE) -> Verdict:
 
 
 def _tolerance(vae: VAE, key: str, expected: npt.NDArray[np.float32]) -> float:
-    role = "decoder" if key == "x_hat" else "encoder"
+    role = {"x_hat": "decoder", "h": "activations"}.get(key, "encoder")
     limit = vae.bundle.allowed_difference(role, vae.variant)
     if vae.precision == "bf16":
         limit += _BF16 * float(np.abs(expected).max(initial=0))

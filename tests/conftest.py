@@ -148,6 +148,7 @@ class Tiny:
         mu, logvar = self.encode(x)
         y = np.arange(3) % len(self.classes) if self.classes else None
         check = {"x": x, "mu": mu, "logvar": logvar, "z": z, "x_hat": self.decode(z, y)}
+        check["h"] = np.tanh(x.reshape(3, -1) @ self.weights["logvar"])
         return {
             "name": f"tiny-{self.kind}",
             "kind": self.kind,

@@ -41,3 +41,13 @@ def test_a_difference_beyond_the_precision_fails(off, difference, precision, fai
     verdict = off(difference, precision)
     assert verdict.failed == failed
     assert str(verdict).count("FAILED") == len(failed)
+
+
+def test_activations_are_checked_where_there_are_any(tinies, tmp_path):
+    tiny = tinies["grey"]
+    path = tiny.write(tmp_path / "b", activations=tiny.activations()).path
+    assert selfcheck.verify(edgevae.load(path)).passed["h"]
+    check = tiny.arguments()["selfcheck"]
+    wrong = check | {"h": check["h"] + np.float32(1e-3)}
+    path = tiny.write(tmp_path / "c", activations=tiny.activations(), selfcheck=wrong).path
+    assert selfcheck.verify(edgevae.load(path)).failed == ["h"]
