@@ -24,10 +24,12 @@ from .fit import (
     batch_rows,
     corrupt,
     cosine,
+    end,
     own_share,
     progress,
     seed_step,
     set_rate,
+    show,
 )
 from .mixture import encode
 from .models import VAE
@@ -115,9 +117,7 @@ def attune(
         step += 1
         bar.update(batch)
         if step % LOG_EVERY == 0 or step == steps:
-            figures = {"recon": error.item(), "kl": kl.item()}
-            bar.set_postfix({name: f"{value:.1f}" for name, value in figures.items()})
-            engine.log_dict({f"attune_{name}": v for name, v in figures.items()}, step=step)
+            show(engine, bar, "attune", {"recon": error, "kl": kl}, step)
         if step % epoch_steps == 0 and engine.is_global_zero:
             for logger in engine.loggers:
                 logger.save()
@@ -130,7 +130,5 @@ def attune(
                 "log_sigma": log_sigma(mean, mean.decoder, *encode(mean, items), items),
             }
             checkpoint.save(out / "last.pt", content)
-    bar.close()
-    for logger in engine.loggers:
-        logger.finalize("success")
+    end(engine, bar)
     return content

@@ -224,9 +224,7 @@ def fit(
             for logger in engine.loggers:
                 logger.save()
             checkpoint.save(out / "last.pt", content())
-    bar.close()
-    for logger in engine.loggers:
-        logger.finalize("success")
+    end(engine, bar)
     return content()
 
 
@@ -260,6 +258,20 @@ def report(engine: Fabric, bar: tqdm, step: int, recon: Tensor, kl: Tensor) -> N
         )
     bar.set_postfix({name: f"{value:.1f}" for name, value in nats.items()})
     engine.log_dict(nats, step=step)
+
+
+def show(engine: Fabric, bar: tqdm, stage: str, figures: dict[str, Tensor], step: int) -> None:
+    """Show and log what a batch of a later stage came to; in the log by the stage's name too."""
+    numbers = {name: value.item() for name, value in figures.items()}
+    bar.set_postfix({name: f"{value:.4g}" for name, value in numbers.items()})
+    engine.log_dict({f"{stage}_{name}": value for name, value in numbers.items()}, step=step)
+
+
+def end(engine: Fabric, bar: tqdm) -> None:
+    """Close a stage's bar and logs."""
+    bar.close()
+    for logger in engine.loggers:
+        logger.finalize("success")
 
 
 def standardise(model: VAE, train: Tensor) -> None:

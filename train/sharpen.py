@@ -22,7 +22,18 @@ from edgevae.errors import InputError
 
 from . import checkpoint
 from .data import Data, as_float
-from .fit import LOG_EVERY, averaging, batch_rows, cosine, own_share, progress, seed_step, set_rate
+from .fit import (
+    LOG_EVERY,
+    averaging,
+    batch_rows,
+    cosine,
+    end,
+    own_share,
+    progress,
+    seed_step,
+    set_rate,
+    show,
+)
 from .mixture import encode
 from .models import VAE
 
@@ -150,6 +161,8 @@ def sharpen(
     )
     judge, discriminator_optimizer = engine.setup(discriminator, optimizers[1])
 
+    if step < steps:
+        content.pop("attuned", None)  # an encoder that learned of another decoder
     bar = progress(engine, "sharpen", steps * batch, step * batch)
     while step < steps:
         seed_step(seed + 1, step, engine.global_rank)
@@ -182,21 +195,16 @@ def sharpen(
         step += 1
         bar.update(batch)
         if step % LOG_EVERY == 0 or step == steps:
-            figures = {"discriminator": loss.item(), "pixels": pixels.item()}
-            bar.set_postfix({name: f"{value:.4f}" for name, value in figures.items()})
-            engine.log_dict({f"sharpen_{name}": v for name, v in figures.items()}, step=step)
+            show(engine, bar, "sharpen", {"discriminator": loss, "pixels": pixels}, step)
         if step % epoch_steps == 0 and engine.is_global_zero:
             for logger in engine.loggers:
                 logger.save()
-            content.pop("attuned", None)  # an encoder that learned of another decoder
             content["sharp"] = {name: part.state_dict() for name, part in parts.items()} | {
                 "step": step,
                 "log_sigma": log_sigma(model, average.module, mu, logvar, train[:6000]),
             }
             checkpoint.save(out / "last.pt", content)
-    bar.close()
-    for logger in engine.loggers:
-        logger.finalize("success")
+    end(engine, bar)
     return content
 
 

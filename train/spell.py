@@ -17,7 +17,17 @@ from torch import Tensor, nn
 
 from . import checkpoint, elbo
 from .data import Data, as_float
-from .fit import LOG_EVERY, averaging, batch_rows, cosine, progress, seed_step, set_rate
+from .fit import (
+    LOG_EVERY,
+    averaging,
+    batch_rows,
+    cosine,
+    end,
+    progress,
+    seed_step,
+    set_rate,
+    show,
+)
 
 
 class LanguageModel(nn.Module):
@@ -135,12 +145,8 @@ def spell(
         bar.update(batch)
         if step % LOG_EVERY == 0 or step == steps - 1:
             figures = {"recon": recon, "kl": kl, "nats": spelled, "goal": goal, "longer": longer}
-            numbers = {name: value.item() for name, value in figures.items()}
-            bar.set_postfix({name: f"{value:.3f}" for name, value in numbers.items()})
-            engine.log_dict({f"spell_{name}": v for name, v in numbers.items()}, step=step)
-    bar.close()
-    for logger in engine.loggers:
-        logger.finalize("success")
+            show(engine, bar, "spell", figures, step)
+    end(engine, bar)
     content.pop("prior", None)  # which was fitted to other latents
     content["spelled"] = {"ema": average.module.state_dict(), "step": steps}
     checkpoint.save(out / "last.pt", content)
