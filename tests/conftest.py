@@ -1,7 +1,8 @@
 """Tiny bundles whose answers numpy knows, one linear layer each way; each kernel in turn."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -229,6 +230,29 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image[row : row + 3, column : column + 3] = 255
     np.save(path, images)
     return path
+
+
+@pytest.fixture
+def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AbstractContextManager[None]]:
+    """`with cut_off(stage):` interrupts training when that stage's first checkpoint is written."""
+
+    @contextmanager
+    def interrupted(stage: str) -> Iterator[None]:
+        from train import checkpoint
+
+        save = checkpoint.save
+
+        def save_and_die(path, content):
+            save(path, content)
+            if stage in content:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint, "save", save_and_die)
+            with pytest.raises(KeyboardInterrupt):
+                yield
+
+    return interrupted
 
 
 @pytest.fixture(params=_core.kernels()["available"])

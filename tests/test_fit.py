@@ -53,19 +53,10 @@ def test_a_finished_stage_resumed_to_sharpen_is_the_same_run(squares, whole, tmp
     assert same(again["sharp"]["ema"], whole["sharp"]["ema"])
 
 
-def test_a_sharpening_that_was_cut_off_reaches_the_same_weights(squares, tmp_path, monkeypatch):
+def test_a_sharpening_that_was_cut_off_reaches_the_same_weights(squares, tmp_path, cut_off):
     straight = train(squares, tmp_path / "straight", "--sharpen", "2")
-    save = checkpoint.save
-
-    def save_and_die(path, content):
-        save(path, content)
-        if "sharp" in content:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint, "save", save_and_die)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off("sharp"):
         train(squares, tmp_path / "cut", "--sharpen", "2")
-    monkeypatch.undo()
     assert checkpoint.read(tmp_path / "cut/last.pt")["sharp"]["step"] == 9
     resumed = train(squares, tmp_path / "cut", "--resume", "--sharpen", "2")
     assert resumed["sharp"]["step"] == 18

@@ -25,6 +25,7 @@ from .fit import (
     corrupt,
     cosine,
     end,
+    keep,
     own_share,
     progress,
     seed_step,
@@ -119,8 +120,6 @@ def attune(
         if step % LOG_EVERY == 0 or step == steps:
             show(engine, bar, "attune", {"recon": error, "kl": kl}, step)
         if step % epoch_steps == 0 and engine.is_global_zero:
-            for logger in engine.loggers:
-                logger.save()
             items, mean = train[:6000], average.module
             content["attuned"] = {
                 "encoder": model.encoder.state_dict(),
@@ -129,6 +128,6 @@ def attune(
                 "step": step,
                 "log_sigma": log_sigma(mean, mean.decoder, *encode(mean, items), items),
             }
-            checkpoint.save(out / "last.pt", content)
+            keep(engine, out, content)
     end(engine, bar)
     return content

@@ -221,9 +221,7 @@ def fit(
             report(engine, bar, step, recon, kl)
         if step % epoch_steps == 0 and engine.is_global_zero:
             engine.log_dict(held_out(average.module, data, binarise), step=step)
-            for logger in engine.loggers:
-                logger.save()
-            checkpoint.save(out / "last.pt", content())
+            keep(engine, out, content())
     end(engine, bar)
     return content()
 
@@ -265,6 +263,13 @@ def show(engine: Fabric, bar: tqdm, stage: str, figures: dict[str, Tensor], step
     numbers = {name: value.item() for name, value in figures.items()}
     bar.set_postfix({name: f"{value:.4g}" for name, value in numbers.items()})
     engine.log_dict({f"{stage}_{name}": value for name, value in numbers.items()}, step=step)
+
+
+def keep(engine: Fabric, out: Path, content: dict[str, Any]) -> None:
+    """Write the logs and the checkpoint of an epoch."""
+    for logger in engine.loggers:
+        logger.save()
+    checkpoint.save(out / "last.pt", content)
 
 
 def end(engine: Fabric, bar: tqdm) -> None:

@@ -28,6 +28,7 @@ from .fit import (
     batch_rows,
     cosine,
     end,
+    keep,
     own_share,
     progress,
     seed_step,
@@ -197,13 +198,11 @@ def sharpen(
         if step % LOG_EVERY == 0 or step == steps:
             show(engine, bar, "sharpen", {"discriminator": loss, "pixels": pixels}, step)
         if step % epoch_steps == 0 and engine.is_global_zero:
-            for logger in engine.loggers:
-                logger.save()
             content["sharp"] = {name: part.state_dict() for name, part in parts.items()} | {
                 "step": step,
                 "log_sigma": log_sigma(model, average.module, mu, logvar, train[:6000]),
             }
-            checkpoint.save(out / "last.pt", content)
+            keep(engine, out, content)
     end(engine, bar)
     return content
 
