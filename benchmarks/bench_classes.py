@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import edgevae
-from edgevae import output
+from edgevae.files import outputs as output
 from train import judges
 from train.data import as_float, fashion
 

@@ -70,7 +70,7 @@ def main() -> None:
 
 def timed(code: str) -> tuple[float, ...]:
     """Seconds of wall clock and of CPU that the code takes in a process of its own."""
-    source = str(Path(bundle.__file__).parents[1])
+    source = str(Path(bundle.__file__).parents[2])
     # edgevae leaves onnxruntime's telemetry off: neither script waits for it.
     environment = os.environ | {"PYTHONPATH": source, "ORT_DISABLE_TELEMETRY": "1"}
     command = [sys.executable, "-c", TIMED.format(code=code)]

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from edgevae import compiler, load
-from edgevae.bench import median
-from edgevae.runtime import runtime
+from edgevae.diagnostics.bench import median
+from edgevae.engine.ort import runtime
 
 ROUNDS = 11
 PAUSE = 0.05  # in which the threads of the last turn stop spinning

@@ -42,7 +42,7 @@ from typing import Any, NamedTuple
 import peers
 import peers_chart
 
-from edgevae.bench import machine, median, percentile
+from edgevae.diagnostics.bench import machine, median, percentile
 
 DECODERS = ("M1", "M2", "M3", "M4", "fashion")  # by default
 MORE = ("M2+ReLU", "M3+ReLU")

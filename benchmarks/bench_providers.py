@@ -11,7 +11,9 @@ import os
 
 import pytest
 
-from edgevae import bench, bundle, providers
+from edgevae import bundle
+from edgevae.diagnostics import bench
+from edgevae.engine import providers
 
 MODEL = os.environ.get("EDGEVAE_BENCH_MODEL", "fashion")
 

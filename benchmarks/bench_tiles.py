@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import edgevae
-from edgevae import bench
-from edgevae.runtime import runtime
+from edgevae.diagnostics import bench
+from edgevae.engine.ort import runtime
 
 if TYPE_CHECKING:
     import decoders

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import edgevae
-from edgevae import heatmap, output
+from edgevae.files import outputs as output
+from edgevae.plots import heatmap
 from train.data import as_float, fashion
 
 OUT = Path(__file__).parent / "results" / "score" / "heatmaps.png"

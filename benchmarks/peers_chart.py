@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgevae.chart import INK, MARGIN, MUTED, WIDTH, Axis, Box, Canvas, frame, legend
+from edgevae.plots.bench_chart import INK, MARGIN, MUTED, WIDTH, Axis, Box, Canvas, frame, legend
 
 if TYPE_CHECKING:
     from PIL.Image import Image

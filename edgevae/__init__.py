@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from edgevae._core import kernels
     from edgevae.batcher import Batcher
     from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
-    from edgevae.posterior import Posterior
+    from edgevae.latents.posterior import Posterior
     from edgevae.sampling import fresh_seed
-    from edgevae.score import Scores
+    from edgevae.scoring.methods import Scores
     from edgevae.vae import VAE, generate, load
 
 __version__ = "0.1.0"
@@ -24,8 +24,8 @@ _HOMES = {
     "load": "edgevae.vae",
     "VAE": "edgevae.vae",
     "Batcher": "edgevae.batcher",
-    "Posterior": "edgevae.posterior",
-    "Scores": "edgevae.score",
+    "Posterior": "edgevae.latents.posterior",
+    "Scores": "edgevae.scoring.methods",
     "kernels": "edgevae._core",
     "fresh_seed": "edgevae.sampling",
     "EdgeVAEError": "edgevae.errors",

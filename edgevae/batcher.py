@@ -18,17 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import checks
-from edgevae.batching import gather, scatter
+from edgevae.engine.workers import gather, scatter
 from edgevae.errors import InputError
-from edgevae.posterior import Posterior
+from edgevae.latents.posterior import Posterior
 from edgevae.vae import VAE
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
-    from edgevae.graph import Arrays, Graph
-    from edgevae.labels import Labels
-    from edgevae.plans import Plan
+    from edgevae.data.labels import Labels
+    from edgevae.engine.graph import Arrays, Graph
+    from edgevae.engine.plans import Plan
 
 Floats = npt.NDArray[np.float32]
 

@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from edgevae import sampling
 from edgevae.bundle import Bundle
+from edgevae.data.labels import Labels
 from edgevae.errors import BundleError, InputError
-from edgevae.labels import Labels
 
 Floats = npt.NDArray[np.float32]
 

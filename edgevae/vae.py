@@ -13,28 +13,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import (
-    batching,
-    bundle,
-    checks,
-    conformal,
-    denoising,
-    images,
-    labels,
-    mosaic,
-    plans,
-    sampling,
-    text,
-    variations,
-    walks,
-)
-from edgevae import score as scoring
+from edgevae import bundle, checks, denoising, sampling, tiling
+from edgevae.data import images, labels, text
+from edgevae.data.labels import Labels
+from edgevae.engine import plans
+from edgevae.engine import workers as batching
+from edgevae.engine.graph import Graph, Placement, Shapes
+from edgevae.engine.machine import usable_threads
+from edgevae.engine.providers import Asked, names, prefer
 from edgevae.errors import BundleError, InputError
-from edgevae.graph import Graph, Placement, Shapes
-from edgevae.labels import Labels
-from edgevae.posterior import Posterior
-from edgevae.providers import Asked, names, prefer
-from edgevae.threads import usable_threads
+from edgevae.latents import paths as walks
+from edgevae.latents import variations
+from edgevae.latents.posterior import Posterior
+from edgevae.scoring import conformal
+from edgevae.scoring import methods as scoring
 
 Floats = npt.NDArray[np.float32]
 
@@ -269,7 +261,7 @@ class VAE:
         and returned, and may be a numpy.memmap.
         """
         if tile:
-            return mosaic.decode(self, z, labels, overlap, out)
+            return tiling.decode(self, z, labels, overlap, out)
         if overlap is not None or out is not None:
             raise InputError("overlap, out: expected with tile=True alone; leave them out")
         rows, single = self._latents(z)
@@ -419,7 +411,7 @@ class VAE:
         start: int = 0,
         fdr: bool = False,
     ) -> scoring.Scores:
-        """How strange each item of x is, as `reconstruct` takes it: `edgevae.score` explains.
+        """How strange each item of x is, as `reconstruct` takes it: `edgevae.scoring` explains.
 
         p-values and flags, at `alpha` or the calibration's, come with a calibrated method.
         """

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgevae import batching
+from edgevae.engine import workers as batching
 
 
 @settings(deadline=None)

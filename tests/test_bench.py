@@ -7,8 +7,10 @@ import sys
 import pytest
 from PIL import Image
 
-from edgevae import bench, chart, cli
+from edgevae import cli
+from edgevae.diagnostics import bench
 from edgevae.errors import CheckError, ProviderError
+from edgevae.plots import bench_chart as chart
 
 
 def report(runner: str, scale: float, provider: str = "cpu") -> bench.Report:

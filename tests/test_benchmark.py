@@ -8,7 +8,7 @@ import torch
 from scipy.special import logsumexp
 
 import edgevae
-from edgevae import likelihood
+from edgevae.data import likelihood
 from train import benchmark, benchmark_report
 from train.data import Data
 

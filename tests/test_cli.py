@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgevae import cli, plans, selfcheck, vae
-from edgevae.features import Features
+from edgevae import cli, vae
+from edgevae.data.features import Features
+from edgevae.diagnostics import verify as selfcheck
+from edgevae.engine import plans
 from edgevae.packing import pack
 
 ROOT = Path(__file__).parents[1]

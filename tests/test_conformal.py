@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from edgevae import conformal
-from edgevae.conformal import Calibration
 from edgevae.errors import InputError
+from edgevae.scoring import conformal
+from edgevae.scoring.conformal import Calibration
 
 
 def calibration(scores, alpha=0.1):

@@ -6,7 +6,7 @@ import sys
 import onnxruntime
 import pytest
 
-from edgevae import cuda
+from edgevae.engine import cuda
 
 SAID = """Failed to load /venv/nvidia/cu13/lib/libcublasLt.so.13: file too short
 Failed to load libcublasLt.so.13: libcublasLt.so.13: cannot open shared object file

@@ -5,7 +5,11 @@ import os
 
 import pytest
 
-from edgevae import cli, cuda, doctor, plugins, providers, runtime, threads
+from edgevae import cli
+from edgevae.diagnostics import doctor
+from edgevae.engine import cuda, plugins, providers
+from edgevae.engine import machine as threads
+from edgevae.engine import ort as runtime
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from conftest import Tiny
 
 import edgevae
 from edgevae import bundle
+from edgevae.data.features import Features
 from edgevae.errors import BundleError, InputError
-from edgevae.features import Features
 
 SIGNAL = Tiny("signal", (2, 6), None, (3,))
 TOLD = Features(("speed", "load"), (1.0, -2.0), (0.5, 30.0), (1.5, -4.0))

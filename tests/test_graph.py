@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
+from edgevae.engine.graph import Graph, Placement
+from edgevae.engine.providers import Preference, Request
 from edgevae.errors import BundleError, ProviderError
-from edgevae.graph import Graph, Placement
-from edgevae.providers import Preference, Request
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from edgevae import heatmap
+from edgevae.plots import heatmap
 
 
 def test_a_map_stands_beside_its_image_on_a_fixed_scale():

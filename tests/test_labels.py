@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import edgevae
-from edgevae import Batcher, bundle, labels, sampling, selfcheck, tune
-from edgevae.cli import main
+from edgevae import Batcher, bundle, sampling
+from edgevae.cli.main import main
+from edgevae.data import labels
+from edgevae.diagnostics import tune
+from edgevae.diagnostics import verify as selfcheck
 from edgevae.errors import BundleError, InputError
 
 CLASSES = ("Boot", "Coat", "Hat")

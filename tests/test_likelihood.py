@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from edgevae import likelihood
+from edgevae.data import likelihood
 
 GAUSSIAN = {"name": "gaussian", "sigma": 0.3}
 BERNOULLI = {"name": "bernoulli"}

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 import edgevae
-from edgevae import InputError, Posterior, cli, map
+from edgevae import InputError, Posterior, cli
+from edgevae.plots import latent_map as map
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import edgevae
-from edgevae import bundle, cli, selfcheck
+from edgevae import bundle, cli
+from edgevae.diagnostics import verify as selfcheck
 from edgevae.errors import InputError
 
 LIMIT = 3_500_000  # bytes of the bundle

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from edgevae import output
 from edgevae.errors import InputError
+from edgevae.files import outputs as output
 from edgevae.packing import pack
 
 UNIT = (0.0, 1.0)

@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 import edgevae
-from edgevae import bundle, chart
+from edgevae import bundle
+from edgevae.plots import bench_chart as chart
 
 
 def row(candidate: str, seconds: list[float], single: float | None = None) -> bench_peers.Row:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import edgevae
-from edgevae import bundle, plans
+from edgevae import bundle
+from edgevae.engine import plans
 from edgevae.errors import InputError
 
 CPU = plans.Setting("cpu", "float32", 2)

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 import edgevae
-from edgevae import plugins, providers
+from edgevae.engine import plugins, providers
 from edgevae.errors import ProviderError
 
 MODULE = """

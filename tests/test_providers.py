@@ -5,9 +5,9 @@ import json
 import onnxruntime
 import pytest
 
-from edgevae import providers
+from edgevae.engine import providers
+from edgevae.engine.providers import Request
 from edgevae.errors import InputError, ProviderError
-from edgevae.providers import Request
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ import pytest
 from conftest import Tiny
 
 import edgevae
-from edgevae import feed, rows
 from edgevae.bundle import Text
+from edgevae.data.features import Features
 from edgevae.errors import InputError
-from edgevae.features import Features
+from edgevae.files import feed
+from edgevae.files import tables as rows
 
 VECTOR = Tiny("vector", (3,), None, (2,))
 SIGNAL = Tiny("signal", (2, 4), None, (3,))

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgevae import providers, runtime
+from edgevae.engine import ort as runtime
+from edgevae.engine import providers
 from edgevae.errors import ProviderError
 
 

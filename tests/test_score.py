@@ -10,8 +10,9 @@ from scipy import stats
 from sklearn.covariance import EmpiricalCovariance
 
 import edgevae
-from edgevae import bundle, score
+from edgevae import bundle
 from edgevae.errors import BundleError, InputError
+from edgevae.scoring import methods as score
 
 SIGMA = 0.7
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import edgevae
-from edgevae import selfcheck
+from edgevae.diagnostics import verify as selfcheck
 
 
 @pytest.fixture

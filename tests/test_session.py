@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import onnxruntime
 import pytest
 
-from edgevae import cuda, plugins, session
+from edgevae.engine import cuda, plugins, session
+from edgevae.engine.providers import Request
 from edgevae.errors import BundleError, InputError, ProviderError
-from edgevae.providers import Request
 
 
 @pytest.fixture

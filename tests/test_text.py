@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edgevae import text
 from edgevae.bundle import Text
+from edgevae.data import text
 from edgevae.errors import InputError
 
 NAMES = Text("abcdefghijklmnopqrstuvwxyz", 13, "title")

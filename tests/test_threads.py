@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevae import threads
+from edgevae.engine import machine as threads
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ SAY = "from edgevae import threads; print(threads.usable_threads(), threads.why_
 
 
 def said_by(*command: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(Path(threads.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(threads.__file__).parents[2])}
     done = subprocess.run(
         [*command, sys.executable, "-c", SAY],
         env=environment,

@@ -7,10 +7,12 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import edgevae
-from edgevae import compiler, runtime
-from edgevae.cli import main
+from edgevae import compiler
+from edgevae.bundle import Tiles
+from edgevae.cli.main import main
+from edgevae.engine import ort as runtime
 from edgevae.errors import InputError
-from edgevae.tiles import Tiles, places
+from edgevae.tiling import places
 
 SIDE = 12
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 import edgevae
-from edgevae import tune
+from edgevae.diagnostics import tune
 
 
 def clock(monkeypatch, cost):

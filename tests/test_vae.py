@@ -19,8 +19,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import edgevae
-from edgevae import graph, images, packing, sampling, vae, walks
+from edgevae import packing, sampling, vae
+from edgevae.data import images
+from edgevae.engine import graph
 from edgevae.errors import BundleError, EdgeVAEError, InputError, ProviderError
+from edgevae.latents import paths as walks
 
 NAMES = ["grey", "colour", "vector"]
 CLOSE = 2e-6  # of float32 sums of at most 144 numbers of about 1

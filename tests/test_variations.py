@@ -6,8 +6,8 @@ from PIL import Image
 
 import edgevae
 from edgevae import InputError, Posterior, bundle
+from edgevae.latents.variations import neighbourhoods, widened
 from edgevae.sampling import MixtureTable
-from edgevae.variations import neighbourhoods, widened
 
 
 @pytest.fixture

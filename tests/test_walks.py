@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgevae import walks
+from edgevae.latents import paths as walks
 from edgevae.sampling import MixtureTable
 
 

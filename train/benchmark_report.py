@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevae.bench import machine
+from edgevae.diagnostics.bench import machine
 
 from .evaluate import mean_and_error
 

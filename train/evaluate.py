@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 import edgevae
-from edgevae import likelihood, sampling
+from edgevae import sampling
+from edgevae.data import likelihood
 from edgevae.errors import InputError
-from edgevae.map import ACTIVE
+from edgevae.plots.latent_map import ACTIVE
 
 from . import distances, pictures
 from .data import Data, as_float

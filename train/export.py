@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from edgevae import bundle, compiler, sampling
 from edgevae.bundle import Text
 from edgevae.compiler import parity
+from edgevae.data.features import Features
 from edgevae.errors import CheckError, InputError
-from edgevae.features import Features
 
 from . import checkpoint
 from .data import as_float

@@ -1,6 +1,6 @@
 """Text to train on: the surnames of the package `names`, or one's own file of lines.
 
-An item is one-hot as edgevae/text.py has it: bool (length, symbols), the last symbol the end.
+An item is one-hot as edgevae/data/text.py has it: bool (length, symbols), the last symbol the end.
 """
 
 import tarfile
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from edgevae import text
 from edgevae.bundle import Text
+from edgevae.data import text
 from edgevae.errors import InputError
 
 from .data import Data

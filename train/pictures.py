@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 import edgevae
-from edgevae import map, packing, sampling
+from edgevae import packing, sampling
+from edgevae.plots import latent_map as map
 
 Floats = NDArray[np.float32]
 GAP = 12  # pixels between the blocks of a picture

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 import edgevae
-from edgevae import bundle, score
-from edgevae.features import Features
+from edgevae import bundle
+from edgevae.data.features import Features
+from edgevae.scoring import methods as score
 
 from . import scaling
 from .data import Data, as_float

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
-from edgevae.rows import MISSING, is_number
+from edgevae.files.tables import MISSING, is_number
 
 from . import windows
 from .data import Data, hold_out, read_array

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import edgevae
-from edgevae import likelihood, text
+from edgevae.data import likelihood, text
 
 from .data import Data
 from .lines import strings

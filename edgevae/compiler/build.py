@@ -11,6 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from edgevae import bundle
+from edgevae.bundle import Tiles
 from edgevae.compiler import classes as numbers
 from edgevae.compiler import footprint, front, guess, names, parity, passes, tiling
 from edgevae.compiler import int8 as variant
@@ -18,9 +19,8 @@ from edgevae.compiler import prior as priors
 from edgevae.compiler.parity import Floats
 from edgevae.compiler.passes import Row
 from edgevae.compiler.ports import Tell
+from edgevae.data.features import Features
 from edgevae.errors import CheckError, InputError
-from edgevae.features import Features
-from edgevae.tiles import Tiles
 
 Source = bytes | str | os.PathLike[str]
 

@@ -4,9 +4,9 @@ import math
 
 import onnx_ir as ir
 
-from edgevae import tune
 from edgevae.compiler import race, shapes
 from edgevae.compiler.parity import Floats
+from edgevae.diagnostics import tune
 
 # onnxruntime's arena, with the workspaces of its convolutions, took two to three times what lives.
 _ARENA = 3

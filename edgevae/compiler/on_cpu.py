@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from edgevae.runtime import runtime
+from edgevae.engine.ort import runtime
 
 
 def session(graph: bytes, *, threads: int = 0, exactly: bool = False) -> Any:

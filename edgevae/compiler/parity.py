@@ -8,8 +8,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from edgevae.compiler import classes, on_cpu
+from edgevae.engine.ort import runtime
 from edgevae.errors import InputError
-from edgevae.runtime import runtime
 
 LIMIT = 1e-5  # of the output's largest value where that exceeds 1
 BATCHES = (1, 2, 7)

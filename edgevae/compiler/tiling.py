@@ -9,10 +9,11 @@ of their pixels sees every cell.
 import numpy as np
 import onnx_ir as ir
 
+from edgevae.bundle import Tiles
 from edgevae.compiler import batch, parity, shapes
 from edgevae.compiler.parity import Floats
 from edgevae.errors import InputError
-from edgevae.tiles import Tiles, margin
+from edgevae.tiling import margin
 
 _GREY_LEVELS = 255
 _MOST = 3  # quarters of a tile that neighbours may share: 16 times the work of none

@@ -8,8 +8,8 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevae import tune
 from edgevae.compiler import footprint
+from edgevae.diagnostics import tune
 
 
 def chain(*widths: int, keep_first: bool = False) -> ir.Model:

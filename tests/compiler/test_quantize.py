@@ -10,7 +10,7 @@ from random_decoders import decoders
 
 from edgevae.compiler import front, quantize
 from edgevae.compiler.parity import Runner
-from edgevae.runtime import runtime
+from edgevae.engine.ort import runtime
 
 
 def items(model: ir.Model, rows: int = 64, seed: int = 3) -> np.ndarray:

@@ -1,0 +1,45 @@
+"""A bundle, the folder that a device needs to run one VAE: its only reader and writer."""
+
+from edgevae.bundle.manifest import (
+    CASES,
+    KINDS,
+    LIKELIHOODS,
+    MODELS,
+    PRIORS,
+    SCHEMA,
+    STREAM,
+    Bundle,
+    File,
+    Mixture,
+    Tiles,
+    extend,
+    find,
+    how_to_have,
+    names,
+    read,
+    write,
+)
+from edgevae.data.likelihood import Likelihood
+from edgevae.data.text import Text
+
+__all__ = [
+    "CASES",
+    "KINDS",
+    "LIKELIHOODS",
+    "MODELS",
+    "PRIORS",
+    "SCHEMA",
+    "STREAM",
+    "Bundle",
+    "File",
+    "Likelihood",
+    "Mixture",
+    "Text",
+    "Tiles",
+    "extend",
+    "find",
+    "how_to_have",
+    "names",
+    "read",
+    "write",
+]

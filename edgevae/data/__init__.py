@@ -1,0 +1,1 @@
+"""The data of a model: images, vectors, signals and text."""

@@ -1,0 +1,1 @@
+"""Verification, examination, measurement and tuning on a device."""

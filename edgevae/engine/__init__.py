@@ -1,0 +1,1 @@
+"""Graphs on execution providers: sessions, plans and workers."""

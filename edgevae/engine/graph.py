@@ -1,0 +1,199 @@
+"""One ONNX file, opened when it is first run, and run in place into the caller's arrays."""
+
+import os
+import threading
+import weakref
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae.engine.providers import Choice, Preference, names
+from edgevae.engine.session import nodes, open_session
+from edgevae.errors import BundleError, ProviderError
+
+Floats = npt.NDArray[np.float32]
+Shapes = Mapping[str, tuple[int, ...]]
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+# Our word for a port's type and onnxruntime's; class numbers are the only ones that are no floats.
+_FLOATS = "float32", "tensor(float)"
+_TYPES = {"y": ("int64", "tensor(int64)")}
+
+# Up to so many numbers, a copy costs less than to bind outputs, some 10 microseconds.
+_FEW_NUMBERS = 1 << 14
+
+
+class Placement(NamedTuple):
+    """Where a graph runs, and who chose.
+
+    `provider` has the short names that were asked for or chosen, in their order. `nodes` counts
+    the nodes that each provider took, the CPU what is left; None where onnxruntime is too old to
+    tell (before 1.24).
+    """
+
+    provider: str
+    nodes: Mapping[str, int] | None
+    why: str
+
+    def __str__(self) -> str:
+        """As "24 nodes on openvino, 2 nodes on cpu (asked for by name)"."""
+        if self.nodes is None:
+            return f"{self.provider}, unknown nodes ({self.why})"
+        told = ", ".join(f"{count} nodes on {name}" for name, count in self.nodes.items())
+        return f"{told} ({self.why})"
+
+
+class _Opened(NamedTuple):
+    session: Any
+    provider: str
+    why: str
+
+
+class Graph:
+    """An ONNX file, on the first choice of a preference that works.
+
+    `inputs` and `outputs` give the names that the graph must have and their shapes without the
+    batch axis, where -1 is any size; all are float32, but for y, class numbers, which are int64.
+    Threads may share a graph. A forked process opens its own sessions.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        preference: Preference,
+        *,
+        inputs: Shapes,
+        outputs: Shapes,
+        precision: str = "float32",
+    ) -> None:
+        self._path = path
+        self._preference = preference
+        self.inputs = inputs
+        self.outputs = outputs
+        self._precision = precision
+        # By number of threads. Without a lock: two threads that open the same session waste one,
+        # which costs less than a lock that a fork may copy while it is held.
+        self._sessions: dict[int, _Opened] = {}
+        self._turn = threading.Lock()
+        _graphs.add(self)
+
+    def open(self, threads: int) -> str:
+        """Opens a session whose operators use so many threads; returns its provider's name."""
+        return self._opened(threads).provider
+
+    def placement(self, threads: int) -> Placement:
+        """Opens such a session; returns where it runs."""
+        opened = self._opened(threads)
+        return Placement(opened.provider, nodes(opened.session), opened.why)
+
+    def size(self, output: str, threads: int) -> int:
+        """The last axis of an output, as the file states it; opens such a session."""
+        session = self._opened(threads).session
+        size = next(port.shape[-1] for port in session.get_outputs() if port.name == output)
+        if not isinstance(size, int):
+            raise BundleError(
+                f"{self._path}: expected {output} to have a last axis of a fixed size, got "
+                f"{size!r}; export the bundle again"
+            )
+        return size
+
+    def run(self, inputs: Arrays, outputs: Mapping[str, Floats], *, threads: int) -> None:
+        """Fills `outputs` in place; every array is C-contiguous, of at least one row."""
+        session, provider, _ = self._opened(threads)
+        few = sum(array.size for array in outputs.values()) <= _FEW_NUMBERS
+        try:
+            # An accelerator takes one batch at a time; some (DirectML) break where two are sent.
+            with nullcontext() if provider == "cpu" else self._turn:
+                (_run_and_copy if few else _run_in_place)(session, inputs, outputs)
+        except Exception as error:
+            raise ProviderError(
+                f"{self._path}: provider {provider!r} failed to run this graph: {error}; "
+                f"`edgevae verify` tells whether the bundle runs here at all"
+            ) from error
+
+    def _opened(self, threads: int) -> _Opened:
+        if threads not in self._sessions:
+            self._sessions.setdefault(threads, self._open_first(threads))
+        return self._sessions[threads]
+
+    def _open_first(self, threads: int) -> _Opened:
+        why = self._preference.why
+        *preferred, last = self._preference.choices
+        for choice in preferred:
+            try:
+                return self._open(choice, threads, why)
+            except ProviderError as error:
+                why += f"; {error}"
+        return self._open(last, threads, why)
+
+    def _open(self, choice: Choice, threads: int, why: str) -> _Opened:
+        session = open_session(self._path, choice, precision=self._precision, threads=threads)
+        _check_ports(self._path, "input", session.get_inputs(), self.inputs)
+        _check_ports(self._path, "output", session.get_outputs(), self.outputs)
+        return _Opened(session, names(choice), why)
+
+
+def _run_and_copy(session: Any, inputs: Arrays, outputs: Mapping[str, Floats]) -> None:
+    results = session.run([*outputs], dict(inputs))
+    for (name, array), result in zip(outputs.items(), results, strict=True):
+        if result.shape != array.shape:  # which numpy might broadcast
+            raise ValueError(f"output {name}: expected shape {array.shape}, got {result.shape}")
+        array[...] = result
+
+
+def _run_in_place(session: Any, inputs: Arrays, outputs: Mapping[str, Floats]) -> None:
+    binding = session.io_binding()
+    for name, array in inputs.items():
+        binding.bind_cpu_input(name, array)
+    for name, array in outputs.items():
+        binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+    session.run_with_iobinding(binding)
+
+
+_graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
+
+
+def _abandon_sessions() -> None:
+    """In a forked child: lets go of the parent's sessions, whose threads do not exist here.
+
+    Not only running one would wait for them for ever: its destructor joins them, and did hang
+    children at their exit. So they are never destroyed.
+    """
+    import ctypes
+
+    for graph in _graphs:
+        for opened in graph._sessions.values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(opened.session))
+        graph._sessions.clear()
+        graph._turn = threading.Lock()  # a thread that does not exist here may hold the other one
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_sessions)
+
+
+def _check_ports(path: Path, side: str, ports: Iterable[Any], expected: Shapes) -> None:
+    """A wrong shape would otherwise be found by the first run, after work was lost."""
+    got = {port.name: port for port in ports}
+    if (side == "input" and set(got) != set(expected)) or not set(got) >= set(expected):
+        raise BundleError(
+            f"{path}: expected {side} {', '.join(expected)}, got {', '.join(got)}; "
+            f"export the bundle again"
+        )
+    for name, shape in expected.items():
+        batch, *dims = got[name].shape or [None]
+        fits = len(dims) == len(shape) and all(
+            not isinstance(dim, int) or size in (dim, -1)
+            for dim, size in zip(dims, shape, strict=True)
+        )
+        word, kind = _TYPES.get(name, _FLOATS)
+        if got[name].type != kind or isinstance(batch, int) or not fits:
+            raise BundleError(
+                f"{path}: expected {side} {name} to be {word} of shape (any, "
+                f"{', '.join(map(str, shape))}), got {got[name].type} of shape "
+                f"{got[name].shape}; export the bundle again"
+            )

@@ -1,0 +1,239 @@
+"""Choose execution providers of onnxruntime, and the options that make them keep a promise.
+
+A provider that is asked for by name is used or refused. "auto" takes an accelerator where this
+onnxruntime has one that works, else the CPU. float32 means float32: where a provider rounds to
+less unless it is told not to, it is told.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from edgevae.engine import plugins
+from edgevae.engine.ort import clash, runtime
+from edgevae.errors import InputError, ProviderError
+
+Options = Mapping[str, str]
+Asked = str | tuple[str, Mapping[str, object]]
+
+
+class Provider(NamedTuple):
+    """How onnxruntime calls a provider, and what makes it available."""
+
+    ort_name: str
+    install: str
+
+
+class Request(NamedTuple):
+    """A provider by its short name, and options for it in onnxruntime's words."""
+
+    name: str
+    options: Options
+
+
+Choice = tuple[Request, ...]  # the providers of one session, in their order
+
+
+class Preference(NamedTuple):
+    """The sessions to try, first choice first; and, in words, who chose."""
+
+    choices: tuple[Choice, ...]
+    why: str
+
+
+_GPU = "pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]'"
+
+PROVIDERS = {
+    "cpu": Provider("CPUExecutionProvider", "pip install onnxruntime"),
+    "cuda": Provider("CUDAExecutionProvider", _GPU),
+    "tensorrt": Provider("TensorrtExecutionProvider", f"{_GPU} tensorrt"),
+    "migraphx": Provider(
+        "MIGraphXExecutionProvider",
+        "pip uninstall -y onnxruntime && pip install onnxruntime-migraphx",
+    ),
+    "openvino": Provider(
+        "OpenVINOExecutionProvider",
+        "on Intel, pip install onnxruntime-ep-openvino; on other processors, pip uninstall -y "
+        "onnxruntime && pip install onnxruntime-openvino",
+    ),
+    "directml": Provider(
+        "DmlExecutionProvider",
+        "on Windows, pip uninstall -y onnxruntime && pip install onnxruntime-directml",
+    ),
+    "coreml": Provider("CoreMLExecutionProvider", "on macOS, pip install onnxruntime"),
+    "webgpu": Provider("WebGpuExecutionProvider", "pip install onnxruntime-ep-webgpu"),
+    "qnn": Provider("QNNExecutionProvider", "pip install onnxruntime-qnn"),
+    "xnnpack": Provider("XnnpackExecutionProvider", "a build of onnxruntime with --use_xnnpack"),
+}
+
+# What "auto" tries before the CPU: only what is faster for any graph. The others compile for
+# minutes, or move part of the graph, and are for those who ask for them.
+_AUTO = ("cuda",)
+
+# Those that compute in bfloat16 where they are told to.
+_BF16 = ("openvino",)
+
+# Listed by every onnxruntime, and runs nothing here: it sends graphs to a server.
+_REMOTE = "AzureExecutionProvider"
+
+
+def available() -> list[str]:
+    """The providers of this onnxruntime and of the plugins beside it, by short name if any.
+
+    A provider may still be refused when a graph is opened: its libraries or its hardware may be
+    missing.
+    """
+    # OpenVINO lists a device that chooses among its others as "OpenVINOExecutionProvider.AUTO".
+    others = [short(name) for name in sorted(plugins.registered())]
+    named = dict.fromkeys([*_built_in(), *others, *plugins.installed()])
+    return [name for name in named if not name.endswith(".AUTO")]
+
+
+def _built_in() -> list[str]:
+    """What this onnxruntime was built with."""
+    return [short(name) for name in runtime().get_available_providers() if name != _REMOTE]
+
+
+def ort_name(provider: str) -> str:
+    """onnxruntime's name of a provider of its own that `available` lists."""
+    return PROVIDERS[provider].ort_name if provider in PROVIDERS else provider
+
+
+def candidates(provider: str) -> tuple[str, ...]:
+    """The providers to try, first choice first, for a short name, a full one or "auto".
+
+    Raises `ProviderError` where there is none of the name that is asked for.
+    """
+    if not isinstance(provider, str):
+        raise InputError(f"provider: expected a name such as 'cpu', got {provider!r}")
+    built_in = _built_in()
+    if provider == "auto":
+        return (*(name for name in _AUTO if name in built_in), "cpu")
+    name = short(provider)
+    if name in built_in or name in (has := available()):
+        return (name,)
+    version = f"onnxruntime {runtime().__version__}"
+    if name not in PROVIDERS:
+        known = ", ".join(dict.fromkeys(("auto", *has, *PROVIDERS)))
+        raise ProviderError(
+            f"provider: expected one of {known}, got {provider!r}, which {version} does not know"
+        )
+    raise ProviderError(
+        f"provider {provider!r} was asked for, but this {version} has only {', '.join(has)}; "
+        f"{clash() or f'install it ({PROVIDERS[name].install})'}, or ask for another provider"
+    )
+
+
+def prefer(provider: str, asked: Sequence[Asked] | None, precision: str) -> Preference:
+    """What to try for the arguments of `edgevae.load`.
+
+    `asked` is onnxruntime's list of names and (name, options), with short names or its own; None
+    leaves the choice to `provider`. Raises `InputError`, `ProviderError`.
+    """
+    choices: tuple[Choice, ...]
+    if asked is not None:
+        choices, why = (_listed(provider, asked),), "asked for by name"
+    else:
+        choices = tuple((Request(name, {}),) for name in candidates(provider))
+        why = _why(provider, choices)
+    first = choices[0][0].name
+    if precision == "bf16" and first not in _BF16:
+        raise ProviderError(
+            f"precision 'bf16' was asked for, which provider {first!r} does not compute in; "
+            f"ask for one that does, provider={' or '.join(map(repr, _BF16))}, or for float32"
+        )
+    return Preference(choices, why)
+
+
+def _why(provider: str, choices: tuple[Choice, ...]) -> str:
+    if provider != "auto":
+        return "asked for by name"
+    if len(choices) > 1:
+        return f"auto tries {', then '.join(choice[0].name for choice in choices)}"
+    return (
+        f"auto tries {', '.join(_AUTO)} before it, which this onnxruntime "
+        f"{runtime().__version__} was built without"
+    )
+
+
+def _listed(provider: str, asked: Sequence[Asked]) -> Choice:
+    if provider != "auto":
+        raise InputError(
+            f"provider, providers: expected one of the two, got provider={provider!r} and "
+            f"providers={asked!r:.60}"
+        )
+    if isinstance(asked, str) or not asked:
+        raise InputError(
+            f"providers: expected a list such as ['openvino', ('cpu', {{}})], got {asked!r:.60}"
+        )
+    choice = tuple(map(_request, asked))
+    if len({request.name for request in choice}) < len(choice):
+        raise InputError(f"providers: expected each once, got {names(choice)}")
+    return choice
+
+
+def _request(asked: Asked) -> Request:
+    match asked:
+        case "auto":
+            raise InputError("providers: expected names, got 'auto', which is for provider=")
+        case str(name):
+            return Request(candidates(name)[0], {})
+        case (str(name), Mapping() as options):
+            named = {str(key): str(value) for key, value in options.items()}
+            return Request(candidates(name)[0], named)
+    raise InputError(f"providers: expected a name or (name, {{option: value}}), got {asked!r:.60}")
+
+
+def settings(request: Request, precision: str, threads: int) -> dict[str, str]:
+    """The options that make a provider compute in a precision, on so many threads.
+
+    Those that the caller gave win. "int8" is in the graph: what is left of it is float32.
+    """
+    if request.name == "cuda":  # whose default on newer GPUs is TF32, a float32 of 10 bits
+        return {"use_tf32": "0", **request.options}
+    if request.name == "openvino":
+        return {**request.options, "load_config": _load_config(request, precision, threads)}
+    return dict(request.options)
+
+
+def _load_config(request: Request, precision: str, threads: int) -> str:
+    """OpenVINO's own settings, whose default precision is the least that the hardware has."""
+    kind = request.options.get("device_type", "CPU")
+    own: dict[str, str] = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+    if kind == "CPU":
+        own["INFERENCE_NUM_THREADS"] = str(threads)
+    text = request.options.get("load_config", "{}")
+    try:
+        given = json.loads(text)
+        return json.dumps({**given, kind: {**own, **given.get(kind, {})}})
+    except (ValueError, TypeError, AttributeError) as error:  # no JSON, or not of this form
+        raise InputError(
+            f"providers: openvino's load_config: expected JSON such as "
+            f'{{"CPU": {{"NUM_STREAMS": "1"}}}}, got {text!r:.60}: {error}'
+        ) from error
+
+
+def names(choice: Choice) -> str:
+    """Its providers in words: "tensorrt, cuda"."""
+    return ", ".join(request.name for request in choice)
+
+
+def refusal(provider: str, reason: str, fix: str) -> ProviderError:
+    """What to raise where a provider that is there cannot be had."""
+    return ProviderError(f"provider {provider!r} cannot be had: {reason}; {fix}")
+
+
+def install(choice: Choice) -> str:
+    """The commands that bring what its providers need."""
+    known = (PROVIDERS[request.name].install for request in choice if request.name in PROVIDERS)
+    return " and ".join(dict.fromkeys(known)) or "see the provider's documentation"
+
+
+def short(ort_name: str) -> str:
+    """The short name of a provider, by either; the full one where it has none."""
+    for key, known in PROVIDERS.items():
+        if ort_name in (key, known.ort_name):
+            return key
+    plain = ort_name.removesuffix("ExecutionProvider").lower()
+    modules = (name for name in plugins.installed() if name.replace("_", "") == plain)
+    return next(modules, ort_name)

@@ -1,0 +1,1 @@
+"""Latents: posteriors, paths and variations."""

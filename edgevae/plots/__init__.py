@@ -1,0 +1,1 @@
+"""Pictures: benchmark charts, heat maps and maps of the latent space."""

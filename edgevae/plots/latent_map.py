@@ -1,0 +1,200 @@
+"""The lecture's pictures of a latent space. matplotlib draws them: the extra `plot`.
+
+scatter    where the encoder puts a data set: each item's mu, in a plane
+prior      what the decoder will be given, beside what it was trained on
+units      which dimensions of the latent say anything
+manifold   what a two-dimensional decoder makes of every place
+"""
+
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae.data.images import to_uint8
+from edgevae.errors import InputError
+from edgevae.latents.posterior import Posterior
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from edgevae.vae import VAE
+
+Floats = npt.NDArray[np.float32]
+
+ACTIVE = 0.01  # variance of mu over a data set from which on a unit is active (Burda et al. 2016)
+_INK, _QUIET, _ACCENT = "#222222", "#9a9a9a", "#3b6fb6"
+_MARGIN = 0.05  # of a picture's width, around what it shows
+
+
+class Plane:
+    """Two directions in latent space, in which a data set's mu (N, *latent_shape) varies most.
+
+    By principal components; latents of one or two dimensions are shown as they are.
+    """
+
+    def __init__(self, mu: Floats) -> None:
+        flat = _flat(mu).astype(np.float64)
+        self.exact = flat.shape[1] <= 2
+        self.centre = np.zeros(flat.shape[1]) if self.exact else flat.mean(0)
+        self.axes, self.shares = np.eye(flat.shape[1])[:2], np.ones(2)
+        if not self.exact:
+            values, vectors = np.linalg.eigh(np.cov(flat.T))
+            self.axes, self.shares = vectors[:, :-3:-1].T, values[:-3:-1] / values.sum()
+
+    def of(self, z: Floats) -> npt.NDArray[np.float64]:
+        """Where latents lie in the plane: (N, 2)."""
+        places = (_flat(z) - self.centre) @ self.axes.T
+        return np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
+
+    def name(self, axes: "Axes") -> None:
+        if self.exact:
+            axes.set(xlabel="z, dimension 0", ylabel="z, dimension 1")
+            return
+        first, second = (f"{100 * share:.0f} %" for share in self.shares)
+        axes.set(
+            xlabel=f"first principal component of mu ({first} of its variance)",
+            ylabel=f"second ({second})",
+        )
+
+
+def scatter(mu: Floats, labels: npt.ArrayLike | None = None, title: str = "") -> "Figure":
+    """Each item's mu (N, *latent_shape) in a plane, coloured by its label, a number or a name."""
+    figure, axes = _figure(7.2, 6)
+    plane = Plane(mu)
+    places = plane.of(mu)
+    if labels is None:
+        axes.scatter(*places.T, s=4, alpha=0.6, linewidths=0, color=_ACCENT)
+    else:
+        _by_label(axes, places, np.asarray(labels))
+    _frame(axes, places)
+    plane.name(axes)
+    axes.set_title(title or "the data set in latent space", color=_INK)
+    return figure
+
+
+def prior(vae: "VAE", posterior: Posterior, seed: int = 0) -> "Figure":
+    """Draws of the aggregate posterior, beside as many of the prior that `generate` draws from.
+
+    Where they differ, the decoder is asked for what it never saw, or never for what it knows.
+    """
+    figure, pair = _figure(11, 5.4, columns=2)
+    plane, z = Plane(posterior.mu), posterior.sample(seed=seed)
+    drawn = vae.sample(len(z), seed=seed)
+    kind = {"mixture": f"mixture of {vae.bundle.components}", "normal": "standard normal"}
+    both = np.concatenate([plane.of(z), plane.of(drawn)])
+    titles = ("aggregate posterior", f"prior: {kind.get(vae.bundle.prior, vae.bundle.prior)}")
+    for axes, places, title, colour in zip(
+        pair, np.split(both, 2), titles, (_ACCENT, "#c8553d"), strict=True
+    ):
+        axes.scatter(*places.T, s=4, alpha=0.5, linewidths=0, color=colour)
+        _frame(axes, both)
+        plane.name(axes)
+        axes.set_title(title, color=_INK)
+    return figure
+
+
+def units(posterior: Posterior) -> "Figure":
+    """The mean KL from N(0, I) in each dimension of the latent, in nats, the largest first."""
+    kl = posterior.kl_by_dimension().mean(0).ravel()
+    active = _flat(posterior.mu).astype(np.float64).var(0) > ACTIVE
+    order = np.argsort(-kl)
+    figure, axes = _figure(max(5.0, min(14.0, 0.22 * len(kl) + 2)), 4)
+    colours = np.where(active[order], _ACCENT, "#d0d0d0")
+    axes.bar(np.arange(len(kl)), kl[order], color=colours.tolist(), width=0.8)
+    few = len(kl) <= 64
+    axes.set_xticks(np.arange(len(kl)) if few else [], map(str, order) if few else [], fontsize=7)
+    axes.set(xlabel="dimension of z, by its KL", ylabel="mean KL from N(0, 1), nats")
+    axes.margins(x=0.01)
+    axes.set_title(f"{active.sum()} of {len(kl)} units active, {kl.sum():.1f} nats", color=_INK)
+    return figure
+
+
+def manifold(vae: "VAE", side: int = 20) -> "Figure":
+    """What the decoder of a two-dimensional latent makes of side x side places.
+
+    The places are quantiles of N(0, 1) in both dimensions, each in the middle of an equal share of
+    the prior (Kingma and Welling 2014, figure 4).
+    """
+    if vae.bundle.dims != 2 or vae.bundle.kind != "image" or vae.bundle.x_range is None:
+        raise InputError(
+            f"bundle {vae.bundle.name!r}: a manifold is drawn of images by a latent of 2 "
+            f"dimensions, got {vae.bundle.kind}s by {vae.bundle.dims}; `python -m train "
+            f"fashion2d` trains one"
+        )
+    quantiles = [NormalDist().inv_cdf((i + 0.5) / side) for i in range(side)]
+    z = np.array([(a, b) for b in reversed(quantiles) for a in quantiles], np.float32)
+    tiles = to_uint8(vae.decode(z.reshape(-1, *vae.bundle.latent_shape)), vae.bundle.x_range)
+    _, height, width, channels = tiles.shape
+    picture = tiles.reshape(side, side, height, width, channels).swapaxes(1, 2)
+    figure, axes = _figure(8, 8 * height / width)
+    axes.imshow(picture.reshape(side * height, side * width, channels), cmap="gray")
+    ticks = np.unique(np.linspace(0, side - 1, 5).round().astype(int))
+    axes.set_xticks((ticks + 0.5) * width, [f"{quantiles[i]:.1f}" for i in ticks])
+    axes.set_yticks((ticks + 0.5) * height, [f"{quantiles[side - 1 - i]:.1f}" for i in ticks])
+    axes.set(xlabel="z, dimension 0", ylabel="z, dimension 1")
+    axes.set_title(f"what {vae.bundle.name} decodes, by quantiles of N(0, 1)", color=_INK)
+    return figure
+
+
+def pictures(
+    vae: "VAE", posterior: Posterior, labels: npt.ArrayLike | None = None
+) -> "dict[str, Figure]":
+    """Every picture that this bundle has, by name."""
+    title = f"{len(posterior.mu):,} items in the latent space of {vae.bundle.name}"
+    drawn = {"scatter": scatter(posterior.mu, labels, title), "units": units(posterior)}
+    if vae.bundle.prior != "none":
+        drawn["prior"] = prior(vae, posterior)
+    if vae.bundle.dims == 2 and vae.bundle.kind == "image":
+        drawn["manifold"] = manifold(vae)
+    return drawn
+
+
+def _figure(width: float, height: float, columns: int = 1) -> "tuple[Figure, Any]":
+    """A figure and its axes, quiet: no frame above and on the right."""
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "matplotlib draws the map, and it is not installed: pip install 'edgevae[plot]'"
+        ) from error
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    axes = figure.subplots(1, columns)
+    for each in np.atleast_1d(axes):
+        each.spines[["top", "right"]].set_visible(False)
+        each.spines[["left", "bottom"]].set_color(_QUIET)
+        each.tick_params(colors=_QUIET, labelcolor=_INK)
+    return figure, axes
+
+
+def _by_label(axes: "Axes", places: npt.NDArray[np.float64], labels: npt.NDArray[Any]) -> None:
+    if len(labels) != len(places):
+        raise InputError(f"labels: expected {len(places)}, one for each item, got {len(labels)}")
+    from matplotlib import colormaps
+
+    kinds, codes = np.unique(labels, return_inverse=True)
+    palette = colormaps["tab10" if len(kinds) <= 10 else "turbo"]
+    share = palette.N if len(kinds) <= 10 else max(1, len(kinds) - 1)
+    colours = np.asarray(palette(np.arange(len(kinds)) / share))
+    # In an order of chance, lest the last class cover all others.
+    order = np.random.default_rng(0).permutation(len(places))
+    across, up = places[order].T
+    axes.scatter(across, up, s=4, alpha=0.7, linewidths=0, c=colours[codes][order])
+    if len(kinds) <= 20:
+        for kind, colour in zip(kinds, colours, strict=True):
+            axes.scatter([], [], s=24, color=[colour], label=str(kind))
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9)
+
+
+def _frame(axes: "Axes", places: npt.NDArray[np.float64]) -> None:
+    """Shows all but a few of the places, so that a stray one shrinks nothing."""
+    low, high = np.quantile(places, [0.002, 0.998], axis=0)
+    reach = np.maximum(high - low, 1e-6) * _MARGIN
+    axes.set(xlim=(low[0] - reach[0], high[0] + reach[0]))
+    axes.set(ylim=(low[1] - reach[1], high[1] + reach[1]))
+
+
+def _flat(z: Floats) -> Floats:
+    return z.reshape(len(z), -1)

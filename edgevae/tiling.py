@@ -1,0 +1,175 @@
+"""Large pictures on small memory: a fully convolutional decoder, run on tiles of a large latent.
+
+A pixel depends on the latent cells around it. So the pixels of a tile are those of the whole but
+near the edges at which the tile was cut out, and where neighbours share enough cells there is a
+seam between them that both have right. Where they share fewer, both are nearly right around the
+middle of what they share, and there one fades into the other.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae import checks
+from edgevae.bundle import Bundle, Tiles
+from edgevae.data import labels as classes
+from edgevae.engine.plans import Plan
+from edgevae.errors import InputError
+
+Floats = npt.NDArray[np.float32]
+
+
+class Place(NamedTuple):
+    """Where a tile is along one axis: its first cell, and what each of its pixels counts."""
+
+    first: int
+    weights: Floats
+
+
+def margin(shared: int, receptive: int) -> int:
+    """Cells at the edge of a tile that are not used, of so many that it shares with the next.
+
+    Where they are too few to be right, the more are left out the better: errors fall fast.
+    """
+    return receptive if 2 * receptive <= shared else max(0, shared // 2 - 1)
+
+
+def places(size: int, tile: int, overlap: int, tiles: Tiles) -> list[Place]:
+    """Tiles of `tile` cells that cover `size`, and share at least `overlap`; weights add up to 1.
+
+    They are spread evenly; the last ends at the border.
+    """
+    count = max(1, -(-(size - overlap) // (tile - overlap)))
+    starts = [round(i * (size - tile) / max(1, count - 1)) for i in range(count)]
+    weights = [np.ones(tile * tiles.scale, np.float32) for _ in starts]
+    for i, (left, right) in enumerate(pairwise(starts)):
+        shared = left + tile - right
+        # Not so wide that a third tile would take part.
+        ramp = min(shared - 2 * margin(shared, tiles.receptive), max(0, (tile - overlap) // 2 - 1))
+        begin, pixels = (shared - ramp) // 2 * tiles.scale, ramp * tiles.scale
+        rising = np.zeros(shared * tiles.scale, np.float32)
+        rising[begin : begin + pixels] = (np.arange(pixels) + 0.5) / max(1, pixels)
+        rising[begin + pixels :] = 1
+        weights[i][len(weights[i]) - len(rising) :] -= rising
+        weights[i + 1][: len(rising)] = rising
+    return [*map(Place, starts, weights)]
+
+
+def assemble(
+    z: Floats,
+    tile: tuple[int, int],
+    overlap: int,
+    tiles: Tiles,
+    decode: Callable[[Floats], Floats],
+    out: Floats,
+    *,
+    together: int,
+) -> None:
+    """Fills out (C', scale H, scale W) from a latent z (C, H, W), `together` tiles at a time.
+
+    decode makes x_hat of tiles (n, C, *tile). Beside out, only those tiles are held.
+    """
+    out[...] = 0
+    axes = [places(*args, overlap, tiles) for args in zip(z.shape[1:], tile, strict=True)]
+    grid = [(row, column) for row in axes[0] for column in axes[1]]
+    for first in range(0, len(grid), together):
+        some = grid[first : first + together]
+        cut = [z[:, _cells(row, tile[0]), _cells(column, tile[1])] for row, column in some]
+        for (row, column), x_hat in zip(some, decode(np.stack(cut)), strict=True):
+            _add(out, x_hat, row, column, tiles.scale)
+
+
+def _cells(place: Place, tile: int) -> slice:
+    return slice(place.first, place.first + tile)
+
+
+def _add(out: Floats, x_hat: Floats, row: Place, column: Place, scale: int) -> None:
+    """Adds what a tile counts, where it counts at all."""
+    down, across = _counting(row), _counting(column)
+    x_hat = x_hat[:, down, across]
+    x_hat *= row.weights[down, None]
+    x_hat *= column.weights[across]
+    out[:, _moved(down, row, scale), _moved(across, column, scale)] += x_hat
+
+
+def _counting(place: Place) -> slice:
+    some = np.flatnonzero(place.weights)
+    return slice(int(some[0]), int(some[-1]) + 1)
+
+
+def _moved(pixels: slice, place: Place, scale: int) -> slice:
+    return slice(pixels.start + scale * place.first, pixels.stop + scale * place.first)
+
+
+# --- a VAE's latents ------------------------------------------------------------------------------
+
+
+class Model(Protocol):
+    """The VAE that decodes the tiles."""
+
+    @property
+    def bundle(self) -> Bundle: ...
+    def plan(self, role: str, /) -> Plan: ...
+    def decode(self, z: Floats, /, *, labels: classes.Labels | None = None) -> Floats: ...
+
+
+def decode(
+    vae: Model,
+    z: npt.ArrayLike,
+    labels: classes.Labels | None = None,
+    overlap: int | None = None,
+    out: Floats | None = None,
+) -> Floats:
+    """x_hat of latents (N, C, H, W) or (C, H, W): float32 (N, C', s H, s W) or without N.
+
+    As many tiles at a time as there are workers. Raises `InputError` where the decoder is not
+    fully convolutional, and for latents smaller than a tile.
+    """
+    spec = _spec(vae.bundle)
+    rows, single = _latents(z, vae.bundle.latent_shape)
+    _, height, width = vae.bundle.latent_shape
+    overlap = spec.overlap if overlap is None else overlap
+    overlap = checks.whole(overlap, "overlap", most=min(height, width) - 1)
+    y = classes.numbers(labels, vae.bundle.classes, len(rows))
+    shape = x_shape(vae.bundle, rows)
+    x_hat: Floats = checks.room(shape if single else (len(rows), *shape), "float32", out)
+    together = vae.plan("decoder").workers
+    for i, filled in enumerate(x_hat[None] if single else x_hat):
+        run = partial(vae.decode, labels=None if y is None else int(y[i]))
+        assemble(rows[i], (height, width), overlap, spec, run, filled, together=together)
+    return x_hat
+
+
+def x_shape(bundle: Bundle, z: Floats) -> tuple[int, ...]:
+    """The shape of what each of the latents (N, C, H, W) becomes, in tiles."""
+    return (bundle.x_shape[0], *(_spec(bundle).scale * side for side in z.shape[2:]))
+
+
+def _spec(bundle: Bundle) -> Tiles:
+    if bundle.tiles is None:
+        raise InputError(
+            f"tile: expected a fully convolutional decoder, got bundle {bundle.name!r}, whose "
+            f"pixels may each depend on the whole latent (a linear layer, attention, normalisation "
+            f"over the image), so that tiles would show; leave tile out, and decode latents of "
+            f"shape {bundle.latent_shape}; or compile it again if it is convolutional"
+        )
+    return bundle.tiles
+
+
+def _latents(z: npt.ArrayLike, tile: tuple[int, ...]) -> tuple[Floats, bool]:
+    """z as rows (N, C, H, W), and whether it was a single one."""
+    rows = checks.latents(z)
+    single = rows.ndim == 3
+    rows = rows[None] if single else rows
+    channels, height, width = tile
+    fits = rows.ndim == 4 and rows.shape[1] == channels
+    if not fits or rows.shape[2] < height or rows.shape[3] < width:
+        raise InputError(
+            f"z: expected shape (N, {channels}, H, W) or ({channels}, H, W), H from {height} and W "
+            f"from {width} on, got {np.shape(z)}"
+        )
+    return rows, single
