@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from edgevae import bundle, compiler, sampling
 from edgevae.bundle import Text
-from edgevae.compiler import parity
+from edgevae.compiler.graphs import parity
 from edgevae.data.features import Features
 from edgevae.errors import CheckError, InputError
 

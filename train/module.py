@@ -8,7 +8,7 @@ The factory takes nothing and returns a module that has
 
 or, where it lacks these methods, an `encoder` and a `decoder` to call (pythae), or it returns such
 a pair. An encoder that gives one latent an item, and no log-variance, is an autoencoder's. Latents
-of diffusers' models are scaled as their config says (`edgevae.compiler.latent`).
+of diffusers' models are scaled as their config says (`edgevae.compiler.reading.latent_scale`).
 """
 
 import argparse
@@ -25,9 +25,10 @@ import torch
 from torch import Tensor, nn
 
 from edgevae import bundle, compiler, sampling
-from edgevae.compiler import latent, parity
 from edgevae.compiler import prior as priors
-from edgevae.compiler.affine import Affine
+from edgevae.compiler.graphs import parity
+from edgevae.compiler.graphs.fold_affine import Affine
+from edgevae.compiler.reading import latent_scale as latent
 from edgevae.errors import InputError
 
 from . import checkpoint

@@ -17,10 +17,10 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from edgevae.compiler.build import Compiled, compile
-from edgevae.compiler.folder import Sources
-from edgevae.compiler.folder import read as read_folder
-from edgevae.compiler.front import OPSET
-from edgevae.compiler.passes import Row, table
+from edgevae.compiler.compile import Compiled, compile
+from edgevae.compiler.reading.diffusers_folder import Sources
+from edgevae.compiler.reading.diffusers_folder import read as read_folder
+from edgevae.compiler.reading.normalise import OPSET
+from edgevae.compiler.rewrites.pipeline import Row, table
 
 __all__ = ["OPSET", "Compiled", "Row", "Sources", "compile", "read_folder", "table"]

@@ -10,8 +10,9 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevae.bundle import Tiles
-from edgevae.compiler import batch, parity, shapes
-from edgevae.compiler.parity import Floats
+from edgevae.compiler.graphs import parity, shapes
+from edgevae.compiler.graphs.parity import Floats
+from edgevae.compiler.reading import free_batch as batch
 from edgevae.errors import InputError
 from edgevae.tiling import margin
 

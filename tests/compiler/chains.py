@@ -4,7 +4,9 @@ import numpy as np
 import onnx_ir as ir
 from onnx import TensorProto, checker, helper, numpy_helper, shape_inference
 
-from edgevae.compiler import front, parity, passes
+from edgevae.compiler.graphs import parity
+from edgevae.compiler.reading import normalise as front
+from edgevae.compiler.rewrites import pipeline as passes
 
 
 def chain(z_shape, *layers) -> ir.Model:

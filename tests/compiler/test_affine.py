@@ -6,7 +6,8 @@ import torch
 from exporters import export, settle
 from torch import nn
 
-from edgevae.compiler import front, parity
+from edgevae.compiler.graphs import parity
+from edgevae.compiler.reading import normalise as front
 
 torch.manual_seed(0)
 

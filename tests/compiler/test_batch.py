@@ -4,7 +4,8 @@ import numpy as np
 import onnx.parser
 import pytest
 
-from edgevae.compiler import front, parity
+from edgevae.compiler.graphs import parity
+from edgevae.compiler.reading import normalise as front
 from edgevae.errors import InputError
 
 Z = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)

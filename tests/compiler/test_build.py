@@ -9,7 +9,7 @@ from torch import nn
 
 import edgevae
 from edgevae import cli, compiler
-from edgevae.compiler import passes
+from edgevae.compiler.rewrites import pipeline as passes
 from edgevae.errors import CheckError, InputError
 
 

@@ -6,7 +6,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import edgevae
 from edgevae import compiler
-from edgevae.compiler import classes, front, parity
+from edgevae.compiler.graphs import class_input as classes
+from edgevae.compiler.graphs import parity
+from edgevae.compiler.reading import normalise as front
 from edgevae.diagnostics import verify as selfcheck
 from edgevae.errors import InputError
 

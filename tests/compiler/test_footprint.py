@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevae.compiler import footprint
+from edgevae.compiler import memory as footprint
 from edgevae.diagnostics import tune
 
 

@@ -5,7 +5,8 @@ import torch
 from exporters import DYNAMO, TORCHSCRIPT, export, settle
 from torch import nn
 
-from edgevae.compiler import front, parity
+from edgevae.compiler.graphs import parity
+from edgevae.compiler.reading import normalise as front
 
 
 def run(model: ir.Model, items: np.ndarray) -> list[np.ndarray]:

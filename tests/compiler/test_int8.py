@@ -9,7 +9,7 @@ from chains import chain, weights
 
 import edgevae
 from edgevae import cli, compiler
-from edgevae.compiler import int8
+from edgevae.compiler.int8 import variant as int8
 from edgevae.errors import CheckError
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from chains import chain, rewritten, weights
 
-from edgevae.compiler import linear
+from edgevae.compiler.rewrites import merge_linear as linear
 
 UP = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
 UNFLATTEN = ("Reshape", [np.array([-1, 32, 4, 4])], {})

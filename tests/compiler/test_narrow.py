@@ -2,7 +2,9 @@ import pytest
 from chains import chain, rewritten, weights
 from test_upsample import conv, resize
 
-from edgevae.compiler import narrow, phases, upsample
+from edgevae.compiler.rewrites import scatter_narrow as narrow
+from edgevae.compiler.rewrites import split_phases as phases
+from edgevae.compiler.rewrites import split_upsample as upsample
 
 UP = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
 

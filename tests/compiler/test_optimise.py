@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from chains import chain, weights
 
-from edgevae.compiler import parity, passes, race
-from edgevae.compiler.race import Race
+from edgevae.compiler.graphs import parity
+from edgevae.compiler.rewrites import pipeline as passes
+from edgevae.compiler.rewrites import race
+from edgevae.compiler.rewrites.race import Race
 
 UP = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
 

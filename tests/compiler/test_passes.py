@@ -6,7 +6,13 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from random_decoders import Decoder, decoders
 
-from edgevae.compiler import front, linear, narrow, parity, passes, phases, residual, shapes
+from edgevae.compiler.graphs import parity, shapes
+from edgevae.compiler.reading import normalise as front
+from edgevae.compiler.rewrites import hold_residual as residual
+from edgevae.compiler.rewrites import merge_linear as linear
+from edgevae.compiler.rewrites import pipeline as passes
+from edgevae.compiler.rewrites import scatter_narrow as narrow
+from edgevae.compiler.rewrites import split_phases as phases
 
 LINEAR = onnx.parser.parse_model("""
     <ir_version: 8, opset_import: ["": 18]>

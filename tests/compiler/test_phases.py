@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from chains import chain, rewritten, weights
 
-from edgevae.compiler import phases
+from edgevae.compiler.rewrites import split_phases as phases
 
 
 def transposed(size, kernel, stride, padding, extra=0, dilation=1, group=1, channels=(8, 16)):

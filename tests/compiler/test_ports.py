@@ -2,7 +2,8 @@ import numpy as np
 import onnx.parser
 import pytest
 
-from edgevae.compiler import front, parity
+from edgevae.compiler.graphs import parity
+from edgevae.compiler.reading import normalise as front
 from edgevae.errors import InputError
 
 

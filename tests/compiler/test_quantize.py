@@ -8,8 +8,9 @@ from chains import chain, weights
 from hypothesis import given, settings
 from random_decoders import decoders
 
-from edgevae.compiler import front, quantize
-from edgevae.compiler.parity import Runner
+from edgevae.compiler.graphs.parity import Runner
+from edgevae.compiler.int8 import quantise as quantize
+from edgevae.compiler.reading import normalise as front
 from edgevae.engine.ort import runtime
 
 

@@ -2,7 +2,8 @@ import numpy as np
 from chains import rewritten, weights
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevae.compiler import front, residual
+from edgevae.compiler.reading import normalise as front
+from edgevae.compiler.rewrites import hold_residual as residual
 
 
 def decoder(channels: int, *, adds: bool = True):

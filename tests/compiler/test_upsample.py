@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from chains import chain, rewritten, weights
 
-from edgevae.compiler import upsample
+from edgevae.compiler.rewrites import split_upsample as upsample
 
 ASYMMETRIC = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 

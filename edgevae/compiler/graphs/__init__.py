@@ -1,0 +1,1 @@
+"""ONNX graphs: edits, constants, shapes, matched layers, and the CPU sessions that check them."""

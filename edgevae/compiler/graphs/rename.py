@@ -1,0 +1,61 @@
+"""Names that say what a value is, and nothing of where it came from.
+
+Exporters name values by modules, scopes and files; two exports of one model should be one file.
+"""
+
+from collections import Counter
+
+import onnx_ir as ir
+
+from edgevae.compiler.graphs import class_input as classes
+
+
+def tidy(model: ir.Model) -> None:
+    """Names nodes by operator and number, their outputs after them, initializers after their user.
+
+    Inputs and outputs of the graph keep their names. Doc strings, metadata and the exporter's
+    version are removed: they carry stack traces and local paths.
+    """
+    model.doc_string = model.producer_version = model.domain = None
+    model.producer_name, model.model_version = "edgevae", None
+    for key in set(model.metadata_props) - {classes.KEY}:
+        del model.metadata_props[key]
+    graph = model.graph
+    graph.name, graph.doc_string = "edgevae", None
+    graph.metadata_props.clear()
+    ports = {*graph.inputs, *graph.outputs}
+    for value in ports:
+        _strip(value)
+    taken = {value.name for value in ports}
+    # Twice: a final name may be one that a later value still has.
+    for draft in ("~", ""):
+        _rename(graph, ports, taken, draft)
+
+
+def _rename(graph: ir.Graph, ports: set[ir.Value], taken: set[str | None], draft: str) -> None:
+    counts: Counter[str] = Counter()
+    named = set(ports)
+
+    def name(value: ir.Value, wish: str) -> None:
+        if value in named:
+            return
+        named.add(value)
+        _strip(value)
+        value.name = draft + (f"{wish}_" if wish in taken else wish)
+
+    for node in ir.traversal.RecursiveGraphIterator(graph):
+        kind = node.op_type.lower()
+        node.name = f"{kind}_{counts[kind]}"
+        counts[kind] += 1
+        node.doc_string = None
+        node.metadata_props.clear()
+        for number, value in enumerate(node.inputs):
+            if value is not None and value.is_initializer():
+                name(value, f"{node.name}.{number}")
+        for number, value in enumerate(node.outputs):
+            name(value, f"{node.name}:{number}" if number else node.name)
+
+
+def _strip(value: ir.Value) -> None:
+    value.doc_string = None
+    value.metadata_props.clear()

@@ -1,0 +1,1 @@
+"""The int8 variant of a graph: calibration ranges, equalisation and quantisation."""

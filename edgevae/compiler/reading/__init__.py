@@ -1,0 +1,1 @@
+"""Reading graphs from other tools and bringing them into normal form."""

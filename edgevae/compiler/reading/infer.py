@@ -1,0 +1,73 @@
+"""What a decoder does not say of its data, inferred from its graph, and said."""
+
+import onnx_ir as ir
+
+from edgevae.compiler.graphs import constants
+from edgevae.errors import InputError
+
+Interval = tuple[float, float]
+
+_BOUNDED = {"Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
+_MOVES = ("Reshape", "Transpose", "Identity", "Flatten", "Squeeze", "Unsqueeze", "Slice")
+
+
+def kind(x_shape: tuple[int, ...]) -> str:
+    """ "image" for (1 or 3, height, width), else "vector"."""
+    return "image" if len(x_shape) == 3 and x_shape[0] in (1, 3) else "vector"
+
+
+def x_range(decoder: ir.Model, where: str) -> Interval:
+    """The least and largest value that a decoder's last operators let through.
+
+    Raises `InputError` where they bound nothing.
+    """
+    found = bounds(decoder.graph.outputs[0])
+    if found is None:
+        last = decoder.graph.outputs[0].producer()
+        raise InputError(
+            f"{where}: expected pixels to end in an operator that bounds them (Sigmoid, Tanh, "
+            f"Clip), got {last.op_type if last else 'none'}; say their range: --range 0 1, or "
+            f"x_range=(0, 1)"
+        )
+    return found
+
+
+def bounds(value: ir.Value | None) -> Interval | None:
+    """The least and largest number that a value's last operators let through; None: any."""
+    node = None if value is None else value.producer()
+    if node is None:
+        return None
+    if node.op_type in _BOUNDED:
+        return _BOUNDED[node.op_type]
+    if node.op_type == "Clip":
+        low, high = (_scalar(node, index) for index in (1, 2))
+        return None if low is None or high is None else (low, high)
+    if node.op_type in _MOVES:
+        return bounds(node.inputs[0])
+    if node.op_type in ("Add", "Sub", "Mul", "Div"):
+        return _moved(node)
+    return None
+
+
+def _moved(node: ir.Node) -> Interval | None:
+    """Of a bounded value and one number: (tanh(y) + 1) / 2 and the like."""
+    inner, number = bounds(node.inputs[0]), _scalar(node, 1)
+    if node.op_type in ("Add", "Mul") and number is None:
+        inner, number = bounds(node.inputs[1]), _scalar(node, 0)
+    if inner is None or number is None or (node.op_type == "Div" and not number):
+        return None
+    low, high = sorted(
+        {
+            "Add": lambda end: end + number,
+            "Sub": lambda end: end - number,
+            "Mul": lambda end: end * number,
+            "Div": lambda end: end / number,
+        }[node.op_type](end)
+        for end in inner
+    )
+    return low, high
+
+
+def _scalar(node: ir.Node, index: int) -> float | None:
+    array = constants.value(node.inputs[index]) if index < len(node.inputs) else None
+    return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None

@@ -1,0 +1,142 @@
+"""The latents that a model's users know, where they are not those that its own graphs speak of.
+
+A diffusion model in a VAE's latent space takes latents of about unit variance, and so the config
+of such a VAE says how its own become that. A bundle's z is the scaled one.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from edgevae.compiler.graphs import constants
+from edgevae.compiler.graphs.fold_affine import Affine
+from edgevae.errors import InputError
+
+Doubles = npt.NDArray[np.float64]
+
+
+# What a config says of the latent's scale.
+FIELDS = ("scaling_factor", "shift_factor", "latents_mean", "latents_std")
+
+
+class Latent(NamedTuple):
+    """z = (own - shift) * scale, by channels: float64 (1,) where all are alike, or (C,)."""
+
+    scale: Doubles
+    shift: Doubles
+
+    def over(self, channels: int, where: str) -> "Latent":
+        """The same with a number for each channel; `InputError` where it has as many others."""
+        for name, numbers in (("latents_std", self.scale), ("latents_mean", self.shift)):
+            if len(numbers) not in (1, channels):
+                raise InputError(
+                    f"{where}: expected {name} of {channels} numbers, one for each channel of the "
+                    f"latent, got {len(numbers)}; is the config of this model?"
+                )
+        scale, shift = (np.broadcast_to(numbers, channels).copy() for numbers in self)
+        return Latent(scale, shift)
+
+    @property
+    def own(self) -> Affine:
+        """z -> own."""
+        return Affine(1 / self.scale, self.shift)
+
+    @property
+    def mu(self) -> Affine:
+        """own mu -> mu."""
+        return Affine(self.scale, -self.shift * self.scale)
+
+    @property
+    def logvar(self) -> Affine:
+        """own logvar -> logvar: a variance is scaled by the square."""
+        return Affine(np.ones_like(self.scale), 2 * np.log(self.scale))
+
+    @property
+    def parameters(self) -> Affine:
+        """Own mu and logvar in one tensor -> mu and logvar in one tensor."""
+        return Affine(*(np.concatenate(pair) for pair in zip(self.mu, self.logvar, strict=True)))
+
+
+def read(config: Mapping[str, Any], where: str, scaling_factor: float | None = None) -> Latent:
+    """What a config of diffusers' says of the latent's scale; `scaling_factor` goes before its own.
+
+    z = (own - shift_factor) * scaling_factor, as in the pipelines of Stable Diffusion 3 and Flux,
+    or (own - latents_mean) * scaling_factor / latents_std, as in that of Stable Diffusion XL.
+    Raises `InputError` where nothing says the scale, which must not be guessed, or twice.
+    """
+    fields = {key: config.get(key) for key in ("shift_factor", "latents_mean", "latents_std")}
+    factor = config.get("scaling_factor") if scaling_factor is None else scaling_factor
+    mean, std = fields["latents_mean"], fields["latents_std"]
+    if factor is None and std is None:
+        raise InputError(
+            f"{where}: expected scaling_factor, by which the model's users scale its latents, got "
+            f"none; add it to the config, or say --scaling-factor 0.18215 (Stable Diffusion 1 and "
+            f"2; XL has 0.13025; 1 where latents are not scaled): a wrong one decodes to noise"
+        )
+    if (mean is None) != (std is None):
+        raise InputError(
+            f"{where}: expected latents_mean and latents_std, or neither, got one of them; add the "
+            f"other to the config"
+        )
+    if mean is not None and fields["shift_factor"]:
+        raise InputError(
+            f"{where}: expected shift_factor or latents_mean, got both; remove from the config the "
+            f"one that the model's pipeline leaves out"
+        )
+    shift = _numbers(mean or fields["shift_factor"] or 0.0, "shift_factor or latents_mean", where)
+    scale = _numbers(1.0 if factor is None else factor, "scaling_factor", where)
+    scale = scale / _numbers(1.0 if std is None else std, "latents_std", where)
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        raise InputError(
+            f"{where}: expected scaling_factor and latents_std above 0, got "
+            f"{', '.join(f'{number:g}' for number in scale)} for scaling_factor / latents_std"
+        )
+    return Latent(scale, shift)
+
+
+def ahead(model: ir.Model, affine: Affine) -> None:
+    """Puts a map of channels before the graph, whose input keeps its name and shape."""
+    (port,) = [value for value in model.graph.inputs if not value.is_initializer()]
+    first = ir.Value(name=port.name, type=port.type, shape=port.shape)
+    port.name = f"{port.name}.own"
+    nodes, own = _nodes(model, first, affine, rank=len(port.shape or ()))
+    port.replace_all_uses_with(own)
+    model.graph.inputs[model.graph.inputs.index(port)] = first
+    model.graph.insert_before(model.graph[0], nodes)
+
+
+def after(model: ir.Model, value: ir.Value, affine: Affine, rank: int) -> ir.Value:
+    """What a map of channels makes of a value of so many axes, the batch among them."""
+    nodes, mapped = _nodes(model, value, affine, rank)
+    model.graph.extend(nodes)
+    return mapped
+
+
+def _nodes(
+    model: ir.Model, value: ir.Value, affine: Affine, rank: int
+) -> tuple[list[ir.Node], ir.Value]:
+    """Mul and Add, without one that would change nothing, and the last one's output."""
+    nodes: list[ir.Node] = []
+    for kind, numbers, neutral in (("Mul", affine.scale, 1), ("Add", affine.shift, 0)):
+        if (numbers != neutral).any():
+            name = f"{value.name}.{kind.lower()}"
+            column = numbers.astype(np.float32).reshape(-1, *[1] * (rank - 2))
+            nodes.append(ir.node(kind, [value, constants.new(model, column, f"{name}.by")]))
+            made = nodes[-1].outputs[0]
+            made.name, made.type = name, value.type
+            value = made
+    return nodes, value
+
+
+def _numbers(value: object, name: str, where: str) -> Doubles:
+    try:
+        numbers = np.atleast_1d(np.asarray(value, np.float64))
+    except (TypeError, ValueError):
+        numbers = np.array([math.nan])
+    if numbers.ndim != 1 or not np.isfinite(numbers).all():
+        raise InputError(f"{where}: expected {name} to be a number, or a list, got {value!r:.60}")
+    return numbers
