@@ -16,8 +16,8 @@ import torch
 
 import edgevae
 from edgevae.files import outputs as output
-from train import judges
-from train.data import as_float, fashion
+from train.data.datasets import as_float, fashion
+from train.evaluation import judges
 
 EACH = 200  # generated images of each class
 COLUMNS = 12

@@ -99,7 +99,7 @@ def fashion() -> Decoder:
     """
     import onnx
 
-    from train.models import VAE
+    from train.model.models import VAE
 
     graph = onnx.load(Path(__file__).with_name("fashion.onnx")).graph
     weights = {item.name: onnx.numpy_helper.to_array(item) for item in graph.initializer}

@@ -238,7 +238,7 @@ def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AbstractContextM
 
     @contextmanager
     def interrupted(stage: str) -> Iterator[None]:
-        from train import checkpoint
+        from train.model import checkpoint
 
         save = checkpoint.save
 

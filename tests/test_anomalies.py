@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from edgevae import bundle
-from train import anomalies, odds
-from train.data import FASHION_CLASSES, Data
+from train.data.datasets import FASHION_CLASSES, Data
+from train.experiments import anomalies
+from train.experiments import odds_tables as odds
 
 
 @pytest.fixture(scope="module")
@@ -126,5 +127,5 @@ def test_a_table_is_judged_by_every_seed_and_trained_once(tmp_path, monkeypatch)
     assert found["figures"]["default"] == [1.0]
     assert (found["rows"], found["anomalies"]) == (120, 20)
     assert bundle.read(tmp_path / "seed-0/bundle").features.names == ("x0", "x1", "x2", "x3")
-    monkeypatch.setattr("train.scores.fitted", None)
+    monkeypatch.setattr("train.export.scores.fitted", None)
     assert odds.judged("thyroid", None, tmp_path) == found

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from train import checkpoint, mixture
 from train.__main__ import main
-from train.attune import as_shipped, recon
-from train.data import as_float, load
-from train.export import export
-from train.fit import corrupt
+from train.data.datasets import as_float, load
+from train.export.export import export
+from train.model import checkpoint
+from train.stages import mixture
+from train.stages.finetune_encoder import as_shipped, recon
+from train.stages.fit import corrupt
 
 
 def train(squares, out, *more):

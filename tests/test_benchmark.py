@@ -9,8 +9,9 @@ from scipy.special import logsumexp
 
 import edgevae
 from edgevae.data import likelihood
-from train import benchmark, benchmark_report
-from train.data import Data
+from train.data.datasets import Data
+from train.experiments import likelihood as benchmark
+from train.experiments import likelihood_report as benchmark_report
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from train import data
+from train.data import datasets as data
 
 
 def idx(array: np.ndarray) -> bytes:

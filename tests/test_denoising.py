@@ -9,7 +9,7 @@ from PIL import Image
 
 import edgevae
 from edgevae import BundleError, InputError, bundle, denoising, sampling
-from train.denoise import teach
+from train.export.denoising import teach
 
 SIDE = 16
 

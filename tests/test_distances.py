@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from train import distances
+from train.evaluation import distances
 
 
 def gaussian(rows, dims, seed):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.distributions import Bernoulli, MultivariateNormal, Normal, kl_divergence
 
-from train import elbo, prior
-from train.models import VAE, Autoencoder
+from train.model import elbo, prior
+from train.model.models import VAE, Autoencoder
 
 
 def test_kl_is_that_of_torch_distributions():

@@ -8,8 +8,9 @@ from PIL import Image
 
 import edgevae
 from edgevae.errors import InputError
-from train import evaluate, judges
-from train.data import Data
+from train.data.datasets import Data
+from train.evaluation import judges
+from train.evaluation import report as evaluate
 
 
 @pytest.fixture

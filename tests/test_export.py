@@ -7,8 +7,8 @@ import torch
 
 import edgevae
 from edgevae.errors import CheckError
-from train import export
-from train.checkpoint import averaged, build
+from train.export import export
+from train.model.checkpoint import averaged, build
 
 
 def content(**architecture):

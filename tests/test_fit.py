@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from edgevae.errors import InputError
-from train import checkpoint
 from train.__main__ import main
-from train.data import Data
-from train.fit import batch_rows, corrupt, cosine, fabric, fit, own_share
-from train.models import VAE
+from train.data.datasets import Data
+from train.model import checkpoint
+from train.model.models import VAE
+from train.stages.fit import batch_rows, corrupt, cosine, fabric, fit, own_share
 
 
 def train(squares, out, *more):

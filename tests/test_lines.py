@@ -8,9 +8,13 @@ import torch
 
 import edgevae
 from edgevae.errors import InputError
-from train import checkpoint, export, lines, ngrams, spell, text_report
 from train.__main__ import main
-from train.data import load
+from train.data import lines
+from train.data.datasets import load
+from train.evaluation import ngrams, text_report
+from train.export import export
+from train.model import checkpoint
+from train.stages import finetune_text as spell
 
 
 @pytest.fixture(scope="module")

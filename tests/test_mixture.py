@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from train import mixture
-from train.data import Data
-from train.models import VAE
+from train.data.datasets import Data
+from train.model.models import VAE
+from train.stages import mixture
 
 
 def test_the_mixture_is_nearer_to_the_posteriors_than_the_normal():

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from train.models import ARCHITECTURES, VAE, Autoencoder, Residual, ResidualLinear, default_widths
+from train.model.models import (
+    ARCHITECTURES,
+    VAE,
+    Autoencoder,
+    Residual,
+    ResidualLinear,
+    default_widths,
+)
 
 
 def tiny(**changes):

@@ -12,8 +12,9 @@ from torch import nn
 import edgevae
 from edgevae import sampling
 from edgevae.errors import InputError
-from train import module, sampler
 from train.__main__ import main
+from train.export import any_module as module
+from train.export import any_prior as sampler
 
 CLOSE = 2e-5
 

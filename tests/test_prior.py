@@ -4,8 +4,8 @@ import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from edgevae.sampling import MixtureTable
-from train import prior
-from train.models import VAE
+from train.model import prior
+from train.model.models import VAE
 
 
 def test_log_prob_is_that_of_torch_distributions():

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from train.__main__ import main
-from train.models import VAE
-from train.sharpen import Discriminator, decoder_loss, discriminator_loss, log_sigma
+from train.model.models import VAE
+from train.stages.finetune_decoder import Discriminator, decoder_loss, discriminator_loss, log_sigma
 
 
 def test_a_score_for_every_patch():

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 import edgevae
-from train import checkpoint, scaling, tables, windows
 from train.__main__ import main, training_data
-from train.conv1d import default_widths
-from train.data import Data
-from train.scores import apart
+from train.data import scaling, tables, windows
+from train.data.datasets import Data
+from train.export.scores import apart
+from train.model import checkpoint
+from train.model.conv1d import default_widths
 
 
 def write(path, names, rows):

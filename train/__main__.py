@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgevae.errors import EdgeVAEError, InputError
-
-from . import tables
+from train.data import tables
 
 if TYPE_CHECKING:
     from edgevae.bundle import Bundle
-
-    from .data import Data
+    from train.data.datasets import Data
 
 COMMANDS = (
     "fashion",
@@ -47,7 +45,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    from . import anomalies, benchmark, denoise
+    from train.experiments import anomalies
+    from train.experiments import likelihood as benchmark
+    from train.export import denoising as denoise
 
     top = argparse.ArgumentParser(prog="python -m train", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="|".join(COMMANDS))
@@ -212,7 +212,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
     )
     add("--activations", action="store_true", help="also the graph that the score nap needs")
     add = command.add_argument_group(
-        "--module", "any other VAE of PyTorch: see train/module.py for what it must have"
+        "--module", "any other VAE of PyTorch: see train/export/any_module.py for what it must have"
     ).add_argument
     add(
         "--module",
@@ -261,11 +261,11 @@ def add_evaluation(command: argparse.ArgumentParser) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    from . import checkpoint
-    from .attune import check_attunes
-    from .data import load
-    from .fit import fabric, fit
-    from .sharpen import check_sharpens
+    from train.data.datasets import load
+    from train.model import checkpoint
+    from train.stages.finetune_decoder import check_sharpens
+    from train.stages.finetune_encoder import check_attunes
+    from train.stages.fit import fabric, fit
 
     resume = begun(options)
     table = tables.reading(options)
@@ -313,7 +313,7 @@ def check_conditional(options: argparse.Namespace, data: "Data") -> None:
 
 def begun(options: argparse.Namespace) -> dict[str, Any] | None:
     """The checkpoint to go on from; InputError where one would be lost or is not there."""
-    from . import checkpoint
+    from train.model import checkpoint
 
     last = options.out / "last.pt"
     if options.resume:
@@ -328,7 +328,7 @@ def begun(options: argparse.Namespace) -> dict[str, Any] | None:
 
 def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
     """What a checkpoint says of its run: the architecture, the recipe, the data."""
-    from .models import default_widths
+    from train.model.models import default_widths
 
     usual = {"image": "residual", "vector": "mlp", "signal": "conv1d", "text": "residual_mlp"}
     architecture = options.architecture or usual[data.kind]
@@ -360,10 +360,11 @@ def describe(options: argparse.Namespace, data: "Data") -> dict[str, Any]:
 
 def finish(options: argparse.Namespace, engine: Any, content: dict[str, Any], data: "Data") -> None:
     """What follows the first stage, as asked for, each stage from the one before."""
-    from . import checkpoint, mixture
-    from .attune import attune
-    from .sharpen import sharpen
-    from .spell import spell
+    from train.model import checkpoint
+    from train.stages import mixture
+    from train.stages.finetune_decoder import sharpen
+    from train.stages.finetune_encoder import attune
+    from train.stages.finetune_text import spell
 
     if options.sharpen and data.text:
         spell(
@@ -420,10 +421,10 @@ def export(options: argparse.Namespace) -> None:
 
 
 def export_checkpoint(options: argparse.Namespace) -> "Bundle":
-    from . import checkpoint
-    from .denoise import teach
-    from .export import export as write
-    from .scores import fit_scores
+    from train.export.denoising import teach
+    from train.export.export import export as write
+    from train.export.scores import fit_scores
+    from train.model import checkpoint
 
     content = checkpoint.read(options.checkpoint)
     written = write(
@@ -440,22 +441,21 @@ def export_checkpoint(options: argparse.Namespace) -> "Bundle":
 
 
 def export_module(options: argparse.Namespace) -> "Bundle":
-    from . import module
+    from train.export import any_module as module
 
     return module.run(options)
 
 
 def evaluate(options: argparse.Namespace) -> None:
     from edgevae import bundle
-
-    from .evaluate import evaluate as judge
-    from .evaluate import markdown
+    from train.evaluation.report import evaluate as judge
+    from train.evaluation.report import markdown
 
     found = bundle.find(options.bundle)
     out = options.out or Path("runs") / f"report-{found.resolve().name}"
     trained = bundle.read(found)
     if trained.text:
-        from . import text_report
+        from train.evaluation import text_report
 
         command = f"python -m train evaluate {options.bundle} --out {out}"
         made = text_report.report(found, training_data(trained, options.data), out, command)
@@ -475,7 +475,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def training_data(trained: "Bundle", path: Path | None) -> "Data":
     """The data that a bundle was trained on, parted into train and test as they were then."""
-    from .data import holds_fashion, load
+    from train.data.datasets import holds_fashion, load
 
     seed = int(trained.provenance.get("recipe_seed", 0))
     if trained.provenance.get("data") == "names":

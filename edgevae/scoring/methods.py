@@ -42,7 +42,8 @@ _BUDGET = 1 << 20
 # for an anomaly counts, but not for a hundred times what one that is awake does.
 _RIDGE = 1e-4
 # The same for h(x) - h(x_hat), most of whose directions hardly vary and tell little: judged by
-# held-out training images of Fashion-MNIST, as was all of `nap` (see train/anomalies.py).
+# held-out training images of Fashion-MNIST, as was all of `nap`
+# (see train/experiments/anomalies.py).
 _NAP_RIDGE = 1e-3
 _TINY = 1e-30  # whose log is finite
 # Where calibration takes the noise of its rows, apart from that of the rows that are judged by it.

@@ -14,10 +14,12 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from edgevae.errors import InputError
-
-from . import checkpoint, elbo
-from .data import Data, as_float
-from .fit import (
+from train.data.datasets import Data, as_float
+from train.model import checkpoint, elbo
+from train.model.models import VAE
+from train.model.prior import Free
+from train.stages.finetune_decoder import log_sigma
+from train.stages.fit import (
     LOG_EVERY,
     adamw,
     averaging,
@@ -32,10 +34,7 @@ from .fit import (
     set_rate,
     show,
 )
-from .mixture import encode
-from .models import VAE
-from .prior import Free
-from .sharpen import log_sigma
+from train.stages.mixture import encode
 
 
 def check_attunes(kind: str, variational: bool) -> None:

@@ -30,10 +30,9 @@ from edgevae.compiler.graphs import parity
 from edgevae.compiler.graphs.fold_affine import Affine
 from edgevae.compiler.reading import latent_scale as latent
 from edgevae.errors import InputError
-
-from . import checkpoint
-from .export import prove, to_onnx
-from .sampler import mixture_of
+from train.export.any_prior import mixture_of
+from train.export.export import prove, to_onnx
+from train.model import checkpoint
 
 LEAST = -30.0  # the logvar of an autoencoder's posterior, which is a point
 ROWS = 8

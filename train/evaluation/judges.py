@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from . import checkpoint
-from .data import Data, as_float
-from .fit import batch_rows, cosine, fastest_precision, seed_step
+from train.data.datasets import Data, as_float
+from train.model import checkpoint
+from train.stages.fit import batch_rows, cosine, fastest_precision, seed_step
 
 FEATURES = 128
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -11,11 +11,10 @@ import edgevae
 from edgevae import bundle
 from edgevae.data.features import Features
 from edgevae.scoring import methods as score
-
-from . import scaling
-from .data import Data, as_float
-from .experiment import fitted
-from .export import export
+from train.data import scaling
+from train.data.datasets import Data, as_float
+from train.experiments.run import fitted
+from train.export.export import export
 
 ALPHA = 0.01
 

@@ -23,7 +23,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from .__main__ import training_data
+    from train.__main__ import training_data
 
     found = bundle.read(bundle.find(options.bundle))
     data = training_data(found, options.data)
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
 
 def teach(found: bundle.Bundle, train: "Tensor", out: Path) -> bundle.Bundle:
     """The bundle with a table for `denoise`, of training items chosen evenly."""
-    from .data import as_float
+    from train.data.datasets import as_float
 
     x = as_float(train[:: max(1, len(train) // ITEMS)][:ITEMS]).numpy()
     table = denoising.fit(edgevae.VAE(found), x)

@@ -32,10 +32,10 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 import edgevae
-
-from . import odds, pictures
-from .data import FASHION_CLASSES, Data, as_float, fashion
-from .scores import trained
+from train.data.datasets import FASHION_CLASSES, Data, as_float, fashion
+from train.evaluation import pictures
+from train.experiments import odds_tables as odds
+from train.export.scores import trained
 
 METHODS = ("recon", "elbo", "mahalanobis", "default", "nap")
 ALPHAS = (0.01, 0.05)
@@ -237,7 +237,8 @@ def lines(
     page = [
         "# What the scores find",
         "",
-        "`python -m train anomalies` wrote this page; train/anomalies.py states the protocol.",
+        "`python -m train anomalies` wrote this page; train/experiments/anomalies.py states the "
+        "protocol.",
         f"A bundle, with activations and statistics, has at most {size:.1f} MB.",
         "",
         "## One class of Fashion-MNIST normal: area under the ROC curve, 10,000 test images",

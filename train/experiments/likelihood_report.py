@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevae.diagnostics.bench import machine
-
-from .evaluate import mean_and_error
+from train.evaluation.report import mean_and_error
 
 if TYPE_CHECKING:
-    from .benchmark import Model
+    from train.experiments.likelihood import Model
 
 # Norouzi et al. 2020, table 1, S = 5000; those named ConvHVAE have two levels of latents.
 PUBLISHED = {
@@ -40,7 +39,8 @@ def lines(rows: Rows, models: Mapping[str, "Model"], facts: dict[str, Any]) -> I
     yield (
         f"`python -m train benchmark`; S = {facts['samples']}, {facts['items']:,} test images; "
         f"{facts['machine']['cpu']}, {facts['machine']['threads']} threads. The protocol stands in "
-        "`train/benchmark.py`. Lower is better; all but the last two decode one latent in one pass."
+        "`train/experiments/likelihood.py`. Lower is better; all but the last two decode one "
+        "latent in one pass."
     )
     yield "\n| model | -log p(x), nats | seeds | epochs | parameters | minutes | published |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"

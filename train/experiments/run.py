@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint
-from .data import Data
-from .fit import fabric, fit
+from train.data.datasets import Data
+from train.model import checkpoint
+from train.stages.fit import fabric, fit
 
 
 def fitted(

@@ -16,10 +16,9 @@ from edgevae.bundle import Text
 from edgevae.compiler.graphs import parity
 from edgevae.data.features import Features
 from edgevae.errors import CheckError, InputError
-
-from . import checkpoint
-from .data import as_float
-from .models import VAE
+from train.data.datasets import as_float
+from train.model import checkpoint
+from train.model.models import VAE
 
 
 class Encoder(nn.Module):

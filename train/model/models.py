@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from edgevae.errors import InputError
-
-from . import conv1d
-from .prior import Free, Vamp, gaussian_log_prob, kl, log_prob
-from .scaling import LIMIT
+from train.data.scaling import LIMIT
+from train.model import conv1d
+from train.model.prior import Free, Vamp, gaussian_log_prob, kl, log_prob
 
 LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0  # the device's kernel clamps to the same range
 EMBEDDED = 16  # numbers that tell a conditional decoder its class

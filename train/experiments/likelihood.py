@@ -19,11 +19,13 @@ import torch
 from numpy.typing import NDArray
 
 import edgevae
-
-from . import benchmark_report, checkpoint, mixture, pictures
-from .data import Data, as_float, fashion
-from .experiment import fitted
-from .export import export
+from train.data.datasets import Data, as_float, fashion
+from train.evaluation import pictures
+from train.experiments import likelihood_report as benchmark_report
+from train.experiments.run import fitted
+from train.export.export import export
+from train.model import checkpoint
+from train.stages import mixture
 
 TRAINING = 50_000
 TEST_SEED = 777  # that of the authors' code, which so has the very same test images

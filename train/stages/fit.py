@@ -18,10 +18,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from edgevae.errors import InputError
-
-from . import checkpoint, elbo, scaling
-from .data import Data, as_float
-from .models import VAE
+from train.data import scaling
+from train.data.datasets import Data, as_float
+from train.model import checkpoint, elbo
+from train.model.models import VAE
 
 LOG_EVERY = 50  # steps
 

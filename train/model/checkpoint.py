@@ -9,8 +9,7 @@ import torch
 
 from edgevae.errors import InputError
 from edgevae.sampling import MixtureTable
-
-from .models import VAE, Autoencoder
+from train.model.models import VAE, Autoencoder
 
 
 def build(architecture: dict[str, Any]) -> VAE:

@@ -19,10 +19,10 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from edgevae import sampling
 from edgevae.errors import InputError
-
-from . import checkpoint
-from .data import Data, as_float
-from .fit import (
+from train.data.datasets import Data, as_float
+from train.model import checkpoint
+from train.model.models import VAE
+from train.stages.fit import (
     LOG_EVERY,
     averaging,
     batch_rows,
@@ -35,8 +35,7 @@ from .fit import (
     set_rate,
     show,
 )
-from .mixture import encode
-from .models import VAE
+from train.stages.mixture import encode
 
 
 class Discriminator(nn.Module):

@@ -12,9 +12,8 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from edgevae.sampling import MixtureTable
-
-from .data import Data, as_float
-from .models import VAE
+from train.data.datasets import Data, as_float
+from train.model.models import VAE
 
 
 @torch.inference_mode()

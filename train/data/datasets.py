@@ -102,7 +102,7 @@ def load(source: str, folder: Path | None, size: int | None = None, seed: int = 
     if source == "fashion":
         return fashion(folder)
     if source == "names":
-        from .lines import names
+        from train.data.lines import names
 
         return names(folder, seed)
     if folder is None:
@@ -112,7 +112,7 @@ def load(source: str, folder: Path | None, size: int | None = None, seed: int = 
     if folder.is_dir():
         return hold_out(folder.resolve().name, read_images(folder, size), seed)
     if folder.suffix == ".txt":
-        from .lines import lines
+        from train.data.lines import lines
 
         return lines(folder, seed)
     if folder.suffix in {".npy", ".npz"}:

@@ -16,10 +16,9 @@ import numpy as np
 
 import edgevae
 from edgevae.data import likelihood, text
-
-from .data import Data
-from .lines import strings
-from .ngrams import Ngrams
+from train.data.datasets import Data
+from train.data.lines import strings
+from train.evaluation.ngrams import Ngrams
 
 ROWS = 10_000
 SHOWN = 40  # generated strings

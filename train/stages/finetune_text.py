@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from . import checkpoint, elbo
-from .data import Data, as_float
-from .fit import (
+from train.data.datasets import Data, as_float
+from train.model import checkpoint, elbo
+from train.stages.fit import (
     LOG_EVERY,
     averaging,
     batch_rows,

@@ -24,9 +24,8 @@ from sklearn.model_selection import train_test_split
 
 import edgevae
 from edgevae.errors import InputError
-
-from .data import Data
-from .scores import trained
+from train.data.datasets import Data
+from train.export.scores import trained
 
 ADDRESS = (
     "https://raw.githubusercontent.com/Minqi824/ADBench/"

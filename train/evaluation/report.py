@@ -20,10 +20,9 @@ from edgevae import sampling
 from edgevae.data import likelihood
 from edgevae.errors import InputError
 from edgevae.plots.latent_map import ACTIVE
-
-from . import distances, pictures
-from .data import Data, as_float
-from .judges import Judge, judges
+from train.data.datasets import Data, as_float
+from train.evaluation import distances, pictures
+from train.evaluation.judges import Judge, judges
 
 Floats = NDArray[np.float32]
 ROWS = 10_000  # items a set that is judged

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .models import VAE
+from train.model.models import VAE
 
 
 def recon(model: VAE, x: Tensor, x_hat: Tensor) -> Tensor:

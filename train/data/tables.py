@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.files.tables import MISSING, is_number
-
-from . import windows
-from .data import Data, hold_out, read_array
+from train.data import windows
+from train.data.datasets import Data, hold_out, read_array
 
 LEAST = 10  # items
 

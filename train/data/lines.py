@@ -12,8 +12,7 @@ import torch
 from edgevae.bundle import Text
 from edgevae.data import text
 from edgevae.errors import InputError
-
-from .data import Data
+from train.data.datasets import Data
 
 NAMES_ADDRESS = (
     "https://files.pythonhosted.org/packages/44/4e/"

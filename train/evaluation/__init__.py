@@ -1,0 +1,1 @@
+"""Reports on a bundle: distances, judges, pictures, language models."""

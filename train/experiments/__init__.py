@@ -1,0 +1,1 @@
+"""Experiments beside published figures: likelihoods and anomalies."""

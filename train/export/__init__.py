@@ -1,0 +1,1 @@
+"""Bundles of checkpoints and of any other PyTorch VAE."""

@@ -1,0 +1,1 @@
+"""The VAE in PyTorch: networks, prior, ELBO and checkpoints."""
