@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CSRC = ROOT / "csrc"
 NATIVE = Path(__file__).parent / "native"
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "golden"
 FLAGS = ["-O3", "-std=c11", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", f"-I{CSRC}"]
 X86 = "sse2", "avx2", "avx512"
 

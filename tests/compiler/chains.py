@@ -48,3 +48,15 @@ def rewritten(model, rewrite) -> tuple[int, list[str]]:
     answers = parity.Runner(model, "before", exactly=True).answers(items)
     assert answers.difference(parity.Runner(after, "after")) <= parity.LIMIT
     return places, [node.op_type for node in after.graph]
+
+
+def resize(scales, **attributes):
+    arrays = [np.zeros(0, np.float32), np.array([1, 1, *scales], np.float32)]
+    return "Resize", arrays, {"mode": "nearest", **attributes}
+
+
+def conv(inputs, outputs, kernel, padding, **attributes):
+    attributes = {"kernel_shape": kernel, "pads": padding, **attributes}
+    group = attributes.get("group", 1)
+    bias = weights(outputs, 1)[:, 0]
+    return "Conv", [weights(outputs, inputs // group, *kernel), bias], attributes

@@ -1,22 +1,9 @@
-import numpy as np
 import pytest
-from chains import chain, rewritten, weights
+from chains import chain, conv, resize, rewritten
 
 from edgevae.compiler.rewrites import split_upsample as upsample
 
 ASYMMETRIC = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-
-
-def resize(scales, **attributes):
-    arrays = [np.zeros(0, np.float32), np.array([1, 1, *scales], np.float32)]
-    return "Resize", arrays, {"mode": "nearest", **attributes}
-
-
-def conv(inputs, outputs, kernel, padding, **attributes):
-    attributes = {"kernel_shape": kernel, "pads": padding, **attributes}
-    group = attributes.get("group", 1)
-    bias = weights(outputs, 1)[:, 0]
-    return "Conv", [weights(outputs, inputs // group, *kernel), bias], attributes
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

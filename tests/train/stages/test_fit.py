@@ -111,7 +111,7 @@ def test_two_processes_train_one_model(squares, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     run = subprocess.run(
         [sys.executable, *command.split()],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[3],
         env=environment,
         capture_output=True,
         text=True,

@@ -23,7 +23,7 @@ from edgevae.diagnostics import verify as selfcheck
 from edgevae.engine import plans
 from edgevae.packing import pack
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMANDS = (
     "generate", "encode", "reconstruct", "denoise", "interpolate", "info", "verify", "bench",
     "tune", "vary", "traverse", "map", "score", "calibrate",

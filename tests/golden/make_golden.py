@@ -1,6 +1,6 @@
 """Stream 1 in numpy, operation by operation, and the golden file that freezes it.
 
-    python tests/data/make_golden.py > tests/data/golden_normal.txt
+    python tests/golden/make_golden.py > tests/golden/golden_normal.txt
 
 Written against the text of normal.h and philox.h, sharing no code with them: every uint32 and
 float32 operation below is one rounded numpy operation.

@@ -1,6 +1,5 @@
 import pytest
-from chains import chain, rewritten, weights
-from test_upsample import conv, resize
+from chains import chain, conv, resize, rewritten, weights
 
 from edgevae.compiler.rewrites import scatter_narrow as narrow
 from edgevae.compiler.rewrites import split_phases as phases
