@@ -92,7 +92,7 @@ def _distributions() -> Iterator[Finding]:
 
 
 def _import() -> Finding:
-    done = _python("-c", "from edgevae import runtime; print(runtime.runtime().__version__)")
+    done = _python("-c", "from edgevae.engine import ort; print(ort.runtime().__version__)")
     if not done.returncode:
         return Finding(OK, "onnxruntime", done.stdout.strip())
     if done.returncode in (-getattr(signal, "SIGILL", 4), _ILLEGAL_INSTRUCTION):

@@ -333,7 +333,7 @@ def test_verify_accepts_what_was_proved(tiny_paths, name, capsys):
 
 def test_the_golden_latents_are_those_of_the_definition():
     """The stream in plain numpy, which shares no code with the kernels."""
-    stream = runpy.run_path(str(ROOT / "tests" / "data" / "make_golden.py"))["normal"]
+    stream = runpy.run_path(str(ROOT / "tests" / "golden" / "make_golden.py"))["normal"]
     start = {"seed": 2**64 - 59, "start": 2**32 - 7}
     z = stream(257, 33, **start, first_dim=0, purpose=0, draw=0)
     assert hashlib.sha256(z.astype("<f4").tobytes()).hexdigest() == selfcheck.GOLDEN
@@ -584,7 +584,8 @@ def test_an_interrupt_inside_an_exec_is_quiet_too(tmp_path):
     """As while a dataclass is imported: `python -m` would end by the signal, handled or not."""
     (tmp_path / "interrupted.py").write_text(
         "import sys\n"
-        "from edgevae import cli, commands\n"
+        "from edgevae import cli\n"
+        "from edgevae.cli import reporting as commands\n"
         "commands.info.__code__ = (lambda args: exec('raise KeyboardInterrupt')).__code__\n"
         "sys.exit(cli.main(['info']))\n"
     )

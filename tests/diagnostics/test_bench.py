@@ -89,7 +89,7 @@ def test_an_axis_covers_its_values_with_round_ticks():
 def test_peak_rss_is_that_of_this_process_not_of_its_parent():
     """Linux hands ru_maxrss down to children; a child of a large process must not look large."""
     ballast = bytearray(400 << 20)
-    code = "from edgevae.bench import peak_rss; print(peak_rss())"
+    code = "from edgevae.diagnostics.bench import peak_rss; print(peak_rss())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(ballast) > float(done.stdout) * 2**20
 

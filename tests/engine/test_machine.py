@@ -102,7 +102,7 @@ def test_all_cores_are_called_so(monkeypatch):
     assert threads.why_threads() == "all 2 cores"
 
 
-SAY = "from edgevae import threads; print(threads.usable_threads(), threads.why_threads())"
+SAY = "from edgevae.engine import machine as m; print(m.usable_threads(), m.why_threads())"
 
 
 def said_by(*command: str) -> str:

@@ -38,7 +38,7 @@ def test_onnxruntime_that_cannot_be_imported_is_explained():
 import sys
 sys.modules["onnxruntime"] = None
 import edgevae
-from edgevae import providers
+from edgevae.engine import providers
 try:
     providers.available()
 except edgevae.ProviderError as error:
@@ -55,7 +55,7 @@ def test_what_a_removal_left_of_onnxruntime_is_explained(tmp_path):
 import sys
 sys.path.insert(0, sys.argv[1])
 import edgevae
-from edgevae.runtime import runtime
+from edgevae.engine.ort import runtime
 try:
     runtime()
 except edgevae.ProviderError as error:

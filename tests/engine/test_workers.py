@@ -65,7 +65,7 @@ def test_a_failure_stops_the_rest_and_is_raised(failure, in_caller):
 def test_an_interrupt_stops_all_workers():
     code = """
 import time
-from edgevae import batching
+from edgevae.engine import workers as batching
 print("ready", flush=True)
 batching.spread(100_000, 1, 2, lambda first, last: time.sleep(0.01))
 """
