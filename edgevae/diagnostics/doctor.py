@@ -109,7 +109,8 @@ def _import() -> Finding:
 
 def _plugins() -> Iterator[Finding]:
     for name, module in plugins.installed().items():
-        tried = _python("-c", f"from edgevae import plugins; print(plugins.register({module!r}))")
+        code = f"from edgevae.engine import plugins; print(plugins.register({module!r}))"
+        tried = _python("-c", code)
         if tried.returncode:
             says, _, fix = _last_line(tried).partition("; ")
             yield Finding(PROBLEM, f"plugin {name}", says, fix)

@@ -26,9 +26,11 @@ def run_python(code: str, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(("module", "call"), [("providers", "available"), ("bench", "machine")])
+@pytest.mark.parametrize(
+    ("module", "call"), [("engine.providers", "available"), ("diagnostics.bench", "machine")]
+)
 def test_telemetry_is_off_and_leaves_no_file(tmp_path, module, call):
-    code = f"from edgevae import {module}; {module}.{call}()"
+    code = f"from edgevae.{module} import {call}; {call}()"
     run_python(code, HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
     assert list(tmp_path.rglob("*")) == []
 
