@@ -104,51 +104,32 @@ def compile(
     """
     notes: list[str] = []
     tell = notes.append
-    given = front.given(
-        _source(decoder),
-        "decoder",
-        outputs=[decoder_output] if decoder_output else (),
-        classes=len(classes),
-        tell=tell,
+    sources = _read(
+        decoder, encoder, activations, decoder_output, encoder_outputs, model, classes, tell
     )
-    latent_shape = given.item_shape
+    latent_shape = sources["decoder"].item_shape
     mixture = priors.read(prior, latent_shape)
+    if int8:
+        _check_int8(model, mixture)
     z = priors.latents(mixture, latent_shape, _ROWS)
-    graphs = {"decoder": _rewritten(given, z, measure, tell)}
-    (x_hat,) = graphs["decoder"].given.right.run(z)
-    if encoder is not None:
-        given = front.given(
-            _source(encoder),
-            "encoder",
-            outputs=encoder_outputs,
-            latent_shape=latent_shape,
-            point=model == "autoencoder",
-            tell=tell,
-        )
-        _check_x(given, x_hat)
-        graphs["encoder"] = _rewritten(given, x_hat, measure, tell)
-        _check_mu(graphs["encoder"], x_hat, latent_shape)
-    if activations is not None:
-        given = front.given(_source(activations), "activations", tell=tell)
-        _check_x(given, x_hat)
-        graphs["activations"] = _rewritten(given, x_hat, measure, tell)
-
+    (x_hat,) = sources["decoder"].right.run(z)
+    _check_shapes(sources, x_hat, latent_shape)
     kind = kind or _kind(x_hat.shape[1:], tell)
+    normal = {role: front.normal(source, tell) for role, source in sources.items()}
     if x_range is None and kind == "image":
-        x_range = guess.x_range(graphs["decoder"].normal, graphs["decoder"].given.where)
-        tell(f"range: {x_range[0]:g} to {x_range[1]:g}, by the decoder's last operators")
+        x_range = _range(normal["decoder"], sources["decoder"].where, tell)
     if likelihood is None:
         likelihood = {"name": "gaussian", "sigma": 1.0}
         tell("likelihood: not given; took a Gaussian of sigma 1, which scores in squared errors")
+
+    graphs = {
+        role: _rewritten(source, normal[role], z if role == "decoder" else x_hat, measure)
+        for role, source in sources.items()
+    }
     check = selfcheck or _answers(graphs, z, x_hat, len(classes))
     for graph in graphs.values():
         _prove(graph, check)
     made = None
-    if int8 and model == "autoencoder" and mixture is None:
-        raise InputError(
-            "int8 is calibrated on latents of the prior, and an autoencoder has none: give one "
-            "that was fitted to its latents (--prior), or leave out --int8"
-        )
     if int8:
         made = variant.make(
             {role: graphs[role].normal for role in ("decoder", "encoder") if role in graphs},
@@ -160,6 +141,10 @@ def compile(
             force=force,
             tell=tell,
         )
+    tiles = None
+    if kind == "image" and x_range is not None:
+        tiles = _tiles(graphs["decoder"], z, x_hat, x_range, tell)
+    files = {role: _data(graph.model) for role, graph in graphs.items()}
     written = bundle.write(
         out,
         name=name or Path(out).absolute().name,
@@ -168,8 +153,8 @@ def compile(
         x_range=x_range,
         latent_shape=latent_shape,
         opset=max(graph.model.opset_imports[""] for graph in graphs.values()),
-        encoder=_data(graphs["encoder"].model) if "encoder" in graphs else None,
-        decoder=_data(graphs["decoder"].model),
+        encoder=files.get("encoder"),
+        decoder=files["decoder"],
         model=model,
         prior=mixture,
         selfcheck=check,
@@ -178,9 +163,7 @@ def compile(
         licence=licence,
         provenance=_provenance(graphs) if provenance is None else provenance,
         tolerance=_tolerance(check, model) if tolerance is None else tolerance,
-        variants={"int8": {role: _data(model) for role, model in made.graphs.items()}}
-        if made
-        else {},
+        variants=_variants(made),
         quality={"int8": made.quality} if made else {},
         chunk_rows={role: _chunk(graph, check, measure) for role, graph in graphs.items()},
         row_bytes={role: footprint.row_bytes(graph.model) for role, graph in graphs.items()},
@@ -188,18 +171,85 @@ def compile(
         stride=stride,
         classes=classes,
         by_class=by_class,
-        activations=_data(graphs["activations"].model) if "activations" in graphs else None,
+        activations=files.get("activations"),
         text=text,
-        tiles=_tiles(graphs["decoder"], z, x_hat, x_range, tell) if kind == "image" else None,
+        tiles=tiles,
     )
     return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
 
 
+def _read(
+    decoder: Source,
+    encoder: Source | None,
+    activations: Source | None,
+    decoder_output: str | None,
+    encoder_outputs: Sequence[str],
+    model: str,
+    classes: Sequence[str],
+    tell: Tell,
+) -> dict[str, front.Given]:
+    """Read the graph of each role; return them by role."""
+    sources = {
+        "decoder": front.given(
+            _source(decoder),
+            "decoder",
+            outputs=[decoder_output] if decoder_output else (),
+            classes=len(classes),
+            tell=tell,
+        )
+    }
+    if encoder is not None:
+        sources["encoder"] = front.given(
+            _source(encoder),
+            "encoder",
+            outputs=encoder_outputs,
+            latent_shape=sources["decoder"].item_shape,
+            point=model == "autoencoder",
+            tell=tell,
+        )
+    if activations is not None:
+        sources["activations"] = front.given(_source(activations), "activations", tell=tell)
+    return sources
+
+
+def _check_shapes(
+    sources: Mapping[str, front.Given], x_hat: Floats, latent_shape: tuple[int, ...]
+) -> None:
+    """Raise `InputError` unless all graphs are of the decoder's x and z."""
+    for role, source in sources.items():
+        if role != "decoder":
+            _check_x(source, x_hat)
+    if "encoder" in sources:
+        _check_mu(sources["encoder"], x_hat, latent_shape)
+
+
+def _check_int8(model: str, mixture: object) -> None:
+    """Raise `InputError` where a bundle has no prior that int8 could be calibrated on."""
+    if model == "autoencoder" and mixture is None:
+        raise InputError(
+            "int8 is calibrated on latents of the prior, and an autoencoder has none: give one "
+            "that was fitted to its latents (--prior), or leave out --int8"
+        )
+
+
+def _range(decoder: ir.Model, where: str, tell: Tell) -> tuple[float, float]:
+    """Infer the range of an image's pixels from the decoder in normal form."""
+    x_range = guess.x_range(decoder, where)
+    tell(f"range: {x_range[0]:g} to {x_range[1]:g}, by the decoder's last operators")
+    return x_range
+
+
+def _variants(made: variant.Variant | None) -> dict[str, dict[str, bytes]]:
+    """Return the files of the variants, by variant and role."""
+    if made is None:
+        return {}
+    return {"int8": {role: _data(model) for role, model in made.graphs.items()}}
+
+
 def _tiles(
-    decoder: _Graph, z: Floats, x_hat: Floats, x_range: tuple[float, float] | None, tell: Tell
+    decoder: _Graph, z: Floats, x_hat: Floats, x_range: tuple[float, float], tell: Tell
 ) -> Tiles | None:
-    """What the decoder's tiles are like, told; None where it cannot be run on tiles."""
-    assert x_range is not None  # no image is without one
+    """Measure the decoder's tiles and note them; None where it cannot be run on tiles."""
     found = tiling.measure(decoder.normal, z, x_hat, x_range)
     if found is not None:
         tell(f"tiles: {', '.join(f'{key} {value:.3g}' for key, value in found._asdict().items())}")
@@ -216,11 +266,10 @@ def _kind(x_shape: tuple[int, ...], tell: Tell) -> str:
     return kind
 
 
-def _rewritten(given: front.Given, items: Floats, measure: bool, tell: Tell) -> _Graph:
+def _rewritten(given: front.Given, normal: ir.Model, items: Floats, measure: bool) -> _Graph:
     """The graph after every pass that is worth having, proved on random rows and on `items`."""
     random = np.random.default_rng(1).standard_normal((7, *items.shape[1:]), np.float32)
     trial = np.concatenate([random, items])
-    normal = front.normal(given, tell)
     answers = given.right.answers(trial)
     model, rows = passes.optimise(normal, answers, measure=measure)
     names.tidy(model)
@@ -241,11 +290,11 @@ def _check_x(given: front.Given, x_hat: Floats) -> None:
         )
 
 
-def _check_mu(encoder: _Graph, x: Floats, latent_shape: tuple[int, ...]) -> None:
-    for port, value in zip(("mu", "logvar"), encoder.given.right.run(x), strict=True):
+def _check_mu(encoder: front.Given, x: Floats, latent_shape: tuple[int, ...]) -> None:
+    for port, value in zip(("mu", "logvar"), encoder.right.run(x), strict=True):
         if value.shape[1:] != latent_shape:
             raise InputError(
-                f"{encoder.given.where}: expected {port} of the decoder's z, {latent_shape}, got "
+                f"{encoder.where}: expected {port} of the decoder's z, {latent_shape}, got "
                 f"{value.shape[1:]}; name the outputs (--outputs MU LOGVAR) or export both graphs "
                 f"from one model"
             )
