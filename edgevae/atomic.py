@@ -1,12 +1,58 @@
-"""Files and folders that are on the disk, whole, once a call returns."""
+"""Files and folders that appear under their names complete, or not at all."""
 
 import os
+import secrets
 import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def create(path: str | os.PathLike[str], *, durable: bool = False) -> Iterator[IO[bytes]]:
+    """Open a binary file that takes its name, `path`, when the block ends without an error.
+
+    Until then the bytes are in a hidden file beside it, which an error removes; a file that was
+    at `path` stays as it was. A replaced file passes its mode on. A link is followed. A pipe or a
+    device is written directly. `durable` means that the file is on the disk when the block ends.
+
+    Raises OSError where the file cannot be created or written.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            yield file
+        return
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        with draft.open("xb") as file:
+            if target.exists():
+                draft.chmod(stat.S_IMODE(target.stat().st_mode))
+            yield file
+            if durable:
+                _flush_to_disk(file)
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync(target.parent)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file into a folder that nobody reads yet, and wait until it is on the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        _flush_to_disk(file)
 
 
 def replace(target: Path, draft: Path) -> None:
-    """Puts draft in target's place. A reader sees the old bundle, for a moment none, or the new."""
+    """Put the folder `draft` in the place of the folder `target`.
+
+    A reader sees the old folder, none for a moment, or the new one.
+    """
     if target.exists():
         old = draft.with_suffix(".old")
         target.rename(old)
@@ -21,15 +67,8 @@ def replace(target: Path, draft: Path) -> None:
     sync(target.parent)
 
 
-def write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def sync(folder: Path) -> None:
-    """Makes a folder's entries durable; Windows cannot and need not."""
+    """Wait until a folder's entries are on the disk; Windows cannot do so and need not."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -37,3 +76,8 @@ def sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _flush_to_disk(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())

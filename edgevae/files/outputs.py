@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from edgevae import atomic
 from edgevae.bundle import Bundle
 from edgevae.data import text
 from edgevae.data.images import to_pil, to_uint8
@@ -111,24 +112,13 @@ def staged(out: str, *, readable: bool = False) -> Iterator[IO[bytes]]:
         except OSError as error:
             raise _unwritable("standard output", error) from error
         return
-    path = Path(os.path.realpath(out))  # through a link, not in place of it
-    regular = path.is_file() or not path.exists()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part") if regular else path
     try:
-        file = open(part, "wb")  # noqa: SIM115 (closed below, before the rename)
+        with atomic.create(out) as file:
+            yield file
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise _unwritable(out, error) from error
-    try:
-        with file:
-            yield file
-        if regular:
-            os.replace(part, path)
-    except BaseException as error:
-        if regular:
-            part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-            raise _unwritable(out, error) from error
-        raise
 
 
 def write_lines(out: str, batches: Iterable[Any], bundle: Bundle) -> None:
