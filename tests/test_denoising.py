@@ -4,12 +4,10 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import edgevae
 from edgevae import BundleError, InputError, bundle, denoising, sampling
-from train.export.denoising import teach
 
 SIDE = 16
 
@@ -129,8 +127,11 @@ def test_items_do_not_touch_each_other(x, table):
 
 @pytest.fixture
 def taught(tiny_paths, tmp_path):
-    items = torch.from_numpy(np.random.default_rng(4).integers(0, 256, (300, 1, 8, 8), np.uint8))
-    return teach(bundle.read(tiny_paths["grey"]), items, tmp_path / "taught")
+    items = np.random.default_rng(4).integers(0, 256, (300, 1, 8, 8), np.uint8)
+    untaught = edgevae.load(tiny_paths["grey"])
+    table = denoising.fit(untaught, items / np.float32(255))
+    arrays = {denoising.FILE: table._asdict()}
+    return bundle.extend(untaught.bundle, tmp_path / "taught", arrays=arrays)
 
 
 def test_a_bundle_carries_its_table(taught, tiny_paths):

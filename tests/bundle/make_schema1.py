@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.append(str(Path(__file__).parents[1]))  # for conftest, whose tiny models these are
+sys.path.append(str(Path(__file__).parents[1]))  # for tiny
 
-from conftest import TINIES, Tiny
+from tiny import TINIES, Tiny
 
 from edgevae import bundle
 from edgevae.bundle import Bundle, Text, Tiles

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import Tiny
+from tiny import Tiny
 
 import edgevae
 from edgevae import bundle

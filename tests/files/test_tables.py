@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import Tiny
+from tiny import Tiny
 
 import edgevae
 from edgevae.bundle import Text
