@@ -44,10 +44,16 @@ def files(grey) -> list[str]:
     return sorted(map(str, Path("images").iterdir()))
 
 
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of a child process: this one's, without PYTHONUNBUFFERED."""
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    return inherited | {"PYTHONPATH": str(ROOT)} | variables
+
+
 def edgevae(*arguments: str, **options) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "edgevae", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, check=False, **options)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment()} | options
+    return subprocess.run(command, check=False, **options)
 
 
 def pixels(path) -> np.ndarray:
@@ -480,16 +486,74 @@ def test_more_than_the_disk_holds_is_refused_before_work(grey, capsys):
     assert not os.listdir()
 
 
+WAYS_OUT = {
+    "help": ["--help"],
+    "help of a verb": ["score", "--help"],
+    "version": ["--version"],
+    "report": ["verify", "MODEL", "--json"],
+    "rows": ["score", "x.npy", "--model", "MODEL", "--method", "recon"],
+    "latents": ["encode", "x.npy", "--model", "MODEL", "--out", "-"],
+    "array": ["generate", "2", "--model", "MODEL", "--out", "-"],
+    "report of a file": ["generate", "2", "--model", "MODEL", "--json", "--out", "y.npy"],
+}
+
+
+@pytest.fixture(params=WAYS_OUT)
+def writes_stdout(request, grey) -> list[str]:
+    """The arguments of a command that writes to standard output."""
+    np.save("x.npy", np.zeros((2, 1, 8, 8), np.float32))
+    return [grey if argument == "MODEL" else argument for argument in WAYS_OUT[request.param]]
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
-def test_a_full_disk_is_4_and_says_where(grey):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_4_and_says_where(writes_stdout, unbuffered):
     with open("/dev/full", "wb") as full:
-        command = [sys.executable, "-m", "edgevae", "generate", "2", "--model", grey, "--out", "-"]
-        done = subprocess.run(
-            command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=full, stderr=subprocess.PIPE
-        )
+        variables = environment(PYTHONUNBUFFERED=unbuffered)
+        done = edgevae(*writes_stdout, stdout=full, env=variables)
     assert done.returncode == 4
-    assert b"cannot write standard output: No space left on device" in done.stderr
+    assert b"No space left on device" in done.stderr
+    assert b"standard" in done.stderr
     assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell that closes streams")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_standard_output_is_4(writes_stdout, unbuffered):
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "edgevae", *writes_stdout]
+    variables = environment(PYTHONUNBUFFERED=unbuffered)
+    done = subprocess.run(command, env=variables, stderr=subprocess.PIPE)
+    assert done.returncode == 4
+    assert b"Bad file descriptor" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell that closes streams")
+def test_a_closed_standard_output_is_no_error_for_a_command_that_does_not_write_to_it(grey):
+    arguments = ["generate", "2", "--model", grey, "--out", "x.npy"]
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "edgevae", *arguments]
+    assert subprocess.run(command, env=environment()).returncode == 0
+    assert np.load("x.npy").shape == (2, 1, 8, 8)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell that closes streams")
+def test_closed_standard_input_is_4_and_closed_standard_error_is_silent(grey):
+    edgevae = ["sh", "-c", '"$@" <&- 2>&-', "sh", sys.executable, "-m", "edgevae"]
+    for arguments, code in ((["encode", "-"], 4), (["generate", "1", "--out", "x.npy"], 0)):
+        command = [*edgevae, *arguments, "--model", grey]
+        done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE)
+        assert (done.returncode, done.stdout) == (code, b"")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGPIPE")
+def test_a_reader_that_has_gone_is_141(writes_stdout):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as pipe:
+        done = edgevae(*writes_stdout, stdout=pipe)
+    assert done.returncode == 141
+    assert b"Error" not in done.stderr
 
 
 def test_denoise_wants_a_bundle_that_denoises(tiny_paths, tmp_path, monkeypatch, capsys):
@@ -551,7 +615,7 @@ def test_a_reader_that_goes_away_is_met_with_silence(grey):
     command = [sys.executable, "-m", "edgevae", "generate", "100000", "--seed", "7"]
     process = subprocess.Popen(
         [*command, "--model", grey, "--out", "-"],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -566,7 +630,7 @@ def test_ctrl_c_is_quiet(grey, tmp_path):
     command = [sys.executable, "-m", "edgevae", "generate", "1000000", "--seed", "7"]
     process = subprocess.Popen(
         [*command, "--model", grey, "--out", "x.gif"],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=environment(),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -584,14 +648,13 @@ def test_an_interrupt_inside_an_exec_is_quiet_too(tmp_path):
     """As while a dataclass is imported: `python -m` would end by the signal, handled or not."""
     (tmp_path / "interrupted.py").write_text(
         "import sys\n"
-        "from edgevae import cli\n"
-        "from edgevae.cli import reporting as commands\n"
-        "commands.info.__code__ = (lambda args: exec('raise KeyboardInterrupt')).__code__\n"
+        "from edgevae import bundle, cli\n"
+        "bundle.find.__code__ = (lambda name: exec('raise KeyboardInterrupt')).__code__\n"
         "sys.exit(cli.main(['info']))\n"
     )
     paths = os.pathsep.join([str(ROOT), str(tmp_path)])
     command = [sys.executable, "-m", "interrupted"]
-    assert subprocess.run(command, env=os.environ | {"PYTHONPATH": paths}).returncode == 130
+    assert subprocess.run(command, env=environment(PYTHONPATH=paths)).returncode == 130
 
 
 def test_no_bar_where_there_is_no_terminal(grey):
@@ -605,8 +668,8 @@ def test_a_terminal_sees_a_bar_and_never_binary_data(grey):
     primary, secondary = pty.openpty()
     termios.tcsetwinsize(secondary, (24, 100))
     command = [sys.executable, "-m", "edgevae", "generate", "100", "--seed", "7", "--model", grey]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
-    terminal = {"stdin": secondary, "stdout": secondary, "stderr": secondary, "env": environment}
+    terminal = {"stdin": secondary, "stdout": secondary, "stderr": secondary}
+    terminal["env"] = environment(TERM="xterm")
     assert subprocess.run([*command, "--out", "a.npy"], **terminal).returncode == 0
     assert "0/100 [" in os.read(primary, 65536).decode()
     assert subprocess.run([*command, "--out", "-"], **terminal).returncode == 4
@@ -710,9 +773,8 @@ def test_rows_on_standard_input_are_answered_until_a_bad_one(judge, capsys, monk
 
 def test_an_answer_comes_before_the_next_row_is_given(judge):
     command = [sys.executable, "-m", "edgevae", "score", "-", "--model", judge, "--json"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=environment, text=True, bufsize=1, **pipes) as process:
+    with subprocess.Popen(command, env=environment(), text=True, bufsize=1, **pipes) as process:
         for i in range(3):
             process.stdin.write("[0, 0, 0, 0, 0]\n")
             process.stdin.flush()
