@@ -18,17 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import checks
-from edgevae.engine.workers import gather, scatter
+from edgevae._core import gather, scatter
+from edgevae.data.labels import numbers
 from edgevae.errors import InputError
-from edgevae.latents.posterior import Posterior
+from edgevae.latents import Posterior, read_latents
 from edgevae.vae import VAE
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
     from edgevae.data.labels import Labels
-    from edgevae.engine.graph import Arrays, Graph
-    from edgevae.engine.plans import Plan
+    from edgevae.engine import Arrays, Graph, Plan
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,9 +54,9 @@ class Batcher:
         if not isinstance(max_delay, (int, float)) or not 0 <= max_delay < float("inf"):
             raise InputError(f"max_delay: expected seconds, at least 0, got {max_delay!r:.60}")
         self._max_delay = float(max_delay)
-        self._vae = vae
-        roles = set(vae.bundle.roles) - {"activations"}  # which no verb of a single item runs
-        self._queues = {role: _Queue(vae.graph(role), vae.plan(role)) for role in roles}
+        self._runner = runner = vae.runner
+        roles = set(runner.bundle.roles) - {"activations"}  # which no verb of a single item runs
+        self._queues = {role: _Queue(runner.graph(role), runner.plan(role)) for role in roles}
         # Guards all that follows, and what waits in the queues; workers with nothing to do wait.
         self._changed = threading.Condition(threading.Lock())
         self._busy = 0
@@ -83,13 +83,11 @@ class Batcher:
 
     def encode(self, x: Any) -> Posterior:
         """`VAE.encode` of one item."""
-        self._vae.graph("encoder")  # or there is none
-        return Posterior(*self._run("encoder", {"x": self._vae._given(x).rows}))
+        return Posterior(*self._run("encoder", self._item(x)))
 
     async def aencode(self, x: Any) -> Posterior:
         """`encode` for tasks: their event loop goes on meanwhile."""
-        self._vae.graph("encoder")
-        return Posterior(*await self._arun("encoder", {"x": self._vae._given(x).rows}))
+        return Posterior(*await self._arun("encoder", self._item(x)))
 
     def close(self) -> None:
         """Serves whoever waits, and returns when that is done. Later calls are refused."""
@@ -114,9 +112,14 @@ class Batcher:
     # --- a caller's side ---------------------------------------------------------------------
 
     def _latent(self, z: npt.ArrayLike, labels: "Labels | None") -> "tuple[Arrays, bool]":
-        rows, single = self._vae._latents(z)
-        y = self._vae._numbers(labels, len(rows))
+        bundle = self._runner.bundle
+        rows, single = read_latents(z, bundle.latent_shape)
+        y = numbers(labels, bundle.classes, len(rows))
         return {"z": rows} if y is None else {"z": rows, "y": y}, single
+
+    def _item(self, x: Any) -> "Arrays":
+        self._runner.graph("encoder")  # raises if there is none
+        return {"x": self._runner.read(x).rows}
 
     def _run(self, role: str, given: "Arrays") -> list[Floats]:
         queue = self._queues[role]
@@ -198,7 +201,7 @@ class Batcher:
             if not alone:
                 self._changed.notify()
             few = alone and len(batch) <= queue.plan.few
-            return queue, batch, self._vae.threads if few else queue.plan.threads
+            return queue, batch, self._runner.threads if few else queue.plan.threads
 
 
 class _Request:

@@ -16,14 +16,15 @@ first, as far as x_hat and sigma tell.
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from edgevae import sampling
 from edgevae.bundle import Bundle
-from edgevae.data.labels import Labels
+from edgevae.data import labels
+from edgevae.engine import Runner
 from edgevae.errors import BundleError, InputError
 
 Floats = npt.NDArray[np.float32]
@@ -51,38 +52,36 @@ class Table(NamedTuple):
     places: Floats
 
 
-class Model(Protocol):
-    """What denoising needs of a VAE."""
-
-    @property
-    def bundle(self) -> Bundle: ...
-    @property
-    def denoising(self) -> Table | None: ...
-    def reconstruct(self, x: Any, *, labels: Labels | None = None) -> Any: ...
-
-
 def denoise(
-    vae: Model, x: Floats, sigma: float | npt.ArrayLike | None, labels: Labels | None = None
+    runner: Runner,
+    table: Table | None,
+    x: Floats,
+    sigma: float | npt.ArrayLike | None,
+    y: labels.Numbers | None = None,
 ) -> Floats:
-    """The items x (N, *x_shape) without their noise; `VAE.denoise` says what sigma is."""
-    table, span = vae.denoising, vae.bundle.x_range
-    told = None if sigma is None else _checked(sigma, len(x))
-    if table is None or span is None or not len(x):
-        return np.asarray(vae.reconstruct(x, labels=labels), np.float32)
-    low, width = span[0], span[1] - span[0]  # plain numbers, which leave float32 as it is
-    y: Floats = (x - low) / width
-    cut = _is_cut(y)
-    each = estimate(y, cut, table) if told is None else told / width
+    """Return the items x (N, *x_shape) without their noise, float32 of the same shape.
 
-    def model(y: Floats) -> Floats:
-        x_hat: Floats = (vae.reconstruct(y * width + low, labels=labels) - low) / width
+    `VAE.denoise` explains sigma; `table` is that of `read`, and `y` (N,) are the class numbers of
+    a bundle with classes. Without a table the result is the reconstruction.
+    """
+    x_range = runner.bundle.x_range
+    known = None if sigma is None else _checked(sigma, len(x))
+    if table is None or x_range is None or not len(x):
+        return runner.reconstruct(x, y)
+    low, width = x_range[0], x_range[1] - x_range[0]  # plain numbers, which leave float32 as it is
+    noisy: Floats = (x - low) / width
+    cut = _is_cut(noisy)
+    sigmas = estimate(noisy, cut, table) if known is None else known / width
+
+    def reconstruct(noisy: Floats) -> Floats:
+        x_hat: Floats = (runner.reconstruct(noisy * width + low, y) - low) / width
         return x_hat
 
-    x_hat = model(y)
-    if (cut & (each > 0)).any():
-        np.copyto(y, restored(y, x_hat, each), where=cut.reshape(-1, 1, 1, 1))
-        x_hat = model(y)
-    clean = blend(y, x_hat, each, table).clip(0, 1) * width + low
+    x_hat = reconstruct(noisy)
+    if (cut & (sigmas > 0)).any():
+        np.copyto(noisy, restored(noisy, x_hat, sigmas), where=cut.reshape(-1, 1, 1, 1))
+        x_hat = reconstruct(noisy)
+    clean = blend(noisy, x_hat, sigmas, table).clip(0, 1) * width + low
     return np.asarray(clean, np.float32)
 
 
@@ -237,32 +236,34 @@ def _cosines(size: int) -> Floats:
 # --- what training items teach ---------------------------------------------------------------
 
 
-def fit(vae: Model, x: Floats, labels: Labels | None = None, seed: int = 0) -> Table:
-    """The table of a bundle that denoises images, from training items x (N, *x_shape).
+def fit(runner: Runner, x: Floats, y: labels.Numbers | None = None, seed: int = 0) -> Table:
+    """Measure the table of a bundle that denoises images, by training items x (N, *x_shape).
 
-    Some thousand items are enough. Raises `InputError` for a bundle that has no use for one.
+    A few thousand items are enough. `y` (N,) are the class numbers of a bundle with classes.
+    Raises `InputError` for a bundle that cannot use a table.
     """
-    span = vae.bundle.x_range
-    if vae.bundle.kind != "image" or span is None or min(vae.bundle.x_shape[1:]) < _SIDE:
-        raise InputError(f"bundle {vae.bundle.name!r}: expected images of {_SIDE} pixels a side")
-    if not vae.bundle.noise:
-        raise InputError(f"bundle {vae.bundle.name!r} was not trained to denoise: nothing to weigh")
+    bundle = runner.bundle
+    span = bundle.x_range
+    if bundle.kind != "image" or span is None or min(bundle.x_shape[1:]) < _SIDE:
+        raise InputError(f"bundle {bundle.name!r}: expected images of {_SIDE} pixels a side")
+    if not bundle.noise:
+        raise InputError(f"bundle {bundle.name!r} was not trained to denoise: nothing to weigh")
     low, width = span[0], span[1] - span[0]
-    clean: Floats = (x - low) / width
+    clean = np.ascontiguousarray((x - low) / width, np.float32)
     eps = sampling.normal(len(x), clean[0].size, seed=seed, purpose=sampling.CORRUPTION)
     contrasts = np.empty(0, np.float32)
     found: dict[str, list[Any]] = {key: [] for key in Table._fields}
     for share in SHARES:
-        sigma = share * vae.bundle.noise / width
-        y = clean + np.float32(sigma) * eps.reshape(clean.shape)
-        x_hat = (vae.reconstruct(y * width + low, labels=labels) - low) / width
-        noisy, model = _band_gains(clean, y, x_hat)
-        blended = _weighed(y, x_hat, noisy[None], model[None])
+        sigma = share * bundle.noise / width
+        corrupt: Floats = clean + np.float32(sigma) * eps.reshape(clean.shape)
+        x_hat = (runner.reconstruct(np.asarray(corrupt * width + low, np.float32), y) - low) / width
+        noisy, model = _band_gains(clean, corrupt, x_hat)
+        blended = _weighed(corrupt, x_hat, noisy[None], model[None])
         if not len(contrasts):
             shares = np.linspace(0, 1, _PLACES + 1)[1:-1]
             contrasts = np.quantile(contrast(x_hat), shares).astype(np.float32)
         places = _place_gains(clean - x_hat, blended - x_hat, contrast(x_hat), contrasts)
-        levels = [np.median(level(each)) for each in (y, y.clip(0, 1))]
+        levels = [np.median(level(each)) for each in (corrupt, corrupt.clip(0, 1))]
         row = {"sigmas": sigma, "levels": levels, "noisy": noisy, "model": model, "places": places}
         for key, value in row.items():
             found[key].append(value)

@@ -7,9 +7,8 @@ middle of what they share, and there one fades into the other.
 """
 
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from edgevae import checks
 from edgevae.bundle import Bundle, Tiles
 from edgevae.data import labels as classes
-from edgevae.engine.plans import Plan
+from edgevae.engine import Runner
 from edgevae.errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -108,39 +107,34 @@ def _moved(pixels: slice, place: Place, scale: int) -> slice:
 # --- a VAE's latents ------------------------------------------------------------------------------
 
 
-class Model(Protocol):
-    """The VAE that decodes the tiles."""
-
-    @property
-    def bundle(self) -> Bundle: ...
-    def plan(self, role: str, /) -> Plan: ...
-    def decode(self, z: Floats, /, *, labels: classes.Labels | None = None) -> Floats: ...
-
-
 def decode(
-    vae: Model,
+    runner: Runner,
     z: npt.ArrayLike,
     labels: classes.Labels | None = None,
     overlap: int | None = None,
     out: Floats | None = None,
 ) -> Floats:
-    """x_hat of latents (N, C, H, W) or (C, H, W): float32 (N, C', s H, s W) or without N.
+    """Return x_hat of latents (N, C, H, W) or (C, H, W): float32 (N, C', s H, s W) or without N.
 
-    As many tiles at a time as there are workers. Raises `InputError` where the decoder is not
-    fully convolutional, and for latents smaller than a tile.
+    As many tiles are decoded at a time as there are workers. Raises `InputError` if the decoder
+    is not fully convolutional, and for latents smaller than a tile.
     """
-    spec = _spec(vae.bundle)
-    rows, single = _latents(z, vae.bundle.latent_shape)
-    _, height, width = vae.bundle.latent_shape
+    bundle = runner.bundle
+    spec = _spec(bundle)
+    rows, single = _latents(z, bundle.latent_shape)
+    _, height, width = bundle.latent_shape
     overlap = spec.overlap if overlap is None else overlap
     overlap = checks.whole(overlap, "overlap", most=min(height, width) - 1)
-    y = classes.numbers(labels, vae.bundle.classes, len(rows))
-    shape = x_shape(vae.bundle, rows)
+    y = classes.numbers(labels, bundle.classes, len(rows))
+    shape = x_shape(bundle, rows)
     x_hat: Floats = checks.room(shape if single else (len(rows), *shape), "float32", out)
-    together = vae.plan("decoder").workers
-    for i, filled in enumerate(x_hat[None] if single else x_hat):
-        run = partial(vae.decode, labels=None if y is None else int(y[i]))
-        assemble(rows[i], (height, width), overlap, spec, run, filled, together=together)
+    together = runner.plan("decoder").workers
+    for i, picture in enumerate(x_hat[None] if single else x_hat):
+
+        def decode_tiles(tiles: Floats, row: int = i) -> Floats:
+            return runner.decode(tiles, None if y is None else np.repeat(y[row], len(tiles)))
+
+        assemble(rows[i], (height, width), overlap, spec, decode_tiles, picture, together=together)
     return x_hat
 
 

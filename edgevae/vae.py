@@ -1,50 +1,44 @@
-"""A VAE, run from its bundle: generate, encode, decode, reconstruct, denoise, vary, interpolate.
+"""`VAE`, a model ready to use: generate, encode, decode, reconstruct, denoise, vary, score.
 
-Rows are numbered: the latent of row i is a function of (seed, i) alone, so n rows are the same
-rows whether they are made in one call or in many, on one thread or on all.
+Rows are numbered, and the latent of row i is a function of (seed, i) alone. So n rows are the
+same rows in one call or in many, on one thread or on all.
 """
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import bundle, checks, denoising, sampling, tiling
-from edgevae.data import images, labels, text
+from edgevae import bundle as bundles
+from edgevae import checks, denoising, tiling
+from edgevae.bundle import Bundle
+from edgevae.data import labels as classes
+from edgevae.data.images import Given
 from edgevae.data.labels import Labels
-from edgevae.engine import plans
-from edgevae.engine import workers as batching
-from edgevae.engine.graph import Graph, Placement, Shapes
-from edgevae.engine.machine import usable_threads
-from edgevae.engine.providers import Asked, names, prefer
-from edgevae.errors import BundleError, InputError
-from edgevae.latents import paths as walks
-from edgevae.latents import variations
-from edgevae.latents.posterior import Posterior
+from edgevae.engine import Asked, Graph, Placement, Plan, Runner
+from edgevae.errors import InputError
+from edgevae.latents import Posterior, paths, read_latents, widened
+from edgevae.sampling import MixtureTable
 from edgevae.scoring import conformal
 from edgevae.scoring import methods as scoring
 
 Floats = npt.NDArray[np.float32]
 
-# Chunks for each worker in a batch of `stream`, so that workers seldom wait for the caller.
-_CHUNKS = 4
-# The variant of the bundle that computes in each precision.
-VARIANTS = {"float32": "fp32", "int8": "int8", "bf16": "fp32"}
-
 
 class VAE:
     """A bundle, opened on an execution provider; `edgevae.load` makes one.
 
-    It can be shared between threads, pickled (by the bundle's path) and used after a fork.
+    A VAE can be shared between threads, pickled (by the bundle's path) and used after a fork.
+    `runner` runs its graphs on rows that were checked before.
     """
 
     def __init__(
         self,
-        bundle: bundle.Bundle,
+        bundle: Bundle,
         provider: str = "auto",
         threads: int | None = None,
         *,
@@ -53,11 +47,7 @@ class VAE:
         chunk: int | None = None,
         max_memory: int | str | None = None,
     ) -> None:
-        self.bundle = bundle
-        self.precision = precision
-        self.variant = _variant(bundle, precision)
-        self.threads = _threads(threads)
-        self._asked: dict[str, Any] = {
+        self._arguments: dict[str, Any] = {
             "provider": provider,
             "threads": threads,
             "providers": providers,
@@ -65,75 +55,56 @@ class VAE:
             "chunk": chunk,
             "max_memory": max_memory,
         }
-        self._chunk = None if chunk is None else checks.whole(chunk, "chunk", least=1)
-        self._max_memory = None if max_memory is None else plans.memory(max_memory)
-        self._most: dict[str, int] = {}
-        if self._max_memory is not None:
-            self._most = {
-                role: plans.most_rows(bundle, role, self._max_memory) for role in bundle.roles
-            }
-        self._plans: dict[str, plans.Plan] = {}
-        self._preference = prefer(provider, providers, precision)
-        x, z = bundle.x_shape, bundle.latent_shape
-        ports: dict[str, tuple[Shapes, Shapes]] = {
-            "encoder": ({"x": x}, {"mu": z, "logvar": z}),
-            "decoder": ({"z": z, "y": ()} if bundle.classes else {"z": z}, {"x_hat": x}),
-            "activations": ({"x": x}, {"h": (-1,)}),
-        }
-        self._graphs = {
-            role: Graph(
-                bundle.graph(role, self.variant),
-                self._preference,
-                inputs=ports[role][0],
-                outputs=ports[role][1],
-                precision=precision,
-            )
-            for role in bundle.roles
-        }
-        self._decoder = self._graphs["decoder"]
+        self.runner = Runner(bundle, **self._arguments)
+        self.bundle = bundle
+        self.precision = precision
+        self.variant = self.runner.variant
+        self.threads = self.runner.threads
+        # Tables that are read from the bundle when they are first used, by the property's name.
+        # There is no lock that a fork could copy: at worst two threads read the same table.
+        self._tables: dict[str, Any] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        made_here = {
-            key: self.__dict__[key] for key in ("statistics", "calibration") if key in self.__dict__
+        tables = {
+            name: table
+            for name, table in self._tables.items()
+            if name in ("statistics", "calibration")  # which `calibrate` may have replaced
         }
-        return functools.partial(load, **self._asked), (self.bundle.path,), made_here
+        return (
+            functools.partial(load, **self._arguments),
+            (self.bundle.path,),
+            {"_tables": tables},
+        )
 
     def __repr__(self) -> str:
-        provider = " or ".join(map(names, self._preference.choices))
         return (
-            f"<edgevae.VAE {self.bundle.name!r} on {provider}, threads={self.threads}, "
-            f"{self.precision}>"
+            f"<edgevae.VAE {self.bundle.name!r} on {self.runner.preference}, "
+            f"threads={self.threads}, {self.precision}>"
         )
 
     @property
     def provider(self) -> str:
-        """The execution provider in use; the decoder is opened to see, unless it is the CPU's."""
-        first, *others = self._preference.choices
-        if not others and names(first) == "cpu":
-            return "cpu"
-        return self._decoder.open(self.threads)
+        """The execution provider in use. Reading it opens the decoder, unless only the CPU's
+        provider is to be tried."""
+        return self.runner.provider
 
     @property
     def providers(self) -> dict[str, Placement]:
-        """Where each of the bundle's roles runs, by nodes; opens all graphs to see."""
-        return {role: graph.placement(self.threads) for role, graph in self._graphs.items()}
+        """The nodes of each role's graph by provider. Reading it opens all graphs."""
+        return self.runner.placements()
 
     def graph(self, role: str) -> Graph:
-        """The graph of a role, such as "decoder"; `InputError` where there is none."""
-        if role not in self._graphs:
-            raise InputError(
-                f"bundle {self.bundle.name!r} has no {role}: {bundle.how_to_have(role)}"
-            )
-        return self._graphs[role]
+        """Return the graph of a role, such as "decoder". Raises `InputError` if there is none."""
+        return self.runner.graph(role)
 
-    def plan(self, role: str) -> plans.Plan:
-        """How the rows of a role's graph are divided, and who says so."""
-        if role not in self._plans:
-            setting = plans.Setting(self.provider, self.precision, self.threads)
-            self._plans[role] = plans.choose(
-                self.bundle, role, setting, chunk=self._chunk, most=self._most.get(role)
-            )
-        return self._plans[role]
+    def plan(self, role: str) -> Plan:
+        """Return how the rows of a role's graph are divided, and where that comes from."""
+        return self.runner.plan(role)
+
+    @property
+    def prior(self) -> MixtureTable | None:
+        """The mixture that generation draws from; None is the standard normal."""
+        return self.runner.prior.mixture
 
     # --- prior -> data -----------------------------------------------------------------------
 
@@ -146,15 +117,17 @@ class VAE:
         temperature: float = 1.0,
         labels: Labels | None = None,
     ) -> Floats:
-        """Latents of rows start .. start + n - 1 drawn from the prior: float32 (n, *latent_shape).
+        """Draw the latents of rows start .. start + n - 1: float32 (n, *latent_shape).
 
-        Bit for bit the same on every machine, however the rows are divided among calls. `labels`
-        as in `generate`: they matter where each class has a prior of its own.
+        They are the same, bit for bit, on every machine, however the rows are divided among
+        calls. `labels` are as in `generate`; they matter if each class has a prior of its own.
         """
-        n, seed, start, temperature = self._drawing(n, seed, start, temperature)
+        n, seed, start, temperature = self._check_drawing(n, seed, start, temperature)
         z: Floats = checks.room((n, *self.bundle.latent_shape), "float32")
-        self._draw(z, seed, start, temperature, self._drawn(labels, n, start))
-        return z
+        y = self._generated_classes(labels, n, start)
+        return self.runner.prior.draw(
+            n, seed=seed, start=start, temperature=temperature, y=y, out=z
+        )
 
     def generate(
         self,
@@ -167,26 +140,30 @@ class VAE:
         out: npt.NDArray[Any] | None = None,
         dtype: str = "float32",
     ) -> Any:
-        """Rows start .. start + n - 1 of the stream `seed`, decoded.
+        """Decode the latents of rows start .. start + n - 1 of the stream `seed`.
 
-        Float32 (n, *x_shape) as trained, or for images with dtype "uint8" (n, H, W, C). For text
-        a list of n strings; `decode` of `sample` gives their characters' probabilities.
-        `seed` is an int in [0, 2^64), None takes a fresh one. `temperature` >= 0 scales the
-        noise within a component of the prior, not the choice of component. `labels`, for a bundle
-        with classes, is one of them, by number or name, or n of them; None makes each in turn: row
-        i is of class i modulo their count, whatever `start` is. `out` is filled and
-        returned: C-contiguous, of the result's shape and dtype. Raises `InputError`.
+        Returns float32 (n, *x_shape) in the range of training or, for images with dtype "uint8",
+        (n, H, W, C). For text it returns a list of n strings; `decode` of `sample` gives the
+        probabilities of their characters.
+
+        `seed` is an int in [0, 2^64); None takes a fresh one. `temperature` >= 0 scales the
+        noise within a component of the prior, not the choice of the component. `labels`, for a
+        bundle with classes, is one class, by number or name, or n of them; by default row i is of
+        class i modulo the number of classes, whatever `start` is. `out`, C-contiguous and of the
+        result's shape and dtype, is filled and returned. Raises `InputError`.
         """
-        n, seed, start, temperature = self._drawing(n, seed, start, temperature)
-        y = self._drawn(labels, n, start)
-        x_hat = self._result(n, dtype, out)
+        n, seed, start, temperature = self._check_drawing(n, seed, start, temperature)
+        y = self._generated_classes(labels, n, start)
+        x_hat = self._allocate(n, dtype, out)
+        prior = self.runner.prior
 
         def latents(first: int, last: int) -> Floats:
-            z = np.empty((last - first, *self.bundle.latent_shape), np.float32)
-            self._draw(z, seed, start + first, temperature, None if y is None else y[first:last])
-            return z
+            rows_y = None if y is None else y[first:last]
+            return prior.draw(
+                last - first, seed=seed, start=start + first, temperature=temperature, y=rows_y
+            )
 
-        self._decode(n, latents, x_hat, y)
+        self.runner.decode_into(latents, x_hat, y)
         return x_hat.tolist() if self.bundle.text else x_hat
 
     def stream(
@@ -200,15 +177,17 @@ class VAE:
         dtype: str = "float32",
         batch: int | None = None,
     ) -> Iterator[Any]:
-        """The rows of `generate(n, ...)` in batches, of which it holds one at a time.
+        """Yield the rows of `generate(n, ...)` in batches, holding one batch at a time.
 
-        `batch` rows each, the last maybe fewer; None: a few chunks for each worker, as far as
-        half of `max_memory` holds them.
+        Batches have `batch` rows, the last one possibly fewer. None takes a few chunks for each
+        worker, but no more than half of `max_memory` holds.
         """
-        n, seed, start, temperature = self._drawing(n, seed, start, temperature)
-        y = None if labels is None else self._numbers(labels, n)
-        row_bytes = self._result(1, dtype, None).nbytes
-        batch = self._batch(row_bytes) if batch is None else checks.whole(batch, "batch", least=1)
+        n, seed, start, temperature = self._check_drawing(n, seed, start, temperature)
+        y = None if labels is None else self._class_numbers(labels, n)
+        row_bytes = self._allocate(1, dtype, None).nbytes
+        if batch is None:
+            batch = self.runner.batch_rows(row_bytes)
+        batch = checks.whole(batch, "batch", least=1)
         return (
             self.generate(
                 min(batch, n - first),
@@ -224,23 +203,21 @@ class VAE:
     # --- data -> latents -> data -------------------------------------------------------------
 
     def encode(self, x: Any) -> Posterior:
-        """q(z|x) of each item of x, which may be all that `reconstruct` takes.
+        """Return q(z|x) of each item of x, in any form that `reconstruct` takes.
 
         A single item is a batch of one. Raises `InputError` for a wrong type, shape or dtype,
         for NaN and infinity, and for values far outside of the range the model was trained on.
         """
-        return self._encode(self._given(x).rows)
+        return self.runner.encode(self.runner.read(x).rows)
 
     def activations(self, x: Any) -> Floats:
-        """h of each item of x, as `reconstruct` takes it: float32 (N, H).
+        """Return the encoder's hidden activations h of each item of x: float32 (N, H).
 
-        The encoder's hidden activations after each layer, which the score `nap` compares. Raises
-        `InputError` where the bundle has no graph of them.
+        They are the activations after each layer, which the score `nap` compares. x is as in
+        `reconstruct`. Raises `InputError` if the bundle has no graph of them.
         """
-        graph, rows = self.graph("activations"), self._given(x).rows
-        h = np.empty((len(rows), graph.size("h", self.threads)), np.float32)
-        self._read("activations", rows, {"h": h})
-        return h
+        self.runner.graph("activations")
+        return self.runner.activations(self.runner.read(x).rows)
 
     def decode(
         self,
@@ -251,34 +228,37 @@ class VAE:
         overlap: int | None = None,
         out: Floats | None = None,
     ) -> Floats:
-        """x_hat of latents (N, *latent_shape) or (*latent_shape): float32 (N, *x_shape) or
+        """Return x_hat of latents (N, *latent_shape) or (*latent_shape): float32 (N, *x_shape) or
         (*x_shape).
 
-        A bundle with classes needs `labels`: one, by number or name, or N of them. With `tile` the
-        latents may be larger, (N, C, H, W) or (C, H, W), where the decoder is fully convolutional:
-        it makes pictures as large in memory for a few tiles of latent_shape beside them, which
-        share `overlap` cells, None for `bundle.tiles.overlap`. `out`, for tiles alone, is filled
-        and returned, and may be a numpy.memmap.
+        A bundle with classes needs `labels`: one class, by number or name, or N of them.
+
+        With `tile`, for fully convolutional decoders, the latents may be larger, (N, C, H, W) or
+        (C, H, W). They are decoded in tiles of latent_shape, so that a large picture takes the
+        memory of a few tiles beside the result. Neighbours share `overlap` cells; None is
+        `bundle.tiles.overlap`. `out`, with `tile` only, is filled and returned and may be a
+        numpy.memmap.
         """
         if tile:
-            return tiling.decode(self, z, labels, overlap, out)
+            return tiling.decode(self.runner, z, labels, overlap, out)
         if overlap is not None or out is not None:
             raise InputError("overlap, out: expected with tile=True alone; leave them out")
-        rows, single = self._latents(z)
-        x_hat = self._decode_rows(rows, labels)
+        rows, single = read_latents(z, self.bundle.latent_shape)
+        x_hat = self.runner.decode(rows, self._class_numbers(labels, len(rows)))
         return x_hat[0] if single else x_hat
 
     def reconstruct(self, x: Any, *, labels: Labels | None = None) -> Any:
-        """x_hat at z = mu, in the type of x.
+        """Return x_hat at z = mu, in the type of x.
 
-        x is float (N, *x_shape) within the bundle's range, or, for images, uint8 (N, H, W, C);
-        both also without N. Or a PIL image or the path of one, for a PIL image, of the bundle's
-        size. Or, for text, a str. Or a list of any of these, for a list. `labels` as in `decode`;
-        a class that x is not of makes the item of that class that is most like x.
+        x is float (N, *x_shape) within the bundle's range or, for images, uint8 (N, H, W, C),
+        both also without N. For images it may also be a PIL image or the path of one, of the
+        bundle's size, which gives a PIL image; for text a str. A list of any of these gives a
+        list. `labels` are as in `decode`; another class than that of x gives the item of that
+        class that is most like x.
         """
-        given = self._given(x)
-        self._numbers(labels, len(given.rows))  # or the work is lost
-        return given.back(self._decode_rows(self._encode(given.rows).mu, labels))
+        items = self.runner.read(x)
+        y = self._class_numbers(labels, len(items.rows))
+        return items.back(self.runner.reconstruct(items.rows, y))
 
     def denoise(
         self,
@@ -287,26 +267,28 @@ class VAE:
         *,
         labels: Labels | None = None,
     ) -> Any:
-        """x without its noise, in the type of x; for a bundle whose encoder was trained under it.
+        """Return x without its noise, in the type of x, by an encoder that was trained under noise.
 
-        `sigma` is the noise's standard deviation in x's units, one number or one for each item;
-        None estimates it from each image, and a clean one comes back all but unchanged. What the
-        model sees is weighed against x itself, as `edgevae.denoising` explains, by a table in the
-        bundle. A bundle without one gives `reconstruct`, whatever sigma is. `labels` as in
-        `decode`.
+        `sigma` is the standard deviation of the noise in x's units: one number, or one for each
+        item. None estimates it from each image, and a clean image comes back almost unchanged.
+        The result combines x_hat with x itself, as `edgevae.denoising` explains, by a table in
+        the bundle; without the table it is `reconstruct(x)`, whatever sigma is. `labels` are as
+        in `decode`. Raises `InputError` if the bundle was not trained to denoise.
         """
         if not self.bundle.noise:
             raise InputError(
                 f"bundle {self.bundle.name!r} was not trained to denoise (noise is 0 in its "
                 f"manifest): use reconstruct, or train with noise augmentation"
             )
-        given = self._given(x)
-        return given.back(denoising.denoise(self, given.rows, sigma, labels))
+        items = self.runner.read(x)
+        y = self._class_numbers(labels, len(items.rows))
+        return items.back(denoising.denoise(self.runner, self.denoising, items.rows, sigma, y))
 
-    @functools.cached_property
+    @property
     def denoising(self) -> denoising.Table | None:
-        """What `denoise` weighs by; None where the bundle does not tell."""
-        return denoising.read(self.bundle)
+        """The table that `denoise` uses; None if the bundle has none."""
+        table: denoising.Table | None = self._table("denoising", denoising.read)
+        return table
 
     def vary(
         self,
@@ -318,31 +300,32 @@ class VAE:
         start: int = 0,
         labels: Labels | None = None,
     ) -> Any:
-        """n >= 1 items that are each different from x and similar to it, for each item of x.
+        """Return n >= 1 variations of each item of x, each different from x and similar to it.
 
-        A single item gives a batch of n, or a list of PIL images or str; a batch (N, ...) gives
-        (N, n, ...), a list one list for each item. Strength 1 draws from the posterior,
-        mu + std * eps; below it the noise is scaled, at 0 every variation is the reconstruction.
-        Above it the noise grows towards how the item's neighbours differ, `variations.widened`.
-        On the shipped fashion 1 is hard to tell from the reconstruction; 2 and 3 change soles,
-        seams, prints and edges of what is still the same garment; 10 is another of its kind.
+        A single item gives a batch of n, or a list of PIL images or str. A batch (N, ...) gives
+        (N, n, ...), and a list gives one list for each item.
+
+        Strength 1 draws from the posterior, mu + std * eps. Below 1 the noise is scaled, and at 0
+        every variation is the reconstruction. Above 1 the noise grows towards the differences
+        among similar items (`latents.widened`). With the shipped `fashion`, 1 is hard to
+        tell from the reconstruction, 2 and 3 change soles, seams, prints and edges of a garment,
+        and 10 gives another garment of its kind.
 
         Item i takes the noise of row start + i of the stream `seed`, purpose posterior. `labels`
-        as in `decode`: one, or one for each item.
+        are as in `decode`: one, or one for each item.
         """
-        n, given = checks.whole(n, "n", least=1), self._given(x)
+        n, items = checks.whole(n, "n", least=1), self.runner.read(x)
         strength = checks.least_zero(strength, "strength", "1 is the posterior itself")
-        y = self._numbers(labels, len(given.rows))
+        y = self._class_numbers(labels, len(items.rows))
         if self.bundle.model == "autoencoder":
             raise InputError(
                 f"bundle {self.bundle.name!r} is an autoencoder, whose items have one latent each "
                 f"and no posterior to draw others from: vary takes a vae"
             )
-        posterior = variations.widened(self._encode(given.rows), self.prior, strength)
-        z = posterior.sample(n, seed=seed, start=start)
-        every = None if y is None else np.tile(y, n)
-        x_hat = self._decode_rows(z.reshape(-1, *self.bundle.latent_shape), every)
-        return given.several(x_hat.reshape(n, len(given.rows), *self.bundle.x_shape))
+        posterior = widened(self.runner.encode(items.rows), self.prior, strength)
+        z = posterior.sample(n, seed=seed, start=start).reshape(-1, *self.bundle.latent_shape)
+        x_hat = self.runner.decode(z, None if y is None else np.tile(y, n))
+        return items.several(x_hat.reshape(n, len(items.rows), *self.bundle.x_shape))
 
     def interpolate(
         self,
@@ -353,22 +336,23 @@ class VAE:
         spherical: bool = False,
         labels: Labels | None = None,
     ) -> Any:
-        """`steps` >= 2 items on the way from a's mu to b's, both ends included.
+        """Return `steps` >= 2 items on the path from a's mu to b's, both ends included.
 
-        a and b are single items as `reconstruct` takes them; the result is a batch, or a list of
-        PIL images or str, after the type of a. The way is a line, or, `spherical`, the great
-        circle: the middle of a line is nearer to the origin than either end, where N(0, I) in
-        many dimensions has next to no mass. So take the circle where the prior is the standard
-        normal and the latents lie on its shell, of radius sqrt(dims); with a mixture prior, as
-        the shipped bundle's, latents lie elsewhere and the line is as good. `labels` as in
-        `decode`: one, or one for each step.
+        a and b are single items as `reconstruct` takes them. The result is a batch, or a list of
+        PIL images or str, after the type of a. `labels` are as in `decode`: one, or one for each
+        step.
+
+        The path is a line or, if `spherical`, a great circle. In many dimensions the middle of a
+        line is nearer to the origin than either end, where N(0, I) has almost no mass. So take
+        the circle if the prior is the standard normal and latents lie on its shell, of radius
+        sqrt(dims). With a mixture prior, such as that of `fashion`, the line is as good.
         """
         steps = checks.whole(steps, "steps", least=2)
-        self._numbers(labels, steps)
-        way = walks.arc if spherical else walks.line
-        first, last = self._one(a, "a"), self._one(b, "b")
-        ends = self._encode(np.concatenate([first.rows, last.rows])).mu
-        return first.restore(self._decode_rows(way(ends[0], ends[1], steps), labels))
+        y = self._class_numbers(labels, steps)
+        path = paths.arc if spherical else paths.line
+        first, last = self._read_one(a, "a"), self._read_one(b, "b")
+        ends = self.runner.encode(np.concatenate([first.rows, last.rows])).mu
+        return first.restore(self.runner.decode(path(ends[0], ends[1], steps), y))
 
     def traverse(
         self,
@@ -379,26 +363,26 @@ class VAE:
         span: float = 2.5,
         labels: Labels | None = None,
     ) -> Any:
-        """`steps` >= 2 items along one dimension of the latent, all others as they are in z.
+        """Return `steps` >= 2 items along one dimension of the latent, all others as in z.
 
-        z is one latent, or one item as `reconstruct` takes it, whose mu is taken; the result is a
-        batch float32 (steps, *x_shape), or after the type of the item. `dim` counts in the
-        flattened latent. The dimension goes from `span` standard deviations below the prior's
-        mean to as many above, so that traversals of different items line up. `labels` as in
-        `decode`: one, or one for each step.
+        z is one latent, or one item as `reconstruct` takes it, which stands for its mu. The
+        result is a batch float32 (steps, *x_shape), or after the type of the item. `dim` counts
+        in the flattened latent. The dimension goes from `span` standard deviations below the
+        prior's mean to as many above, so that traversals of different items line up. `labels` are
+        as in `decode`: one, or one for each step.
         """
         dim = checks.whole(dim, "dim", most=self.bundle.dims - 1)
         steps = checks.whole(steps, "steps", least=2)
         span = checks.least_zero(span, "span", "in standard deviations of the prior")
-        self._numbers(labels, steps)
-        places = walks.positions(self.prior, dim, steps, span)
+        y = self._class_numbers(labels, steps)
+        positions = paths.positions(self.prior, dim, steps, span)
         if isinstance(z, np.ndarray) and z.shape == self.bundle.latent_shape:
-            return self._decode_rows(walks.along(checks.latents(z), dim, places), labels)
-        given = self._one(z, "z")
-        (mu,) = self._encode(given.rows).mu
-        return given.restore(self._decode_rows(walks.along(mu, dim, places), labels))
+            return self.runner.decode(paths.along(checks.latents(z), dim, positions), y)
+        item = self._read_one(z, "z")
+        (mu,) = self.runner.encode(item.rows).mu
+        return item.restore(self.runner.decode(paths.along(mu, dim, positions), y))
 
-    # --- how strange it is --------------------------------------------------------------------
+    # --- anomaly scores -----------------------------------------------------------------------
 
     def score(
         self,
@@ -411,11 +395,12 @@ class VAE:
         start: int = 0,
         fdr: bool = False,
     ) -> scoring.Scores:
-        """How strange each item of x is, as `reconstruct` takes it: `edgevae.scoring` explains.
+        """Return how anomalous each item of x is; `edgevae.scoring` explains the methods.
 
-        p-values and flags, at `alpha` or the calibration's, come with a calibrated method.
+        x is as in `reconstruct`. The scores of a calibrated method come with p-values, and with
+        flags at the level `alpha` or, if that is None, at the calibration's.
         """
-        rows = self._given(x).rows
+        rows = self.runner.read(x).rows
         return scoring.score(
             self, rows, method, alpha=alpha, draws=draws, seed=seed, start=start, fdr=fdr
         )
@@ -428,67 +413,74 @@ class VAE:
         methods: Sequence[str] | None = None,
         draws: int = scoring.DRAWS,
     ) -> "VAE":
-        """This VAE with p-values, by normal items that it was not trained on: `score.calibrate`.
+        """Return a VAE that gives p-values, calibrated by normal items that it was not trained on.
 
-        `save` writes it as a bundle.
+        `save` writes it as a bundle. The arguments are those of `scoring.calibrate`.
         """
-        rows = self._given(x_normal).rows
-        found = scoring.calibrate(self, rows, alpha, methods=methods, draws=draws)
+        rows = self.runner.read(x_normal).rows
+        statistics, calibration = scoring.calibrate(self, rows, alpha, methods=methods, draws=draws)
         calibrated = object.__new__(VAE)
         calibrated.__dict__.update(self.__dict__)
-        calibrated.statistics, calibrated.calibration = found
+        calibrated._tables = {
+            **self._tables, "statistics": statistics, "calibration": calibration,
+        }  # fmt: skip
         return calibrated
 
-    def save(self, path: str | os.PathLike[str]) -> bundle.Bundle:
-        """Writes the bundle, with the statistics and the calibration in use; `bundle.write`."""
+    def save(self, path: str | os.PathLike[str]) -> Bundle:
+        """Write the bundle with the statistics and calibration in use, as `bundle.write` does."""
         return scoring.write(self, path)
 
-    @functools.cached_property
+    @property
     def statistics(self) -> scoring.Statistics | None:
-        """What is known of the training items; None where the bundle does not tell."""
-        return scoring.read(self.bundle)
+        """The statistics of the training items; None if the bundle has none."""
+        statistics: scoring.Statistics | None = self._table("statistics", scoring.read)
+        return statistics
 
-    @functools.cached_property
+    @property
     def calibration(self) -> conformal.Calibration | None:
-        """The scores of held-out normal items; None where the bundle has none."""
-        return conformal.read(self.bundle)
+        """The scores of held-out normal items; None if the bundle has none."""
+        calibration: conformal.Calibration | None = self._table("calibration", conformal.read)
+        return calibration
 
-    # --- the work ----------------------------------------------------------------------------
+    # --- arguments ---------------------------------------------------------------------------
 
-    def _given(self, x: Any) -> images.Given:
-        b = self.bundle
-        if b.text:
-            return text.given(x, b.text)
-        return images.given(x, b.kind, b.x_shape, b.x_range, b.features)
+    def _table(self, name: str, read: Callable[[Bundle], Any]) -> Any:
+        if name not in self._tables:
+            self._tables[name] = read(self.bundle)
+        return self._tables[name]
 
-    def _one(self, x: Any, name: str) -> images.Given:
-        given = self._given(x)
-        if len(given.rows) != 1:
-            raise InputError(f"{name}: expected a single item, got {len(given.rows)}")
-        return given
+    def _read_one(self, x: Any, name: str) -> Given:
+        items = self.runner.read(x)
+        if len(items.rows) != 1:
+            raise InputError(f"{name}: expected a single item, got {len(items.rows)}")
+        return items
 
-    def _latents(self, z: npt.ArrayLike) -> tuple[Floats, bool]:
-        """z as rows, checked, and whether it is a single one."""
-        rows, shape = checks.latents(z), self.bundle.latent_shape
-        if rows.shape == shape:
-            return rows[None], True
-        if rows.shape[1:] != shape or rows.ndim != len(shape) + 1:
-            dims = ", ".join(map(str, shape))
-            raise InputError(f"z: expected shape (N, {dims}) or ({dims}), got {rows.shape}")
-        return rows, False
+    def _class_numbers(self, labels: Labels | None, n: int) -> classes.Numbers | None:
+        """Return the checked class number of each of n rows; None for a bundle without classes."""
+        return classes.numbers(labels, self.bundle.classes, n)
 
-    def _numbers(self, given: Labels | None, n: int) -> labels.Numbers | None:
-        """The class of each of n rows, checked; None for a bundle without classes."""
-        return labels.numbers(given, self.bundle.classes, n)
+    def _generated_classes(
+        self, labels: Labels | None, n: int, start: int
+    ) -> classes.Numbers | None:
+        """Return the class number of each of n generated rows, each class in turn by default."""
+        if labels is None:
+            return classes.cycle(self.bundle.classes, n, start)
+        return self._class_numbers(labels, n)
 
-    def _drawn(self, given: Labels | None, n: int, start: int) -> labels.Numbers | None:
-        """The class of each of n generated rows: each in turn where nobody says."""
-        if given is None:
-            return labels.cycle(self.bundle.classes, n, start)
-        return self._numbers(given, n)
+    def _check_drawing(
+        self, n: int, seed: int | None, start: int, temperature: float
+    ) -> tuple[int, int, int, float]:
+        """Return the checked arguments of a draw from the prior; `InputError` if there is none."""
+        if self.bundle.prior == "none":
+            raise InputError(
+                f"bundle {self.bundle.name!r} is an autoencoder, which has no prior to draw z "
+                f"from: encode, decode and reconstruct work; fit a mixture to latents that it "
+                f"encodes and compile it with that (--prior) to generate"
+            )
+        return checks.drawing(n, seed, start, temperature)
 
-    def _result(self, n: int, dtype: str, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
-        """The array to fill: `out`, where it is what the result will be, or a new one."""
+    def _allocate(self, n: int, dtype: str, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        """Return the array to fill: `out`, if it is as the result will be, or a new one."""
         if dtype not in ("float32", "uint8"):
             raise InputError(f"dtype: expected 'float32' or 'uint8', got {dtype!r}")
         shape: tuple[int, ...] = n, *self.bundle.x_shape
@@ -509,125 +501,6 @@ class VAE:
             shape = n, height, width, channels
         return checks.room(shape, dtype, out)
 
-    def _drawing(
-        self, n: int, seed: int | None, start: int, temperature: float
-    ) -> tuple[int, int, int, float]:
-        """What rows of the prior to draw (`checks.drawing`); InputError where there is none."""
-        if self.bundle.prior == "none":
-            raise InputError(
-                f"bundle {self.bundle.name!r} is an autoencoder, which has no prior to draw z "
-                f"from: encode, decode and reconstruct work; fit a mixture to latents that it "
-                f"encodes and compile it with that (--prior) to generate"
-            )
-        return checks.drawing(n, seed, start, temperature)
-
-    @functools.cached_property
-    def prior(self) -> sampling.MixtureTable | None:
-        """The mixture that generation draws from; None: the standard normal."""
-        return self.bundle.mixture()
-
-    @functools.cached_property
-    def _priors(self) -> list[sampling.MixtureTable]:
-        return self.bundle.mixtures()
-
-    def _draw(
-        self, z: Floats, seed: int, start: int, temperature: float, y: labels.Numbers | None = None
-    ) -> None:
-        """Fills z with the prior's rows from `start` on, of these classes."""
-        dims = self.bundle.dims
-        if y is not None and self._priors:
-            sampling.draw_by_class(
-                self._priors,
-                y,
-                seed=seed,
-                start=start & checks.LAST,
-                temperature=temperature,
-                out=z.reshape(len(z), dims),
-            )
-            return
-        sampling.draw(
-            self.prior,
-            len(z),
-            dims,
-            seed=seed,
-            start=start & checks.LAST,
-            temperature=temperature,
-            out=z.reshape(len(z), dims),
-        )
-
-    def _encode(self, x: Floats) -> Posterior:
-        mu = np.empty((len(x), *self.bundle.latent_shape), np.float32)
-        posterior = Posterior(mu, np.empty_like(mu))
-        self._read("encoder", x, {"mu": mu, "logvar": posterior.logvar})
-        return posterior
-
-    def _read(self, role: str, x: Floats, outputs: Mapping[str, Floats]) -> None:
-        """Fills outputs from the rows of x by a graph that reads x."""
-        graph = self.graph(role)
-
-        def work(first: int, last: int, threads: int) -> None:
-            rows = slice(first, last)
-            filled = {name: array[rows] for name, array in outputs.items()}
-            graph.run({"x": x[rows]}, filled, threads=threads)
-
-        self._spread(role, graph, len(x), work)
-
-    def _decode_rows(self, z: Floats, labels: Labels | None = None) -> Floats:
-        y = self._numbers(labels, len(z))
-        x_hat = np.empty((len(z), *self.bundle.x_shape), np.float32)
-        self._decode(len(z), lambda first, last: z[first:last], x_hat, y)
-        return x_hat
-
-    def _decode(
-        self,
-        n: int,
-        latents: Callable[[int, int], Floats],
-        out: npt.NDArray[Any],
-        y: labels.Numbers | None,
-    ) -> None:
-        """Fills out, float32, uint8 or str, from the latents and classes of stretches of rows."""
-
-        def work(first: int, last: int, threads: int) -> None:
-            rows = out[first:last]
-            inputs: dict[str, npt.NDArray[Any]] = {"z": latents(first, last)}
-            if y is not None:
-                inputs["y"] = y[first:last]
-            if out.dtype == np.float32:
-                self._decoder.run(inputs, {"x_hat": rows}, threads=threads)
-                return
-            x_hat = np.empty((last - first, *self.bundle.x_shape), np.float32)
-            self._decoder.run(inputs, {"x_hat": x_hat}, threads=threads)
-            if self.bundle.text:
-                text.strings(x_hat, self.bundle.text, rows)
-                return
-            assert self.bundle.x_range is not None  # no image is without one
-            images.to_uint8(x_hat, self.bundle.x_range, rows)
-
-        self._spread("decoder", self._decoder, n, work)
-
-    def _spread(
-        self, role: str, graph: Graph, n: int, work: Callable[[int, int, int], None]
-    ) -> None:
-        """Calls work(first, last, threads of each operator) for stretches of range(n)."""
-        if not n:
-            return
-        plan = self.plan(role)
-        if n <= plan.few:
-            work(0, n, self.threads)
-            return
-        graph.open(plan.threads)  # here, or every worker would
-        batching.spread(
-            n, plan.chunk, plan.workers, lambda first, last: work(first, last, plan.threads)
-        )
-
-    def _batch(self, row_bytes: int) -> int:
-        """Rows that `stream` makes at a time, of so many bytes each."""
-        plan = self.plan("decoder")
-        batch = plan.chunk * plan.workers * _CHUNKS
-        if self._max_memory is None:
-            return batch
-        return max(1, min(batch, self._max_memory // (2 * row_bytes)))
-
 
 def load(
     name_or_path: str | os.PathLike[str] = "fashion",
@@ -639,24 +512,24 @@ def load(
     chunk: int | None = None,
     max_memory: int | str | None = None,
 ) -> VAE:
-    """Opens a bundle: a shipped one by its name, any other by its path.
+    """Open a bundle: a shipped one by its name, any other by its path.
 
-    `provider` is "auto" (an accelerator where onnxruntime has one that works, else the CPU) or
-    the name of one, which is used or refused. `threads` is how many to use; None takes the cores
-    that affinity and cgroup quota leave to this process. `providers` is a list in onnxruntime's
-    manner, of names or (name, options), instead of `provider`: each is used or refused, and what
-    they leave runs on the CPU. `precision` is "float32"; "int8" for a bundle that has that
-    variant, whose cost stands in `vae.bundle.quality`; or "bf16" for a provider that computes so.
+    `provider` is "auto" (an accelerator if onnxruntime has one that works, else the CPU) or the
+    name of one, which is used or refused. `threads` is how many to use; None takes the cores that
+    affinity and cgroup quota leave to this process. `providers`, instead of `provider`, is a list
+    of names or (name, options) as onnxruntime takes it: each is used or refused, and nodes that
+    they do not take run on the CPU. `precision` is "float32"; "int8" for a bundle with that
+    variant, whose cost is in `vae.bundle.quality`; or "bf16" for a provider that supports it.
 
-    `chunk` is how many rows a worker runs at a time; None leaves that to `edgevae tune`, the
-    bundle, or a guess: `vae.plan("decoder")` tells. `max_memory`, in bytes or as "64MB", bounds
-    what a call holds beside the caller's arrays, the bundle's weights and onnxruntime itself:
-    half is for rows in flight, which are estimated where the manifest does not state them, half
-    for a batch of `stream`. Raises `BundleError`, `InputError`, `ProviderError`.
+    `chunk` is how many rows a worker runs at a time; None takes the size measured by `edgevae
+    tune`, or the bundle's, or a guess, as `vae.plan("decoder")` says. `max_memory`, in bytes or
+    as "64MB", bounds the memory of a call beyond the caller's arrays, the bundle's weights and
+    onnxruntime itself: half is for rows in flight, whose size is estimated if the manifest does
+    not state it, half for a batch of `stream`. Raises `BundleError`, `InputError`,
+    `ProviderError`.
     """
-    found = bundle.read(bundle.find(name_or_path))
     return VAE(
-        found,
+        bundles.read(bundles.find(name_or_path)),
         provider,
         threads,
         providers=providers,
@@ -678,29 +551,14 @@ def generate(
     out: npt.NDArray[Any] | None = None,
     dtype: str = "float32",
 ) -> Any:
-    """`VAE.generate` of a bundle that is loaded once a process."""
-    vae = _loaded(bundle.find(model).absolute(), precision)
+    """Call `VAE.generate` of a bundle, which is loaded once in a process."""
+    vae = _loaded(bundles.find(model).absolute(), precision)
     return vae.generate(
         n, seed=seed, start=start, temperature=temperature, labels=labels, out=out, dtype=dtype
     )
 
 
-# Two threads that come first at once may both load it; a lock could be held during a fork.
+# Two threads that come first at the same time may both load the bundle; a fork could copy a lock.
 @functools.lru_cache(maxsize=8)
 def _loaded(path: Path, precision: str) -> VAE:
     return load(path, precision=precision)
-
-
-def _variant(bundle: bundle.Bundle, precision: str) -> str:
-    if precision not in VARIANTS:
-        raise InputError(f"precision: expected {' or '.join(VARIANTS)}, got {precision!r:.60}")
-    if (variant := VARIANTS[precision]) not in bundle.variants:
-        raise BundleError(
-            f"{bundle.path}: precision {precision!r} was asked for, and the bundle has only "
-            f"{', '.join(bundle.variants)}; make it with `edgevae compile --{variant}`"
-        )
-    return variant
-
-
-def _threads(threads: int | None) -> int:
-    return usable_threads() if threads is None else checks.whole(threads, "threads", least=1)

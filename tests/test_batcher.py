@@ -43,7 +43,8 @@ class Gate:
 
     def __init__(self, vae, monkeypatch):
         self.sizes, self.open, self.entered = [], threading.Event(), threading.Semaphore(0)
-        run = vae._decoder.run
+        decoder = vae.graph("decoder")
+        run = decoder.run
 
         def gated(inputs, outputs, *, threads):
             self.sizes.append(len(inputs["z"]))
@@ -51,7 +52,7 @@ class Gate:
             assert self.open.wait(30)
             run(inputs, outputs, threads=threads)
 
-        monkeypatch.setattr(vae._decoder, "run", gated)
+        monkeypatch.setattr(decoder, "run", gated)
 
 
 @pytest.fixture
@@ -273,14 +274,14 @@ def test_a_bundle_that_only_decodes(tinies, tmp_path):
 def test_a_graph_that_fails_fails_everyone_in_its_batch_and_no_one_else(tiny_paths, monkeypatch):
     vae = edgevae.load(tiny_paths["grey"], "cpu", threads=1)
     gate, z = Gate(vae, monkeypatch), vae.sample(6, seed=1)
-    gated = vae._decoder.run
+    gated = vae.graph("decoder").run
 
     def failing(inputs, outputs, *, threads):
         gated(inputs, outputs, threads=threads)
         if len(inputs["z"]) == 5:
             raise ProviderError("out of order")
 
-    monkeypatch.setattr(vae._decoder, "run", failing)
+    monkeypatch.setattr(vae.graph("decoder"), "run", failing)
     with edgevae.Batcher(vae) as batcher, ThreadPoolExecutor(6) as pool:
         first = pool.submit(batcher.decode, z[0])
         assert gate.entered.acquire(timeout=30)

@@ -21,7 +21,7 @@ from PIL import Image
 import edgevae
 from edgevae import packing, sampling, vae
 from edgevae.data import images
-from edgevae.engine import graph
+from edgevae.engine import Runner, graph
 from edgevae.errors import BundleError, EdgeVAEError, InputError, ProviderError
 from edgevae.latents import paths as walks
 
@@ -684,10 +684,11 @@ def test_an_accelerator_gets_larger_chunks_and_one_at_a_time(grey, tiny_paths, m
 
     expected = grey.generate(4000, seed=1)
     monkeypatch.setattr(graph, "_run_in_place", note)
-    monkeypatch.setattr(vae.VAE, "provider", "cuda")
+    monkeypatch.setattr(Runner, "provider", "cuda")
     grey = edgevae.load(tiny_paths["grey"], "cpu")
-    sessions = grey._decoder._sessions
-    grey._decoder.open(grey.threads)
+    decoder = grey.graph("decoder")
+    sessions = decoder._sessions
+    decoder.open(grey.threads)
     sessions[grey.threads] = sessions[grey.threads]._replace(provider="cuda")
     assert (grey.generate(4000, seed=1) == expected).all()
     assert sizes == [1000] * 4
@@ -706,8 +707,8 @@ def test_a_vae_says_where_every_node_runs_and_why(tiny_paths):
 def test_what_was_asked_for_survives_pickling(tiny_paths):
     vae = edgevae.load(tiny_paths["grey"], providers=[("cpu", {"use_arena": "0"})], threads=1)
     again = pickle.loads(pickle.dumps(vae))
-    assert again._preference == vae._preference
-    assert again._preference.choices[0][0].options == {"use_arena": "0"}
+    assert again.runner.preference == vae.runner.preference
+    assert again.runner.preference.choices[0][0].options == {"use_arena": "0"}
 
 
 def test_providers_are_refused_by_load(tiny_paths):

@@ -438,8 +438,8 @@ def tune(args: argparse.Namespace) -> int:
     """Measures how many rows at a time are best here, and keeps it for whoever loads the bundle."""
     from edgevae import bundle
     from edgevae.diagnostics import tune
-    from edgevae.engine import plans
-    from edgevae.vae import VAE, VARIANTS
+    from edgevae.engine import VARIANTS, plans
+    from edgevae.vae import VAE
 
     model = bundle.read(bundle.find(args.model))
     has = [name for name in ("float32", "int8") if VARIANTS[name] in model.variants]

@@ -40,6 +40,10 @@ class Preference(NamedTuple):
     choices: tuple[Choice, ...]
     why: str
 
+    def __str__(self) -> str:
+        """The sessions to try, as "cuda or cpu"."""
+        return " or ".join(map(names, self.choices))
+
 
 _GPU = "pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]'"
 

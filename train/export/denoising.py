@@ -41,5 +41,5 @@ def teach(found: bundle.Bundle, train: "Tensor", out: Path) -> bundle.Bundle:
     from train.data.datasets import as_float
 
     x = as_float(train[:: max(1, len(train) // ITEMS)][:ITEMS]).numpy()
-    table = denoising.fit(edgevae.VAE(found), x)
+    table = denoising.fit(edgevae.VAE(found).runner, x)
     return bundle.extend(found, out, arrays={denoising.FILE: table._asdict()})

@@ -1,0 +1,236 @@
+"""A bundle opened on an execution provider: encode and decode rows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae import checks
+from edgevae.bundle import Bundle, how_to_have
+from edgevae.data import images, text
+from edgevae.engine import plans, workers
+from edgevae.engine.graph import Graph, Placement, Shapes
+from edgevae.engine.machine import usable_threads
+from edgevae.engine.plans import Plan, Setting
+from edgevae.engine.providers import Asked, names, prefer
+from edgevae.errors import BundleError, InputError
+from edgevae.latents import Posterior, Prior
+
+Floats = npt.NDArray[np.float32]
+ClassNumbers = npt.NDArray[np.int64]
+
+# The bundle's variant that computes in each precision.
+VARIANTS = {"float32": "fp32", "int8": "int8", "bf16": "fp32"}
+# Chunks for each worker in one batch of a stream, so that workers seldom wait for the caller.
+_CHUNKS_IN_A_BATCH = 4
+
+
+class Runner:
+    """The graphs of a bundle, opened on an execution provider when they are first used.
+
+    The arguments are those of `edgevae.load`. Rows are float32 arrays that were checked before:
+    x (N, *x_shape), z (N, *latent_shape), and y, class numbers int64 (N,), for a bundle with
+    classes. Threads may share a Runner; a forked process opens its own sessions.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        provider: str = "auto",
+        threads: int | None = None,
+        *,
+        providers: Sequence[Asked] | None = None,
+        precision: str = "float32",
+        chunk: int | None = None,
+        max_memory: int | str | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self.precision = precision
+        self.variant = _variant(bundle, precision)
+        self.threads = (
+            usable_threads() if threads is None else checks.whole(threads, "threads", least=1)
+        )
+        self._chunk = None if chunk is None else checks.whole(chunk, "chunk", least=1)
+        self._max_memory = None if max_memory is None else plans.memory(max_memory)
+        self._most_rows: dict[str, int] = {}
+        if self._max_memory is not None:
+            self._most_rows = {
+                role: plans.most_rows(bundle, role, self._max_memory) for role in bundle.roles
+            }
+        self.preference = prefer(provider, providers, precision)
+        self._graphs = {role: self._unopened(role) for role in bundle.roles}
+        # Both are filled when they are first used, without a lock that a fork could copy.
+        self._plans: dict[str, Plan] = {}
+        self._prior: Prior | None = None
+
+    def _unopened(self, role: str) -> Graph:
+        x, z = self.bundle.x_shape, self.bundle.latent_shape
+        ports: dict[str, tuple[Shapes, Shapes]] = {
+            "encoder": ({"x": x}, {"mu": z, "logvar": z}),
+            "decoder": ({"z": z, "y": ()} if self.bundle.classes else {"z": z}, {"x_hat": x}),
+            "activations": ({"x": x}, {"h": (-1,)}),
+        }
+        inputs, outputs = ports[role]
+        return Graph(
+            self.bundle.graph(role, self.variant),
+            self.preference,
+            inputs=inputs,
+            outputs=outputs,
+            precision=self.precision,
+        )
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use. Reading it opens the decoder, unless only the CPU's
+        provider is to be tried."""
+        first, *others = self.preference.choices
+        if not others and names(first) == "cpu":
+            return "cpu"
+        return self._graphs["decoder"].open(self.threads)
+
+    @property
+    def setting(self) -> Setting:
+        """The provider, precision and number of threads in use; opens as `provider` does."""
+        return Setting(self.provider, self.precision, self.threads)
+
+    @property
+    def prior(self) -> Prior:
+        """The distribution of generated latents, read from the bundle on first use."""
+        if self._prior is None:
+            bundle = self.bundle
+            classes = len(bundle.classes) if bundle.by_class else 0
+            self._prior = Prior(bundle.latent_shape, bundle.mixture(), classes)
+        return self._prior
+
+    def placements(self) -> dict[str, Placement]:
+        """Open all graphs; return how many nodes of each role run on which provider."""
+        return {role: graph.placement(self.threads) for role, graph in self._graphs.items()}
+
+    def graph(self, role: str) -> Graph:
+        """Return the graph of a role, such as "decoder". Raises `InputError` if there is none."""
+        if role not in self._graphs:
+            raise InputError(f"bundle {self.bundle.name!r} has no {role}: {how_to_have(role)}")
+        return self._graphs[role]
+
+    def plan(self, role: str) -> Plan:
+        """Return how the rows of a role's graph are divided among calls and workers."""
+        if role not in self._plans:
+            self._plans[role] = plans.choose(
+                self.bundle,
+                role,
+                self.setting,
+                chunk=self._chunk,
+                most=self._most_rows.get(role),
+            )
+        return self._plans[role]
+
+    def batch_rows(self, row_bytes: int) -> int:
+        """Return how many rows of `row_bytes` bytes each one batch of a stream should have.
+
+        That is a few chunks for each worker, but at most as many as half of `max_memory` holds.
+        """
+        plan = self.plan("decoder")
+        batch = plan.chunk * plan.workers * _CHUNKS_IN_A_BATCH
+        if self._max_memory is None:
+            return batch
+        return max(1, min(batch, self._max_memory // (2 * row_bytes)))
+
+    # --- rows --------------------------------------------------------------------------------
+
+    def read(self, x: Any) -> images.Given:
+        """Return the items x, in any form that `VAE.reconstruct` takes, as rows."""
+        bundle = self.bundle
+        if bundle.text:
+            return text.given(x, bundle.text)
+        return images.given(x, bundle.kind, bundle.x_shape, bundle.x_range, bundle.features)
+
+    def encode(self, x: Floats) -> Posterior:
+        """Return q(z|x) of each row of x."""
+        mu = np.empty((len(x), *self.bundle.latent_shape), np.float32)
+        posterior = Posterior(mu, np.empty_like(mu))
+        self._run_on_x("encoder", x, {"mu": mu, "logvar": posterior.logvar})
+        return posterior
+
+    def activations(self, x: Floats) -> Floats:
+        """Return the encoder's hidden activations h of each row of x: float32 (N, H)."""
+        h = np.empty((len(x), self.graph("activations").size("h", self.threads)), np.float32)
+        self._run_on_x("activations", x, {"h": h})
+        return h
+
+    def decode(self, z: Floats, y: ClassNumbers | None = None) -> Floats:
+        """Return x_hat of each row of z: float32 (N, *x_shape)."""
+        x_hat = np.empty((len(z), *self.bundle.x_shape), np.float32)
+        self.decode_into(lambda first, last: z[first:last], x_hat, y)
+        return x_hat
+
+    def reconstruct(self, x: Floats, y: ClassNumbers | None = None) -> Floats:
+        """Return x_hat at z = mu of each row of x: float32 (N, *x_shape)."""
+        return self.decode(self.encode(x).mu, y)
+
+    def decode_into(
+        self,
+        latents: Callable[[int, int], Floats],
+        out: npt.NDArray[Any],
+        y: ClassNumbers | None = None,
+    ) -> None:
+        """Fill `out` with the decoded rows.
+
+        latents(first, last) returns rows first .. last - 1 of z; it is called once for each
+        stretch of rows, by the worker that decodes it. `out` is C-contiguous: float32
+        (N, *x_shape), for images also uint8 (N, H, W, C), for text an array of str (N,).
+        """
+        decoder = self._graphs["decoder"]
+
+        def work(first: int, last: int, threads: int) -> None:
+            rows = out[first:last]
+            inputs: dict[str, npt.NDArray[Any]] = {"z": latents(first, last)}
+            if y is not None:
+                inputs["y"] = y[first:last]
+            if out.dtype == np.float32:
+                decoder.run(inputs, {"x_hat": rows}, threads=threads)
+                return
+            x_hat = np.empty((last - first, *self.bundle.x_shape), np.float32)
+            decoder.run(inputs, {"x_hat": x_hat}, threads=threads)
+            if self.bundle.text:
+                text.strings(x_hat, self.bundle.text, rows)
+                return
+            assert self.bundle.x_range is not None  # every image has a range
+            images.to_uint8(x_hat, self.bundle.x_range, rows)
+
+        self._divide("decoder", len(out), work)
+
+    def _run_on_x(self, role: str, x: Floats, outputs: Mapping[str, Floats]) -> None:
+        """Fill `outputs` from the rows of x by a graph whose only input is x."""
+        graph = self.graph(role)
+
+        def work(first: int, last: int, threads: int) -> None:
+            rows = slice(first, last)
+            views = {name: array[rows] for name, array in outputs.items()}
+            graph.run({"x": x[rows]}, views, threads=threads)
+
+        self._divide(role, len(x), work)
+
+    def _divide(self, role: str, n: int, work: Callable[[int, int, int], None]) -> None:
+        """Call work(first, last, threads of each operator) for stretches that cover range(n)."""
+        if not n:
+            return
+        plan = self.plan(role)
+        if n <= plan.few:
+            work(0, n, self.threads)
+            return
+        self._graphs[role].open(plan.threads)  # here, or every worker would open its own
+        workers.spread(
+            n, plan.chunk, plan.workers, lambda first, last: work(first, last, plan.threads)
+        )
+
+
+def _variant(bundle: Bundle, precision: str) -> str:
+    if precision not in VARIANTS:
+        raise InputError(f"precision: expected {' or '.join(VARIANTS)}, got {precision!r:.60}")
+    if (variant := VARIANTS[precision]) not in bundle.variants:
+        raise BundleError(
+            f"{bundle.path}: precision {precision!r} was asked for, and the bundle has only "
+            f"{', '.join(bundle.variants)}; make it with `edgevae compile --{variant}`"
+        )
+    return variant

@@ -1,0 +1,23 @@
+"""Read latents as callers pass them: one, or a batch."""
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae import checks
+from edgevae.errors import InputError
+
+Floats = npt.NDArray[np.float32]
+
+
+def read_latents(z: npt.ArrayLike, latent_shape: tuple[int, ...]) -> tuple[Floats, bool]:
+    """Return z as float32 rows (N, *latent_shape), and True if it was a single latent.
+
+    Raises `InputError` for another shape or type, and for NaN and infinity.
+    """
+    rows = checks.latents(z)
+    if rows.shape == latent_shape:
+        return rows[None], True
+    if rows.shape[1:] != latent_shape or rows.ndim != len(latent_shape) + 1:
+        dims = ", ".join(map(str, latent_shape))
+        raise InputError(f"z: expected shape (N, {dims}) or ({dims}), got {rows.shape}")
+    return rows, False
