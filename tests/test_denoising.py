@@ -127,7 +127,7 @@ def test_items_do_not_touch_each_other(x, table):
 @pytest.fixture
 def taught(tiny_paths, tmp_path):
     items = np.random.default_rng(4).integers(0, 256, (300, 1, 8, 8), np.uint8)
-    untaught = edgevae.load(tiny_paths["grey"])
+    untaught = edgevae.load(tiny_paths["grey"]).runner
     table = denoising.fit(untaught, items / np.float32(255))
     arrays = {denoising.FILE: table._asdict()}
     return bundle.extend(untaught.bundle, tmp_path / "taught", arrays=arrays)
