@@ -16,7 +16,8 @@ import torch
 
 import edgevae
 from edgevae.files import outputs as output
-from train.data.datasets import as_float, fashion
+from train.data.dataset import as_float
+from train.data.datasets import fashion
 from train.evaluation import judges
 
 EACH = 200  # generated images of each class

@@ -14,7 +14,8 @@ import numpy as np
 import edgevae
 from edgevae.files import outputs as output
 from edgevae.plots import heatmap
-from train.data.datasets import as_float, fashion
+from train.data.dataset import as_float
+from train.data.datasets import fashion
 
 OUT = Path(__file__).parent / "results" / "score" / "heatmaps.png"
 ITEMS = (0, 1, 4)  # of the test set

@@ -1,6 +1,7 @@
-"""Text to train on: the surnames of the package `names`, or one's own file of lines.
+"""Read text to train on: the surnames of the package `names`, or a file of lines.
 
-An item is one-hot as edgevae/data/text.py has it: bool (length, symbols), the last symbol the end.
+An item is one-hot, as edgevae/data/text.py encodes it: bool (length, symbols); the last symbol
+marks the end.
 """
 
 import tarfile
@@ -12,7 +13,7 @@ import torch
 from edgevae.bundle import Text
 from edgevae.data import text
 from edgevae.errors import InputError
-from train.data.datasets import Data
+from train.data.dataset import Data
 
 NAMES_ADDRESS = (
     "https://files.pythonhosted.org/packages/44/4e/"
@@ -27,9 +28,10 @@ NAMES_LICENCE = (
 
 
 def names(archive: Path | None = None, seed: int = 0) -> Data:
-    """88,799 surnames of the US census of 1990: 79,920 + 8,879, in lower case.
+    """Return the 88,799 surnames of the US census of 1990 in lower case: 79,920 + 8,879.
 
-    From PyPI's sdist of `names` 0.3.0, fetched once unless `archive` is its path.
+    They are read from PyPI's sdist of `names` 0.3.0, which is fetched once unless `archive` is its
+    path.
     """
     if archive is None:
         import pooch
@@ -51,7 +53,7 @@ def names(archive: Path | None = None, seed: int = 0) -> Data:
 
 
 def lines(path: Path, seed: int = 0) -> Data:
-    """The lines of a file in UTF-8, without those that are empty or come again."""
+    """Return the lines of a file in UTF-8, without empty lines and repetitions."""
     items = [line.strip() for line in path.read_text("utf-8-sig").splitlines()]
     return hold_out(
         path.stem, list(dict.fromkeys(filter(None, items))), "as given", "unknown", seed
@@ -59,17 +61,17 @@ def lines(path: Path, seed: int = 0) -> Data:
 
 
 def hold_out(name: str, items: Sequence[str], case: str, licence: str, seed: int) -> Data:
-    """Strings as Data, a tenth of them (chosen by `seed`) held out as the test set."""
+    """Return strings as `Data`, a tenth of them (chosen by `seed`) held out as the test set."""
     if len(items) < 20:
         raise InputError(f"expected at least 20 lines in {name}, got {len(items)}: add more data")
-    knows = Text("".join(sorted(set("".join(items)))), max(map(len, items)), case)
+    encoding = Text("".join(sorted(set("".join(items)))), max(map(len, items)), case)
     order = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed)).tolist()
-    x = torch.from_numpy(text.one_hot([items[i] for i in order], knows)).bool()
+    x = torch.from_numpy(text.one_hot([items[i] for i in order], encoding)).bool()
     held_out = len(items) // 10
-    return Data(name, "text", x[held_out:], x[:held_out], licence, text=knows)
+    return Data(name, "text", x[held_out:], x[:held_out], licence, text=encoding)
 
 
-def strings(x: torch.Tensor, knows: Text) -> list[str]:
-    """One-hot items or x_hat, as text."""
-    made: list[str] = text.strings(x.float().numpy(), knows).tolist()
-    return made
+def strings(x: torch.Tensor, encoding: Text) -> list[str]:
+    """Return one-hot items, or probabilities x_hat, as strings."""
+    decoded: list[str] = text.strings(x.float().numpy(), encoding).tolist()
+    return decoded

@@ -18,7 +18,7 @@ from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from edgevae.files.tables import MISSING, is_number
 from train.data import windows
-from train.data.datasets import Data, hold_out, read_array
+from train.data.dataset import Data, hold_out, read_array
 
 LEAST = 10  # items
 
@@ -49,7 +49,7 @@ def load(
     check(path, names, runs, impute)
     name = path.resolve().stem
     if kind == "vector":
-        parted = hold_out(name, np.concatenate(runs).astype(np.float32), seed, missing=impute)
+        parted = hold_out(name, np.concatenate(runs).astype(np.float32), seed, allow_missing=impute)
         train, test = parted.train, parted.test
     else:
         parts = windows.split(runs, window, stride, seed)
@@ -110,7 +110,7 @@ def reading(options: argparse.Namespace) -> dict[str, Any] | None:
     }
 
 
-def again(trained: Bundle, path: Path) -> Data:
+def load_again(trained: Bundle, path: Path) -> Data:
     """The data that a bundle was trained on, parted as they were then."""
     assert trained.features is not None
     signal = trained.kind == "signal"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from train.data.datasets import Data, as_float
+from train.data.dataset import Data, as_float
 from train.model import checkpoint
 from train.stages.fit import batch_rows, cosine, fastest_precision, seed_step
 

@@ -20,7 +20,7 @@ from edgevae import sampling
 from edgevae.data import likelihood
 from edgevae.errors import InputError
 from edgevae.plots.latent_map import ACTIVE
-from train.data.datasets import Data, as_float
+from train.data.dataset import Data, as_float
 from train.evaluation import distances, pictures
 from train.evaluation.judges import Judge, judges
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import edgevae
 from edgevae.data import likelihood, text
-from train.data.datasets import Data
+from train.data.dataset import Data
 from train.data.lines import strings
 from train.evaluation.ngrams import Ngrams
 

@@ -19,7 +19,6 @@ with the layers .932, with each layer apart .924, with h(x) itself too .936, wit
 The tables' protocols are those of the figures they stand beside: see odds.py.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +31,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 import edgevae
-from train.data.datasets import FASHION_CLASSES, Data, as_float, fashion
+from train.data.dataset import Data, as_float
+from train.data.datasets import FASHION_CLASSES, fashion
 from train.evaluation import pictures
 from train.experiments import odds_tables as odds
 from train.export.scores import trained
@@ -56,42 +56,33 @@ RECIPE = {"epochs": 60, "batch": 128, "learning_rate": 2e-3, "beta": 0.3, "noise
 Floats = NDArray[np.float32]
 
 
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
-    add("--data", type=Path, help="Fashion-MNIST's folder, if it is not installed")
-    add("--tables", type=Path, help="the folder of the tables' files, else they are downloaded")
-    add("--out", type=Path, default=Path("runs/anomalies"), help="folder of bundles and report")
-    add(
-        "--only",
-        nargs="+",
-        choices=PARTS,
-        metavar="PART",
-        help="classes (0 to 9) and tables, if not all; what was done before is not done again",
-    )
-    add("--validate", action="store_true", help="judge the choices by training images alone")
-    command.set_defaults(run=run)
+def run(
+    out: Path, *, data: Path | None, tables: Path | None, parts: Sequence[str], validate: bool
+) -> None:
+    """Judge each of `parts` that has no result in `out`, and write the report once all have one.
 
-
-def run(options: argparse.Namespace) -> None:
+    `data` and `tables` are the folders of Fashion-MNIST and of the tables' files, None to use the
+    installed and the downloaded ones. With `validate` the choices are judged instead.
+    """
     torch.set_num_threads(1)  # small layers: more threads would wait for each other
-    data = fashion(options.data)
-    if options.validate:
-        print(json.dumps(validation(data, options.out), indent=2))
+    images = fashion(data)
+    if validate:
+        print(json.dumps(validation(images, out), indent=2))
         return
-    for part in options.only or PARTS:
-        result = options.out / f"{part}.json"
+    for part in parts:
+        result = out / f"{part}.json"
         if result.exists():
             continue
         if part in odds.TABLES:
-            found = odds.judged(part, options.tables, options.out / part)
+            figures = odds.judged(part, tables, out / part)
         else:
-            found = judged(data, int(part), options.out / f"class-{part}")
-        result.write_text(json.dumps(found, indent=2) + "\n")
-    missing = [part for part in PARTS if not (options.out / f"{part}.json").exists()]
+            figures = judged(images, int(part), out / f"class-{part}")
+        result.write_text(json.dumps(figures, indent=2) + "\n")
+    missing = [part for part in PARTS if not (out / f"{part}.json").exists()]
     if missing:
         print(f"still to do: {', '.join(missing)}")
         return
-    print(report(data, options.out))
+    print(report(images, out))
 
 
 # --- one class -------------------------------------------------------------------------------

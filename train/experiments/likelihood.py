@@ -8,20 +8,22 @@ importance-weighted estimate of S samples (Burda et al. 2016), under the bundle'
 its own graphs.
 """
 
-import argparse
 import hashlib
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 import edgevae
-from train.data.datasets import Data, as_float, fashion
+from train.data.dataset import Data, as_float
+from train.data.datasets import fashion
 from train.evaluation import pictures
-from train.experiments import likelihood_report as benchmark_report
+from train.experiments import likelihood_report as report
+from train.experiments.likelihood_models import MODELS, Model
 from train.experiments.run import fitted
 from train.export.export import export
 from train.model import checkpoint
@@ -31,70 +33,25 @@ TRAINING = 50_000
 TEST_SEED = 777  # that of the authors' code, which so has the very same test images
 
 
-class Model(NamedTuple):
-    """A row of the table: its architecture, its recipe, and the published figure it answers to.
+def run(
+    out: Path, *, models: Sequence[str], seeds: int, epochs: int | None, samples: int, items: int
+) -> None:
+    """Train the models that are not trained yet, judge all, and write the report after each run.
 
-    Of more than one stage each begins with the averaged weights of the one before.
+    `epochs` replaces the epochs of each stage, for a trial; `samples` is S of the bound, which is
+    computed for the first `items` test images.
     """
-
-    architecture: dict[str, Any]
-    stages: tuple[dict[str, Any], ...]
-    published: float | None
-    about: str
-
-
-GATED = {"architecture": "gated", "widths": [300, 300], "latent_dim": 40}
-PLAIN = {"epochs": 200, "beta_warmup": 60, "batch": 100, "learning_rate": 1e-3}
-MODELS = {
-    "vae": Model(GATED | {"prior": "normal"}, (PLAIN,), 228.70, "gated MLP, N(0, I)"),
-    "vamp": Model(
-        GATED | {"prior": "vamp", "components": 500},
-        (PLAIN,),
-        227.35,
-        "gated MLP, VampPrior of 500",
-    ),
-    "edgevae": Model(
-        {
-            "architecture": "residual",
-            "widths": [8, 32, 64],
-            "latent_dim": 40,
-            "prior": "free",
-            "components": 500,
-        },
-        (
-            {"epochs": 60, "beta_warmup": 15, "batch": 128, "learning_rate": 2e-3},
-            {"epochs": 10, "beta_warmup": 0, "batch": 128, "learning_rate": 5e-4, "draws": 5},
-        ),
-        None,
-        "residual convolutions, a learned mixture of 500, at last with five draws a step",
-    ),
-}
-
-
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
-    add("--out", type=Path, default=Path("runs/benchmark"), help="checkpoints, bundles, report")
-    add("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    add("--seeds", type=int, default=3, help="runs of each model")
-    add("--epochs", type=int, help="instead of each model's own, for a trial")
-    add("--samples", type=int, default=500, help="S of the bound")
-    add("--items", type=int, default=10_000, help="test images of the bound, the first ones")
-    command.set_defaults(run=run)
-
-
-def run(options: argparse.Namespace) -> None:
-    """Trains what is not trained yet, judges all, and writes the report after each run."""
-    data, test = parted(fashion()), binarised(fashion())[: options.items]
+    data, test = parted(fashion()), binarised(fashion())[:items]
     rows: list[dict[str, Any]] = []
-    for seed, name in itertools.product(range(options.seeds), options.models):
-        out = options.out / f"{name}-{seed}"
-        content = train(MODELS[name], data, out, seed, options.epochs)
-        vae = edgevae.load(export(content, out / "bundle").path)
-        kept = out / f"nats-{digest(content)}-{options.samples}-{len(test)}.npy"
-        nats = bound(vae, test, options.samples, kept)
+    for seed, name in itertools.product(range(seeds), models):
+        folder = out / f"{name}-{seed}"
+        content = train(MODELS[name], data, folder, seed, epochs)
+        vae = edgevae.load(export(content, folder / "bundle").path)
+        kept = folder / f"nats-{digest(content)}-{samples}-{len(test)}.npy"
+        nats = bound(vae, test, samples, kept)
         rows.append({"model": name, "seed": seed, "nats": nats} | facts(content, vae))
-        benchmark_report.write(options.out, rows, MODELS, options.samples)
-        picture(vae, test, options.out / f"{name}.png")
+        report.write(out, rows, samples)
+        picture(vae, test, out / f"{name}.png")
 
 
 def parted(data: Data) -> Data:

@@ -2,18 +2,16 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevae.diagnostics.bench import machine
 from train.evaluation.report import mean_and_error
-
-if TYPE_CHECKING:
-    from train.experiments.likelihood import Model
+from train.experiments.likelihood_models import MODELS, Model
 
 # Norouzi et al. 2020, table 1, S = 5000; those named ConvHVAE have two levels of latents.
 PUBLISHED = {
@@ -26,15 +24,15 @@ PUBLISHED = {
 Rows = list[dict[str, Any]]
 
 
-def write(out: Path, rows: Rows, models: Mapping[str, "Model"], samples: int) -> None:
+def write(out: Path, rows: Rows, samples: int) -> None:
     """report.md and report.json of the runs so far, whose `nats` are those of each test image."""
     facts = {"samples": samples, "items": len(rows[0]["nats"]), "machine": machine()}
     figures = [row | {"nats": mean_and_error(row["nats"])} for row in rows]
     (out / "report.json").write_text(json.dumps(facts | {"runs": figures}, indent=2) + "\n")
-    (out / "report.md").write_text("\n".join(lines(rows, models, facts)) + "\n")
+    (out / "report.md").write_text("\n".join(lines(rows, facts)) + "\n")
 
 
-def lines(rows: Rows, models: Mapping[str, "Model"], facts: dict[str, Any]) -> Iterator[str]:
+def lines(rows: Rows, facts: dict[str, Any]) -> Iterator[str]:
     yield "# Log-likelihood of dynamically binarised Fashion-MNIST\n"
     yield (
         f"`python -m train benchmark`; S = {facts['samples']}, {facts['items']:,} test images; "
@@ -46,7 +44,7 @@ def lines(rows: Rows, models: Mapping[str, "Model"], facts: dict[str, Any]) -> I
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     names = list(dict.fromkeys(row["model"] for row in rows))
     for name in names:
-        yield row_of(name, [row for row in rows if row["model"] == name], models[name])
+        yield row_of(name, [row for row in rows if row["model"] == name], MODELS[name])
     for name, nats in PUBLISHED.items():
         yield f"| {name} (Norouzi et al. 2020) | | | | | | {nats:.2f} |"
     yield (
@@ -65,7 +63,7 @@ def lines(rows: Rows, models: Mapping[str, "Model"], facts: dict[str, Any]) -> I
         yield f"\n![{name}]({name}.png)\n\n*{name}: binarised test images, their means, samples.*"
 
 
-def row_of(name: str, runs: Rows, model: "Model") -> str:
+def row_of(name: str, runs: Rows, model: Model) -> str:
     over_images = mean_and_error(np.mean([run["nats"] for run in runs], axis=0))
     told = f"{over_images['mean']:.2f} ± {over_images['standard_error']:.2f}"
     if len(runs) > 1:

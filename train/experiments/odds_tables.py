@@ -24,7 +24,7 @@ from sklearn.model_selection import train_test_split
 
 import edgevae
 from edgevae.errors import InputError
-from train.data.datasets import Data
+from train.data.dataset import Data
 from train.export.scores import trained
 
 ADDRESS = (

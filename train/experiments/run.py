@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from train.data.datasets import Data
+from train.data.dataset import Data
 from train.model import checkpoint
 from train.stages.fit import fabric, fit
 

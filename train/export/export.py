@@ -16,7 +16,7 @@ from edgevae.bundle import Text
 from edgevae.compiler.graphs import parity
 from edgevae.data.features import Features
 from edgevae.errors import CheckError, InputError
-from train.data.datasets import as_float
+from train.data.dataset import as_float
 from train.model import checkpoint
 from train.model.models import VAE
 

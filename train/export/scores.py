@@ -12,7 +12,7 @@ from edgevae import bundle
 from edgevae.data.features import Features
 from edgevae.scoring import methods as score
 from train.data import scaling
-from train.data.datasets import Data, as_float
+from train.data.dataset import Data, as_float
 from train.experiments.run import fitted
 from train.export.export import export
 

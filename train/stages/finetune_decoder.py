@@ -19,7 +19,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from edgevae import sampling
 from edgevae.errors import InputError
-from train.data.datasets import Data, as_float
+from train.data.dataset import Data, as_float
 from train.model import checkpoint
 from train.model.models import VAE
 from train.stages.fit import (

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from edgevae.errors import InputError
-from train.data.datasets import Data, as_float
+from train.data.dataset import Data, as_float
 from train.model import checkpoint, elbo
 from train.model.models import VAE
 from train.model.prior import Free

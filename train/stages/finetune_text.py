@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from train.data.datasets import Data, as_float
+from train.data.dataset import Data, as_float
 from train.model import checkpoint, elbo
 from train.stages.fit import (
     LOG_EVERY,

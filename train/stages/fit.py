@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from edgevae.errors import InputError
 from train.data import scaling
-from train.data.datasets import Data, as_float
+from train.data.dataset import Data, as_float
 from train.model import checkpoint, elbo
 from train.model.models import VAE
 

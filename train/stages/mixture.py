@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from edgevae.sampling import MixtureTable
-from train.data.datasets import Data, as_float
+from train.data.dataset import Data, as_float
 from train.model.models import VAE
 
 

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from train.data import datasets as data
+from train.data.dataset import as_float
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -155,4 +156,4 @@ def test_a_folder_of_idx_files_is_known(tmp_path):
 
 
 def test_images_become_floats_in_the_unit_interval():
-    assert data.as_float(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [0, 1]
+    assert as_float(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [0, 1]

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 import edgevae
-from train.__main__ import main, training_data
+from train.__main__ import main
 from train.data import scaling, tables, windows
-from train.data.datasets import Data
+from train.data.dataset import Data
+from train.data.of_bundle import training_data
 from train.export.scores import apart
 from train.model import checkpoint
 from train.model.conv1d import default_widths

@@ -8,7 +8,7 @@ from PIL import Image
 
 import edgevae
 from edgevae.errors import InputError
-from train.data.datasets import Data
+from train.data.dataset import Data
 from train.evaluation import judges
 from train.evaluation import report as evaluate
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from edgevae import bundle
-from train.data.datasets import FASHION_CLASSES, Data
+from train.data.dataset import Data
+from train.data.datasets import FASHION_CLASSES
 from train.experiments import anomalies
 from train.experiments import odds_tables as odds
 

@@ -9,9 +9,10 @@ from scipy.special import logsumexp
 
 import edgevae
 from edgevae.data import likelihood
-from train.data.datasets import Data
+from train.data.dataset import Data
 from train.experiments import likelihood as benchmark
 from train.experiments import likelihood_report as benchmark_report
+from train.experiments.likelihood_models import Model
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def content(tmp_path_factory):
     """Two stages of a model of a single latent dimension, whose prior is a learned mixture."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (64, 1, 4, 4), generator=generator).to(torch.uint8)
-    model = benchmark.Model(
+    model = Model(
         {"architecture": "mlp", "widths": [6], "latent_dim": 1, "prior": "free", "components": 3},
         (
             {"epochs": 1, "batch": 16, "learning_rate": 1e-2},
@@ -96,7 +97,7 @@ def test_the_report_compares_image_by_image(tmp_path):
         for model, shift in (("vae", 5), ("edgevae", 3))
         for seed in (0, 1)
     ]
-    benchmark_report.write(tmp_path, rows, benchmark.MODELS, samples=7)
+    benchmark_report.write(tmp_path, rows, samples=7)
     page = (tmp_path / "report.md").read_text()
     assert "edgevae less vae | -2.00 ± 0.00" in page
     assert "205.50 ± 100.00 [0.71] | 2 | 1 | 9 | 1.5 |" in page

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from train.__main__ import main
-from train.data.datasets import as_float, load
+from train.data.dataset import as_float
+from train.data.datasets import load
 from train.export.export import export
 from train.model import checkpoint
 from train.stages import mixture

@@ -9,7 +9,7 @@ import torch
 
 from edgevae.errors import InputError
 from train.__main__ import main
-from train.data.datasets import Data
+from train.data.dataset import Data
 from train.model import checkpoint
 from train.model.models import VAE
 from train.stages.fit import batch_rows, corrupt, cosine, fabric, fit, own_share

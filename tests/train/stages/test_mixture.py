@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from train.data.datasets import Data
+from train.data.dataset import Data
 from train.model.models import VAE
 from train.stages import mixture
 

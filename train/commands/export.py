@@ -1,0 +1,119 @@
+"""`python -m train export`: write the bundle of a checkpoint, or of any VAE in PyTorch."""
+
+import argparse
+from pathlib import Path
+
+from edgevae.bundle import Bundle
+from edgevae.errors import InputError
+from train.data.of_bundle import training_data
+from train.export import any_module
+from train.export.denoising import add_table
+from train.export.export import export
+from train.export.scores import fit_scores
+from train.model import checkpoint
+from train.options import integer
+
+
+def add_arguments(command: argparse.ArgumentParser, name: str) -> None:
+    add = command.add_argument
+    add(
+        "checkpoint",
+        type=Path,
+        nargs="?",
+        help="a checkpoint that python -m train wrote; leave it out with --module",
+    )
+    add("--out", type=Path, required=True, help="the bundle's folder")
+    add("--name", help="the bundle's name (default: that of the data set, or of the folder)")
+    add("--int8", action="store_true", help="add int8 graphs")
+    add(
+        "--data",
+        type=Path,
+        help="the data that the checkpoint was trained on: adds statistics of the training items "
+        "for anomaly scores, a calibration by the held-out items, and for images a table for "
+        "`edgevae denoise`",
+    )
+    add("--activations", action="store_true", help="add the graph that the score `nap` needs")
+    _add_module_arguments(command)
+    command.set_defaults(run=run)
+
+
+def _add_module_arguments(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument_group(
+        "--module", "any other VAE in PyTorch; train/export/any_module.py states its requirements"
+    ).add_argument
+    add(
+        "--module",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="a function that returns a module with encode and decode, as diffusers' models have, "
+        "or with an encoder and a decoder, as pythae's have, or a pair (encoder, decoder)",
+    )
+    add("--checkpoint", dest="weights", type=Path, metavar="FILE.pt", help="its state dict")
+    add(
+        "--x-shape",
+        type=integer(1),
+        nargs="+",
+        default=(),
+        metavar="N",
+        help="the shape of one item (default: that of the module's config)",
+    )
+    add(
+        "--latent-shape",
+        type=integer(1),
+        nargs="+",
+        default=(),
+        metavar="N",
+        help="the shape of one latent; required if encode returns one tensor, of mu and logvar or "
+        "of a latent alone",
+    )
+    add(
+        "--prior",
+        metavar="P.npz|PACKAGE.MODULE:FUNCTION",
+        help="a mixture, or a function that returns one, a scikit-learn GaussianMixture or a "
+        "pythae sampler (default: the standard normal; for pythae's VAMP its own)",
+    )
+    add(
+        "--range",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="the range of pixels (default: that of the decoder's last operators; -1 1 for "
+        "diffusers)",
+    )
+    add(
+        "--scaling-factor",
+        type=float,
+        metavar="S",
+        help="the scale of z (default: that of the module's config)",
+    )
+    add("--licence", default="not stated", help="the licence of the weights")
+
+
+def run(options: argparse.Namespace) -> None:
+    if (options.checkpoint is None) == (options.module is None):
+        raise InputError("expected a checkpoint of python -m train, or --module, got both or none")
+    if options.module and (options.data or options.activations):
+        raise InputError("--data and --activations are for a checkpoint of python -m train")
+    written = any_module.run(options) if options.module else export_checkpoint(options)
+    size = sum(file.bytes for file in written.files.values())
+    print(f"{written.path}: {written.name}, {size / 1e6:.2f} MB, agrees with PyTorch")
+    for variant, quality in written.quality.items():
+        print(f"{variant}: " + ", ".join(f"{key} {value:.4g}" for key, value in quality.items()))
+
+
+def export_checkpoint(options: argparse.Namespace) -> Bundle:
+    written = export(
+        checkpoint.read(options.checkpoint),
+        options.out,
+        options.name,
+        int8=options.int8,
+        activations=options.activations,
+    )
+    if options.data is None:
+        return written
+    data = training_data(written, options.data)
+    written = fit_scores(written, data)
+    if not written.calibration:
+        print("no p-values: fewer than 99 held-out items; use `edgevae calibrate` with more items")
+    if written.kind == "image" and written.noise:
+        written = add_table(written, data.train, written.path)
+    return written
