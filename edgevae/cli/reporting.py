@@ -90,7 +90,7 @@ def encode(args: argparse.Namespace) -> int:
     if _form_named(out, stream="npz") != "npz":
         raise UsageError(f"--out: mu and logvar need a name that ends in .npz, got {out!r}")
     vae = _load(args)
-    given = inputs.read(args.inputs, vae.bundle)
+    given = inputs.read(args.inputs, vae.bundle, notify=_tell)
     shape = given.rows, *vae.bundle.latent_shape
     mu, logvar = np.empty(shape, np.float32), np.empty(shape, np.float32)
 
@@ -119,7 +119,7 @@ def decode(args: argparse.Namespace) -> int:
     vae = _load(args)
     out = args.out or _named("decoded", ".png", vae.bundle)
     form = _form(out, vae.bundle)
-    z = inputs.latents(args.latents, vae.bundle)
+    z = inputs.read_latents(args.latents, vae.bundle)
     y = classes.numbers(_labels(args), vae.bundle.classes, len(z))
     shown = replace(vae.bundle, x_shape=tiling.x_shape(vae.bundle, z)) if args.tile else vae.bundle
 
@@ -162,7 +162,7 @@ def interpolate(args: argparse.Namespace) -> int:
     told = _labels(args)
     facts: Report = {"rows": args.steps, "inputs": args.inputs}
     if args.inputs:
-        ends = [_one(inputs.read([path], vae.bundle), path) for path in args.inputs]
+        ends = [_one(inputs.read([path], vae.bundle, notify=_tell), path) for path in args.inputs]
         a, b = vae.encode(np.concatenate(ends)).mu
     else:
         facts = {"rows": args.steps, "seed": _seed(args), "start": args.start}
@@ -198,7 +198,7 @@ def vary(args: argparse.Namespace) -> int:
     vae = _load(args)
     out = args.out or _named("varied", ".png", vae.bundle)
     form = _form(out, vae.bundle)
-    given, seed = inputs.read(args.inputs, vae.bundle), _seed(args)
+    given, seed = inputs.read(args.inputs, vae.bundle, notify=_tell), _seed(args)
     rows = given.rows * args.n
 
     def batches() -> "Iterator[Floats]":
@@ -208,7 +208,7 @@ def vary(args: argparse.Namespace) -> int:
             start += len(x)
             yield varied.reshape(-1, *vae.bundle.x_shape)
 
-    names = [f"{name}-{i}" for name in given.names for i in range(args.n)]
+    names = [f"{name}-{i}" for name in given.ids for i in range(args.n)]
     output.save(
         out,
         form,
@@ -216,7 +216,7 @@ def vary(args: argparse.Namespace) -> int:
         rows,
         vae.bundle,
         dtype=given.dtype,
-        names=names or output.index_names(0, rows),
+        names=output.index_names(0, rows) if given.form == "array" else names,
         columns=args.n if given.rows > 1 else None,
     )
     facts = {"rows": rows, "seed": seed, "start": args.start, "strength": args.strength}
@@ -234,7 +234,7 @@ def traverse(args: argparse.Namespace) -> int:
     vae = _load(args)
     out = args.out or _named("traversed", ".png", vae.bundle)
     form = _form(out, vae.bundle)
-    x = _one(inputs.read([args.input], vae.bundle), args.input)
+    x = _one(inputs.read([args.input], vae.bundle, notify=_tell), args.input)
     posterior = vae.encode(x)
     if unknown := [dim for dim in args.dim or () if dim >= vae.bundle.dims]:
         raise UsageError(f"--dim: expected 0 to {vae.bundle.dims - 1}, got {unknown[0]}")
@@ -258,7 +258,7 @@ def traverse(args: argparse.Namespace) -> int:
 
 def score(args: argparse.Namespace) -> int:
     """Says how strange each item is."""
-    from edgevae.files import feed
+    from edgevae.files import inputs
     from edgevae.files import score_lines as answers
 
     out = args.out or "-"
@@ -273,7 +273,7 @@ def score(args: argparse.Namespace) -> int:
         raise UsageError(f"--heatmaps are of images; {vae.bundle.name!r} takes {vae.bundle.kind}s")
     done = flagged = 0
     with answers.writer(out, form) as write:
-        for ids, x in feed.read(args.inputs, vae.bundle, _tell):
+        for ids, x in inputs.stream(args.inputs, vae.bundle, _tell):
             scores = vae.score(x, args.method, alpha=args.alpha, draws=args.draws, start=done)
             if args.threshold is not None:
                 scores = replace(scores, is_anomaly=scores.values >= args.threshold)
@@ -303,10 +303,10 @@ def calibrate(args: argparse.Namespace) -> int:
     """Writes a bundle that gives p-values, by normal items that it was not trained on."""
     import numpy as np
 
-    from edgevae.files import feed
+    from edgevae.files import inputs
 
     vae = _load(args)
-    batches = [x for _, x in feed.read(args.data, vae.bundle, _tell, apart=True)]
+    batches = [x for _, x in inputs.stream(args.data, vae.bundle, _tell, disjoint=True)]
     x = np.concatenate(batches or [np.empty((0, *vae.bundle.x_shape), np.float32)])
     calibrated = vae.calibrate(x, args.alpha, methods=args.method, draws=args.draws)
     written = calibrated.save(args.out)
@@ -323,14 +323,14 @@ def map_(args: argparse.Namespace) -> int:
     """Draws the latent space: a data set in it, the prior beside it, active units, a manifold."""
     import numpy as np
 
-    from edgevae.files import inputs
+    from edgevae.files import array_files, inputs
     from edgevae.files import outputs as output
     from edgevae.latents.posterior import Posterior
     from edgevae.plots import latent_map as map
 
     vae = _load(args)
-    given = inputs.read(args.inputs, vae.bundle)
-    labels = inputs.labels(args.inputs, given.rows)
+    given = inputs.read(args.inputs, vae.bundle, notify=_tell)
+    labels = array_files.read_labels(args.inputs, given.rows)
     posteriors = [vae.encode(x) for x in _progress(given.batches, given.rows)]
     parts = ([getattr(each, part) for each in posteriors] for part in ("mu", "logvar"))
     posterior = Posterior(*(np.concatenate(part) for part in parts))
@@ -607,7 +607,7 @@ def _map(args: argparse.Namespace, vae: "VAE", run: "Callable[[Floats], Floats]"
     from edgevae.files import inputs
     from edgevae.files import outputs as output
 
-    given = inputs.read(args.inputs, vae.bundle)
+    given = inputs.read(args.inputs, vae.bundle, notify=_tell)
     out = args.out or _beside(args.inputs, given, stem)
     form = _form(out, vae.bundle, stream="sheet" if given.form == "image" else "npy")
     if args.compare and form != "sheet":
@@ -630,7 +630,7 @@ def _map(args: argparse.Namespace, vae: "VAE", run: "Callable[[Floats], Floats]"
         rows,
         vae.bundle,
         dtype=given.dtype,
-        names=given.names or output.index_names(0, rows),
+        names=output.index_names(0, rows) if given.form == "array" else map(str, given.ids),
         columns=columns,
     )
     _report(args, out, {"rows": given.rows, "provider": vae.provider})
@@ -641,9 +641,13 @@ def _beside(paths: Sequence[str], given: "Inputs", stem: str) -> str:
     """Where results go without --out: in the form of the inputs, to the current folder."""
     if list(paths) == ["-"]:
         return "-"
-    return {"text": "-", "image": f"{stem}.png", "images": f"{stem}/", "array": f"{stem}.npy"}[
-        given.form
-    ]
+    return {
+        "text": "-",
+        "image": f"{stem}.png",
+        "images": f"{stem}/",
+        "array": f"{stem}.npy",
+        "table": f"{stem}.npy",
+    }[given.form]
 
 
 def _one(given: "Inputs", path: str) -> "Floats":

@@ -1,189 +1,246 @@
-"""What the command line reads: images, a folder of them, strings, .npy, .npz, standard input."""
+"""The inputs of a verb: pictures, a folder of them, arrays, tables, text, standard input."""
 
 import io
 import sys
-import zipfile
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevae import checks
 from edgevae.bundle import Bundle
-from edgevae.data import images, text
 from edgevae.errors import InputError
+from edgevae.files import array_files, picture_files, tables, text_lines, windows
+from edgevae.files.batches import Batch, Floats, Id, batch_rows, read_ahead, spool
+from edgevae.files.tables import Notify, Schema
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 STDIN = "standard input"
-ARRAY_STARTS = b"\x93NUMPY", b"PK"  # .npy, and .npz, which is a zip
-
-Floats = NDArray[np.float32]
 
 
-class Inputs(NamedTuple):
-    """Data to be read: `rows` items, in batches of float32 (n, *x_shape) that are read on demand.
+@dataclass(frozen=True)
+class Inputs:
+    """The items that a verb reads.
 
-    form: "image" (one file), "images" (several, or a folder), "text" or "array". dtype: the one
-    to answer an array in, "uint8" or "float32". names: those of the image files, without folder
-    and suffix; where two would be the same, with the suffix; or the strings.
+    form: "image" (one file), "images" (several, or a folder), "text", "array" or "table".
+    rows: the number of items.
+    ids: an id for each item: its picture's name without folder and suffix (with the suffix if two
+        would be the same), its string, its own id in a table, or its number from 0.
+    dtype: the dtype of an array, "uint8" or "float32", which results may have as well.
+    batches: the items, float32 (n, *x_shape), once.
     """
 
     form: str
     rows: int
+    ids: Sequence[Id]
     dtype: str
-    names: list[str]
     batches: Iterator[Floats]
 
 
-def read(paths: Sequence[str], bundle: Bundle, batch: int = 256) -> Inputs:
-    """One array or stream ("-"), one folder, or any number of image files, as `bundle` wants them.
+def read(
+    paths: Sequence[str],
+    bundle: Bundle,
+    *,
+    resize: bool = False,
+    notify: Notify = warnings.warn,
+) -> Inputs:
+    """Read the inputs that a command line names, as `bundle` takes them.
 
-    For text: any number of strings, one .txt of lines, or lines on standard input.
+    `paths` are any number of pictures, one folder of them, one .npy or .npz, any number of tables
+    (.csv, .jsonl, .ndjson, .parquet), or "-" for standard input; for text strings, one .txt of
+    lines, one .npy or .npz, or "-" for lines.
 
-    Raises InputError where anything cannot be read or does not fit the bundle. To do so before
-    anything is computed, it reads all items once more than they are used.
+    Everything is read once. Names, shapes and the sizes of pictures are checked at once, and so are
+    the values of tables, of text and of the first 64 MiB of other inputs; the rest is checked batch
+    by batch. `resize` fits pictures of another size to the model. `notify` is called with notes,
+    such as columns that are ignored. Raises `InputError`.
     """
-    if len(paths) == 1 and paths[0] == "-":
-        return from_bytes(sys.stdin.buffer.read(), bundle, batch)
-    if len(paths) == 1 and Path(paths[0]).suffix in (".npy", ".npz"):
-        return _from_array(_load(paths[0], paths[0]), bundle, batch, paths[0])
+    if list(paths) == ["-"]:
+        form, first, more = _open_stdin(bundle)
+        if form == "table":
+            return _from_table(_stdin_batches(first, more, bundle, notify), bundle)
+        return _from_content(form, first + more.read(), bundle, resize)
+    if len(paths) == 1 and array_files.is_array(paths[0]):
+        return _from_array(array_files.load(paths[0], paths[0]), bundle, paths[0])
     if bundle.text:
-        return _from_strings(*_strings(paths), bundle, batch)
-    if len(paths) == 1 and Path(paths[0]).is_dir():
-        files = sorted(p for p in Path(paths[0]).iterdir() if p.suffix.lower() in SUFFIXES)
-        if not files:
-            raise InputError(
-                f"{paths[0]}: expected a folder of images, found no {', '.join(sorted(SUFFIXES))}"
-            )
-        return _from_files(files, bundle, batch)
-    for path in paths:
-        if Path(path).is_dir() or Path(path).suffix in (".npy", ".npz"):
+        return _from_text(*text_lines.strings(paths), bundle)
+    if any(map(is_table, paths)):
+        return _from_table(_table_batches(paths, bundle, notify), bundle)
+    return _from_pictures(paths, bundle, resize)
+
+
+def stream(
+    paths: Sequence[str],
+    bundle: Bundle,
+    notify: Notify = warnings.warn,
+    *,
+    disjoint: bool = False,
+    resize: bool = False,
+) -> Iterator[Batch]:
+    """Yield batches of the items that `read` takes, each as soon as it is there.
+
+    Rows or strings on standard input come one at a time. Steps of a signal become windows that
+    begin the manifest's stride apart, or that share no step if `disjoint`. Raises `InputError`.
+    """
+    if list(paths) == ["-"]:
+        form, first, more = _open_stdin(bundle)
+        if form == "text":
+            yield from text_lines.stream(_lines(first, more), bundle, STDIN)
+            return
+        if form == "table":
+            yield from _stdin_batches(first, more, bundle, notify, size=1, disjoint=disjoint)
+            return
+        inputs = _from_content(form, first + more.read(), bundle, resize)
+    elif any(map(is_table, paths)) and not bundle.text:
+        yield from _table_batches(paths, bundle, notify, disjoint=disjoint)
+        return
+    else:
+        inputs = read(paths, bundle, resize=resize, notify=notify)
+    done = 0
+    for x in inputs.batches:
+        yield Batch(list(inputs.ids[done : done + len(x)]), x)
+        done += len(x)
+
+
+def read_latents(path: str, bundle: Bundle) -> Floats:
+    """Return latents, float32 (N, ...), whose shape but for N is for the caller to check.
+
+    `path` is a .npy, a .npz with the array "z" or "mu", or a table with the columns z0, z1 and so
+    on or mu0, mu1 and so on; `edgevae encode` writes them. "-" is standard input. Raises
+    `InputError`.
+    """
+    where = STDIN if path == "-" else path
+    data = sys.stdin.buffer.read() if path == "-" else b""
+    if is_table(path) or (data and not data.startswith(array_files.STARTS)):
+        return _latents_of_table(path, data, bundle)
+    rows = checks.latents(array_files.load(data if path == "-" else path, where, ("z", "mu")))
+    return rows[None] if rows.ndim == len(bundle.latent_shape) else rows
+
+
+def is_table(path: str) -> bool:
+    """Return whether a file's name is that of a table."""
+    return Path(path).suffix.lower() in tables.SUFFIXES
+
+
+# --- one form each ---------------------------------------------------------------------------
+
+
+def _from_array(x: NDArray[Any], bundle: Bundle, where: str) -> Inputs:
+    rows, batches = array_files.read(x, bundle, batch_rows(bundle), where)
+    dtype = "uint8" if x.dtype == np.uint8 else "float32"
+    form = "text" if bundle.text else "array"
+    return Inputs(form, rows, range(rows), dtype, read_ahead(batches))
+
+
+def _from_text(items: list[str], places: list[str], bundle: Bundle) -> Inputs:
+    batches = text_lines.read(items, places, bundle, batch_rows(bundle))
+    return Inputs("text", len(items), items, "float32", batches)
+
+
+def _from_table(batches: Iterable[Batch], bundle: Bundle) -> Inputs:
+    ids, items = spool(batches, bundle)
+    return Inputs("table", len(ids), ids, "float32", items)
+
+
+def _from_pictures(paths: Sequence[str], bundle: Bundle, resize: bool) -> Inputs:
+    folder = len(paths) == 1 and Path(paths[0]).is_dir()
+    files = picture_files.in_folder(paths[0]) if folder else [Path(path) for path in paths]
+    for path in () if folder else paths:
+        if Path(path).is_dir() or array_files.is_array(path):
             raise InputError(
                 f"{path}: expected an image file beside others; give images, or one folder, one "
                 f".npy or .npz, or - for standard input"
             )
-    return _from_files([Path(path) for path in paths], bundle, batch)
+    if bundle.kind != "image":
+        raise InputError(
+            f"{paths[0]}: expected {bundle.kind}s, which bundle {bundle.name!r} takes, in "
+            f"{', '.join((*array_files.SUFFIXES, *sorted(tables.SUFFIXES)))}, or - for standard "
+            f"input"
+        )
+    batches = read_ahead(picture_files.read(files, bundle, batch_rows(bundle), resize))
+    form = "image" if len(files) == 1 else "images"
+    return Inputs(form, len(files), picture_files.names(files), "uint8", batches)
 
 
-def labels(paths: Sequence[str], rows: int) -> NDArray[Any] | None:
-    """The array y beside x in an .npz, one label for each of so many rows; None without one."""
-    if len(paths) != 1 or Path(paths[0]).suffix != ".npz":
-        return None
-    with np.load(paths[0], allow_pickle=False) as file:
-        if "y" not in file.files:
-            return None
-        y: NDArray[Any] = file["y"]
-    if y.shape != (rows,):
-        raise InputError(f"{paths[0]}: expected y of {rows} labels as of x, got shape {y.shape}")
-    return y
+def _table_batches(
+    paths: Sequence[str], bundle: Bundle, notify: Notify, *, disjoint: bool = False
+) -> Iterator[Batch]:
+    """Yield the items of tables, one table after the other."""
+    schema = tables.schema(bundle)
+    for path in paths:
+        if not is_table(path):
+            raise InputError(f"{path}: expected a table beside others; give one kind of input")
+        rows = tables.read(Path(path), schema, notify)
+        yield from windows.items(rows, bundle, batch_rows(bundle), notify, disjoint=disjoint)
 
 
-def from_bytes(data: bytes, bundle: Bundle, batch: int) -> Inputs:
-    """All of standard input, as `read` takes it."""
-    if data.startswith(ARRAY_STARTS):
-        return _from_array(_load(io.BytesIO(data), STDIN), bundle, batch, STDIN)
+def _latents_of_table(path: str, data: bytes, bundle: Bundle) -> Floats:
+    schema = Schema(
+        tables.numbered("z", bundle.dims),
+        others=tables.numbered("mu", bundle.dims),
+        shapes=((bundle.dims,), bundle.latent_shape),
+        of="the latent's dimensions",
+    )
+    if path == "-":
+        lines = io.BytesIO(data)
+        parse = tables.from_json if data.lstrip()[:1] in (b"{", b"[") else tables.from_csv
+        rows = parse(lines, schema, STDIN, _ignore)
+    else:
+        rows = tables.read(Path(path), schema, _ignore)
+    z = [row.values.reshape(bundle.latent_shape) for row in rows]
+    return np.stack(z) if z else np.empty((0, *bundle.latent_shape), np.float32)
+
+
+def _ignore(note: str) -> None:
+    """Drop the note that logvar, which `edgevae encode` writes too, is ignored."""
+
+
+# --- standard input --------------------------------------------------------------------------
+
+
+def _open_stdin(bundle: Bundle) -> tuple[str, bytes, IO[bytes]]:
+    """Return the form of standard input, its first line, and the stream of the rest."""
+    stream = sys.stdin.buffer
+    first = stream.readline()
+    if first.startswith(array_files.STARTS):
+        return "array", first, stream
     if bundle.text:
-        return _from_strings(*_lines(data, STDIN), bundle, batch)
+        return "text", first, stream
+    if bundle.kind == "image" and first.lstrip()[:1] not in (b"{", b"["):
+        return "image", first, stream
+    return "table", first, stream
+
+
+def _from_content(form: str, data: bytes, bundle: Bundle, resize: bool) -> Inputs:
+    """Return all of standard input, an array, lines of text or a picture."""
+    if form == "array":
+        return _from_array(array_files.load(data, STDIN), bundle, STDIN)
+    if form == "text":
+        return _from_text(*text_lines.lines(data, STDIN), bundle)
     if not data:
         raise InputError(f"{STDIN}: expected an image, .npy or .npz, got nothing")
-    image = images.read_image(io.BytesIO(data), STDIN)
-    return Inputs("image", 1, "uint8", ["stdin"], iter([_rows(image, bundle, STDIN)]))
+    x = picture_files.read_picture(io.BytesIO(data), bundle, STDIN, resize)
+    return Inputs("image", 1, ["stdin"], "uint8", iter([x]))
 
 
-def _strings(paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The strings of a command line, and what to call each in an error."""
-    if len(paths) == 1 and Path(paths[0]).suffix == ".txt":
-        with images.open_file(paths[0]) as file:
-            return _lines(file.read(), paths[0])
-    return list(paths), [f"input {i + 1}" for i in range(len(paths))]
+def _stdin_batches(
+    first: bytes,
+    more: IO[bytes],
+    bundle: Bundle,
+    notify: Notify,
+    *,
+    size: int | None = None,
+    disjoint: bool = False,
+) -> Iterator[Batch]:
+    """Yield the items of a table on standard input, `size` at a time, CSV or JSON lines."""
+    parse = tables.from_json if first.lstrip()[:1] in (b"{", b"[") else tables.from_csv
+    rows = parse(_lines(first, more), tables.schema(bundle), STDIN, notify)
+    return windows.items(rows, bundle, size or batch_rows(bundle), notify, disjoint=disjoint)
 
 
-def _lines(data: bytes, where: str) -> tuple[list[str], list[str]]:
-    """The lines of a text in UTF-8, and what to call each in an error."""
-    try:
-        lines = data.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{where}: expected lines of text in UTF-8, got {error}") from error
-    return lines, [f"{where}, line {i + 1}" for i in range(len(lines))]
-
-
-def _from_strings(items: Sequence[str], names: Sequence[str], bundle: Bundle, batch: int) -> Inputs:
-    assert bundle.text is not None
-    knows = bundle.text
-    good = [text.fitting(item, where, knows) for item, where in zip(items, names, strict=True)]
-    batches = (text.one_hot(good[i : i + batch], knows) for i in range(0, len(good), batch))
-    return Inputs("text", len(good), "float32", list(items), batches)
-
-
-def _from_files(files: Sequence[Path], bundle: Bundle, batch: int) -> Inputs:
-    stems = [file.stem for file in files]
-    names = stems if len(set(stems)) == len(stems) else [file.name for file in files]
-    first = _rows(files[0], bundle, str(files[0]))
-    if len(files) == 1:  # which may be a pipe, that can be read but once
-        return Inputs("image", 1, "uint8", names, iter([first]))
-    for file in files[1:]:
-        _rows(file, bundle, str(file))
-    batches = (
-        np.concatenate([_rows(file, bundle, str(file)) for file in files[i : i + batch]])
-        for i in range(0, len(files), batch)
-    )
-    return Inputs("images", len(files), "uint8", names, batches)
-
-
-def _from_array(x: NDArray[Any], bundle: Bundle, batch: int, where: str) -> Inputs:
-    dtype = "uint8" if x.dtype == np.uint8 else "float32"
-    form = "text" if bundle.text else "array"
-    if x.ndim <= len(bundle.x_shape):  # one item, or an error
-        return Inputs(form, 1, dtype, [], iter([_rows(x, bundle, where)]))
-
-    def batches() -> Iterator[Floats]:
-        for first in range(0, max(len(x), 1), batch):  # an empty array has a shape to check too
-            place = f"{where}, from row {first} on" if first else where
-            yield _rows(x[first : first + batch], bundle, place)
-
-    for _ in batches():
-        pass
-    return Inputs(form, len(x), dtype, [], batches())
-
-
-def _rows(x: Any, bundle: Bundle, where: str) -> Floats:
-    try:
-        return images.given(x, bundle.kind, bundle.x_shape, bundle.x_range, bundle.features).rows
-    except InputError as error:
-        raise InputError(str(error) if where in str(error) else f"{where}: {error}") from error
-
-
-def latents(path: str, bundle: Bundle) -> Floats:
-    """Latents of a .npy or .npz ("mu", as `edgevae encode` writes it, or "z"): float32 (N, ...).
-
-    Their shape but for N is for the caller to check. Raises InputError.
-    """
-    where = STDIN if path == "-" else path
-    file = io.BytesIO(sys.stdin.buffer.read()) if path == "-" else path
-    rows = checks.latents(_load(file, where, ("z", "mu")))
-    return rows[None] if rows.ndim == len(bundle.latent_shape) else rows
-
-
-def _load(file: Any, where: str, names: Sequence[str] = ("x", "x_hat")) -> NDArray[Any]:
-    """The array of a .npy, read as it is used; of a .npz one of these names, or its only."""
-    if isinstance(file, str):
-        with images.open_file(file) as opened:
-            if not opened.read(8).startswith(ARRAY_STARTS):
-                raise InputError(f"{where}: expected a .npy or .npz of numbers, got another format")
-    try:
-        loaded = np.load(file, mmap_mode="r" if isinstance(file, str) else None)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            keys = [key for key in names if key in loaded.files]
-            keys = keys or (loaded.files if len(loaded.files) == 1 else [])
-            if keys:
-                array: NDArray[Any] = loaded[keys[0]]
-                return array
-            got = ", ".join(loaded.files) or "nothing"
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{where}: expected a .npy or .npz of numbers: {error}") from error
-    wanted = " or ".join(names)
-    raise InputError(f"{where}: expected an array named {wanted}, or one alone, got {got}")
+def _lines(first: bytes, more: IO[bytes]) -> Iterable[bytes]:
+    return chain([first], more) if first else ()

@@ -1,8 +1,7 @@
-"""Tables as streams of rows: CSV and JSON lines, from a file or as they come, and Parquet.
+"""Tables as streams of rows: CSV and JSON lines, from a file or a stream, and Parquet.
 
-A row is a vector, or one step of a signal, or in JSON a whole item. Columns are found by the
-bundle's names of its features, in whatever order they stand; without names, or without a header,
-they are taken in order.
+A row is a vector, or one step of a signal, or in JSON a whole item. Columns are found by name, in
+any order; without names, or without a header, they are taken in order.
 """
 
 import csv
@@ -10,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,61 +18,110 @@ from edgevae.bundle import Bundle
 from edgevae.data.images import open_file
 from edgevae.errors import InputError
 
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
 SUFFIXES = {".csv", ".jsonl", ".ndjson", ".parquet"}
 MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 _PARQUET_ROWS = 1024
 
 Floats = npt.NDArray[np.float32]
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class Row(NamedTuple):
-    """`values` float32, a number for each feature, or in JSON of x's shape.
+    """`values` float32: a number for each column of the schema, or in JSON of one of its shapes.
 
-    `where` names the row in errors, and `id` is its own, where it has one, or its number.
+    `where` names the row in errors. `id` is the row's own, or its number from 0. `step` is the
+    value of a column of that name that is none of the schema's.
     """
 
     where: str
     id: str | int
     values: Floats
+    step: float | None = None
 
 
-def read(path: Path, bundle: Bundle, tell: Tell) -> Iterator[Row]:
-    """The rows of a file, by its suffix, one after the other.
+class Schema(NamedTuple):
+    """The columns that a table should have.
 
-    `tell` is called once with what is ignored. Raises `InputError`, which names the line.
+    names: the columns' names in the order of the values; `others` are names that do as well.
+    required: a header must have these names; otherwise any names are taken in order.
+    shapes: the shapes that a row of JSON may have.
+    missing: a value may be missing, and is then NaN.
+    of: a description of the columns for errors.
+    """
+
+    names: tuple[str, ...]
+    others: tuple[str, ...] = ()
+    required: bool = False
+    shapes: tuple[tuple[int, ...], ...] = ()
+    missing: bool = False
+    of: str = "the bundle's features"
+
+
+def schema(bundle: Bundle) -> Schema:
+    """Return the columns of a table of a bundle's items, or of the steps of its signals."""
+    width = (len(feature_names(bundle)),)
+    return Schema(
+        feature_names(bundle),
+        required=bundle.features is not None,
+        shapes=(bundle.x_shape,) if bundle.kind == "image" else (width, bundle.x_shape),
+        missing=bundle.features is not None and bundle.features.impute is not None,
+    )
+
+
+def feature_names(bundle: Bundle) -> tuple[str, ...]:
+    """Return the names of a bundle's features; x0, x1 and so on if it has none."""
+    if bundle.features:
+        return bundle.features.names
+    width = bundle.x_shape[0] if bundle.kind == "signal" else prod(bundle.x_shape)
+    return numbered("x", width)
+
+
+def numbered(letter: str, count: int) -> tuple[str, ...]:
+    """Return names such as x0, x1 and so on."""
+    return tuple(f"{letter}{i}" for i in range(count))
+
+
+# --- rows ------------------------------------------------------------------------------------
+
+
+def read(path: Path, schema: Schema, notify: Notify) -> Iterator[Row]:
+    """Yield the rows of a file, whose suffix tells its format, one after the other.
+
+    `notify` is called once with the columns that are ignored. Raises `InputError`, which names the
+    line.
     """
     if path.suffix.lower() == ".parquet":
-        yield from _parquet(path, bundle, tell)
+        yield from _from_parquet(path, schema, notify)
         return
     with open_file(path) as file:
         parse = from_csv if path.suffix.lower() == ".csv" else from_json
-        yield from parse(file, bundle, str(path), tell)
+        yield from parse(file, schema, str(path), notify)
 
 
-def from_csv(lines: Iterable[bytes], bundle: Bundle, where: str, tell: Tell) -> Iterator[Row]:
-    """Rows of CSV, with a header or, where the first line holds numbers, without."""
-    reader = csv.reader(_decoded(lines, where))
-    first = next(reader, None)
-    if first is None:
+def from_csv(lines: Iterable[bytes], schema: Schema, where: str, notify: Notify) -> Iterator[Row]:
+    """Yield rows of CSV, with a header, or without if the first line holds numbers."""
+    rows = _csv_rows(lines, where)
+    line, first = next(rows, (0, []))
+    if not line:
         return
     if all(map(is_number, first)):
-        columns = _Columns(None, bundle, where, tell)
-        yield columns.row(first, f"{where}, line {reader.line_num}", 0)
-        number = 1
+        columns = _Columns(None, schema, where, notify)
+        yield columns.row(first, f"{where}, line {line}", 0)
+        start = 1
     else:
-        columns, number = _Columns([name.strip() for name in first], bundle, where, tell), 0
-    for row in reader:
-        if row:
-            yield columns.row(row, f"{where}, line {reader.line_num}", number)
-            number += 1
+        columns, start = _Columns([name.strip() for name in first], schema, where, notify), 0
+    for number, (line, row) in enumerate(rows, start):
+        yield columns.row(row, f"{where}, line {line}", number)
 
 
-def from_json(lines: Iterable[bytes], bundle: Bundle, where: str, tell: Tell) -> Iterator[Row]:
-    """Rows of JSON, one a line.
+def from_json(lines: Iterable[bytes], schema: Schema, where: str, notify: Notify) -> Iterator[Row]:
+    """Yield rows of JSON, one a line.
 
-    Each an array of numbers, of one for each feature or of x's shape; or an object of such an `x`,
-    or of the features by name, and maybe of an `id`.
+    A row is an array of numbers, of one of the schema's shapes; or an object of such an `x`, or of
+    the columns by name, and optionally of an `id`.
     """
     columns: _Columns | None = None
     number = 0
@@ -82,101 +130,90 @@ def from_json(lines: Iterable[bytes], bundle: Bundle, where: str, tell: Tell) ->
             continue
         place = f"{where}, line {count}"
         try:
-            given = json.loads(line)
+            content = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise InputError(f"{place}: expected a row of JSON, got {error}") from error
-        if isinstance(given, dict) and "x" not in given:
-            if columns is None or columns.header != list(given):
-                columns = _Columns(list(given), bundle, place, tell if columns is None else _mute)
-            yield columns.row(list(given.values()), place, number)
-        elif isinstance(given, dict):
-            yield Row(place, given.get("id", number), _item(given["x"], bundle, place))
+        if isinstance(content, dict) and "x" not in content:
+            if columns is None or columns.header != list(content):
+                columns = _Columns(
+                    list(content), schema, place, notify if columns is None else _ignore
+                )
+            yield columns.row(list(content.values()), place, number)
+        elif isinstance(content, dict):
+            yield Row(place, content.get("id", number), _item(content["x"], schema, place))
         else:
-            yield Row(place, number, _item(given, bundle, place))
+            yield Row(place, number, _item(content, schema, place))
         number += 1
 
 
-def _parquet(path: Path, bundle: Bundle, tell: Tell) -> Iterator[Row]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{path}: Parquet needs pyarrow: pip install 'edgevae[parquet]', or write the table as "
-            f"CSV"
-        ) from error
-    try:
-        table = parquet.ParquetFile(path)
-        columns = _Columns(list(table.schema_arrow.names), bundle, str(path), tell)
+def _from_parquet(path: Path, schema: Schema, notify: Notify) -> Iterator[Row]:
+    with _Parquet(path) as table:
+        columns = _Columns(list(table.schema_arrow.names), schema, str(path), notify)
         number = 0
         for batch in table.iter_batches(_PARQUET_ROWS):
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 yield columns.row(row, f"{path}, row {number}", number)
                 number += 1
-    except (OSError, ArrowException) as error:
-        raise InputError(f"{path}: expected a Parquet file, got {error}") from error
 
 
 class _Columns:
-    """Where in a row the bundle's features stand."""
+    """The places of a schema's columns in the rows of a table."""
 
-    def __init__(self, header: list[str] | None, bundle: Bundle, where: str, tell: Tell) -> None:
-        self.header = header
-        count = width(bundle)
-        known = bundle.features.names if bundle.features else None
-        plain = [name for name in header or () if name != "id"]
-        if header is None or known is None:
-            names = plain if header else list(feature_names(bundle))
-        else:
-            names = list(known)
-        self._names, self._bundle = names, bundle
+    def __init__(
+        self, header: list[str] | None, schema: Schema, where: str, notify: Notify
+    ) -> None:
+        self.header, self._schema = header, schema
+        self._names = list(schema.names)
+        count = len(schema.names)
+        self._id: int | None = None
+        self._step: int | None = None
         if header is None:
-            self._places, self._width, self._id = list(range(count)), count, None
+            self._places, self._width = list(range(count)), count
             return
-        if missing := [name for name in names if name not in header]:
+        self._names = _names_in(header, schema, where)
+        if len(self._names) != count:
             raise InputError(
-                f"{where}: expected a column {missing[0]!r}, one of the bundle's features, got "
-                f"{', '.join(header)}"
+                f"{where}: expected {count} columns, as many as {schema.of}, got "
+                f"{len(self._names)}: {', '.join(self._names)}"
             )
-        if len(names) != count:
-            raise InputError(
-                f"{where}: expected {count} columns, as many as the bundle has features, got "
-                f"{len(names)}: {', '.join(names)}"
-            )
-        self._places, self._width = [header.index(name) for name in names], len(header)
-        self._id = header.index("id") if "id" in header and "id" not in names else None
-        used = {*self._places, self._id}
+        self._places, self._width = [header.index(name) for name in self._names], len(header)
+        self._id = header.index("id") if "id" in header and "id" not in self._names else None
+        if "step" in header and "step" not in self._names:
+            self._step = header.index("step")
+        used = {*self._places, self._id, self._step}
         if ignored := [name for i, name in enumerate(header) if i not in used]:
-            tell(f"{where}: ignored {', '.join(ignored)}: no features of the bundle")
+            notify(f"{where}: ignored {', '.join(ignored)}: no features of the bundle")
 
     def row(self, cells: Sequence[Any], where: str, number: int) -> Row:
-        """A row of the table, which is its `number`-th from 0."""
+        """Return a row of the table, which is its `number`-th from 0."""
         if len(cells) != self._width:
             raise InputError(f"{where}: expected {self._width} values, got {len(cells)}")
-        values = np.array(
-            [
-                _number(cells[i], name, where)
-                for i, name in zip(self._places, self._names, strict=True)
-            ],
-            np.float32,
+        places = zip(self._places, self._names, strict=True)
+        values = np.array([_number(cells[i], name, where) for i, name in places], np.float32)
+        _check_values(values, self._names, self._schema, where)
+        own_id = number if self._id is None else cells[self._id]
+        step = None if self._step is None else _number(cells[self._step], "step", where)
+        return Row(where, own_id, values, step)
+
+
+def _names_in(header: list[str], schema: Schema, where: str) -> list[str]:
+    """Return the columns of a header that hold the values, in the schema's order."""
+    for names in (schema.names, schema.others):
+        if names and set(names) <= set(header):
+            return list(names)
+    if schema.required:
+        missing = next(name for name in schema.names if name not in header)
+        raise InputError(
+            f"{where}: expected a column {missing!r}, one of {schema.of}, got {', '.join(header)}"
         )
-        identity = number if self._id is None else cells[self._id]
-        return Row(where, identity, _checked(values, self._names, self._bundle, where))
+    return [name for name in header if name not in ("id", "step")]
 
 
-def _number(cell: object, name: str, where: str) -> float:
-    """A cell as a number, NaN where it is missing."""
-    if isinstance(cell, str) and cell.strip().lower() in MISSING:
-        return float("nan")
-    if cell is None:
-        return float("nan")
-    try:
-        return float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: expected a number in {name}, got {cell!r:.40}") from None
+# --- cells -----------------------------------------------------------------------------------
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell of a table holds a number, or says that it is missing."""
+    """Return whether a cell of a table holds a number, or stands for a missing one."""
     try:
         float(cell)
     except ValueError:
@@ -184,50 +221,113 @@ def is_number(cell: str) -> bool:
     return True
 
 
-def _item(given: object, bundle: Bundle, where: str) -> Floats:
-    """A step or vector (C,), or a whole x."""
+def _number(cell: object, name: str, where: str) -> float:
+    """Return a cell as a number, NaN if it is missing."""
+    if cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING):
+        return float("nan")
     try:
-        values = np.array(given, np.float32)
-    except (TypeError, ValueError):
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{where}: expected a number in {name}, got {cell!r:.40}") from None
+
+
+def _item(content: object, schema: Schema, where: str) -> Floats:
+    """Return the numbers of a row of JSON, in one of the schema's shapes."""
+    try:
+        values = np.array(content, np.float32)
+    except (TypeError, ValueError, OverflowError):
         values = np.array(np.nan)
-    step = (width(bundle),)
-    if values.shape != bundle.x_shape and (values.shape != step or bundle.kind == "image"):
-        one = f"{step[0]} numbers, or " if bundle.kind == "signal" else ""
-        raise InputError(
-            f"{where}: expected {one}x of shape {bundle.x_shape}, got {str(given)[:60]}"
-        )
-    return _checked(values, feature_names(bundle), bundle, where)
+    if values.shape not in schema.shapes:
+        *several, shape = schema.shapes
+        either = "".join(f"{prod(each)} numbers, or " for each in several if each != shape)
+        raise InputError(f"{where}: expected {either}x of shape {shape}, got {str(content)[:60]}")
+    _check_values(values, schema.names, schema, where)
+    return values
 
 
-def width(bundle: Bundle) -> int:
-    """Numbers in a row: one for each feature."""
-    return bundle.x_shape[0] if bundle.kind == "signal" else prod(bundle.x_shape)
-
-
-def feature_names(bundle: Bundle) -> tuple[str, ...]:
-    """The bundle's, or x0, x1 and so on."""
-    if bundle.features:
-        return bundle.features.names
-    return tuple(f"x{i}" for i in range(width(bundle)))
-
-
-def _checked(values: Floats, names: Sequence[str], bundle: Bundle, where: str) -> Floats:
-    """The values, finite, or missing where the bundle says what stands in for them."""
-    bad = np.isinf(values)
-    if bundle.features is None or bundle.features.impute is None:
-        bad |= np.isnan(values)
+def _check_values(values: Floats, names: Sequence[str], schema: Schema, where: str) -> None:
+    """Raise `InputError` for an infinite value, and for one that is missing but may not be."""
+    bad = np.isinf(values) if schema.missing else ~np.isfinite(values)
     if bad.any():
         first = tuple(np.argwhere(bad)[0])
-        name = names[first[0]] if len(names) == len(values) else f"x{list(first)}"
+        name = names[first[0]] if len(names) == len(values) else f"x{list(map(int, first))}"
         raise InputError(
             f"{where}: expected a finite number in {name}, got {values[first]:g}; leave such rows "
             f"out, or train with --impute"
         )
-    return values
+
+
+# --- formats ---------------------------------------------------------------------------------
+
+
+def read_columns(path: Path) -> dict[str, npt.NDArray[np.generic]]:
+    """Return a whole table, CSV or Parquet, as columns by name.
+
+    The columns of a CSV are str; they are x0, x1 and so on if its first line holds numbers. Raises
+    `InputError`.
+    """
+    if path.suffix.lower() == ".parquet":
+        with _Parquet(path) as file:
+            table = file.read()
+        return {name: table[name].to_numpy() for name in table.column_names}
+    with open_file(path) as lines:
+        rows = [row for _, row in _csv_rows(lines, str(path))]
+    if not rows:
+        raise InputError(f"expected rows in {path}, found none")
+    header = not all(map(is_number, rows[0]))
+    names = [name.strip() for name in rows[0]] if header else numbered("x", len(rows[0]))
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(names):
+            raise InputError(
+                f"expected {len(names)} values a line in {path}, got {len(row)} in row {number}"
+            )
+    columns = np.array(rows[header:], dtype=np.str_).reshape(-1, len(names)).T
+    return dict(zip(names, columns, strict=True))
+
+
+def _csv_rows(lines: Iterable[bytes], where: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the line, from 1, and the cells of each row that is not empty."""
+    reader = csv.reader(_decoded(lines, where))
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise InputError(f"{where}, line {reader.line_num}: expected CSV, got {error}") from error
+
+
+class _Parquet:
+    """An open Parquet file, as a context that turns its errors into `InputError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> "ParquetFile":
+        try:
+            from pyarrow import ArrowException, parquet
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"{self._path}: Parquet needs pyarrow: pip install 'edgevae[parquet]', or write "
+                f"the table as CSV"
+            ) from error
+        self._errors = (OSError, ArrowException)
+        try:
+            self._file = parquet.ParquetFile(self._path)
+        except self._errors as error:
+            raise self._unreadable(error) from error
+        return self._file
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._file.close()
+        if isinstance(error, self._errors):
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: BaseException) -> InputError:
+        return InputError(f"{self._path}: expected a Parquet file, got {error}")
 
 
 def _decoded(lines: Iterable[bytes], where: str) -> Iterator[str]:
-    """Each line as it comes."""
+    """Yield each line as it comes."""
     for count, line in enumerate(lines, 1):
         try:
             yield line.decode("utf-8-sig" if count == 1 else "utf-8")
@@ -235,5 +335,5 @@ def _decoded(lines: Iterable[bytes], where: str) -> Iterator[str]:
             raise InputError(f"{where}, line {count}: expected UTF-8, got {error}") from error
 
 
-def _mute(_: str) -> None:
-    """Says nothing: what is ignored was said once."""
+def _ignore(note: str) -> None:
+    """Drop a note that was shown for an earlier row."""

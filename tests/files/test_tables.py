@@ -13,8 +13,7 @@ import edgevae
 from edgevae.bundle import Text
 from edgevae.data.features import Features
 from edgevae.errors import InputError
-from edgevae.files import feed
-from edgevae.files import tables as rows
+from edgevae.files import batches, inputs, tables
 
 VECTOR = Tiny("vector", (3,), None, (2,))
 SIGNAL = Tiny("signal", (2, 4), None, (3,))
@@ -43,11 +42,11 @@ def lines(text: str) -> list[bytes]:
 
 
 def csv_rows(text, bundle, tell=lambda note: None):
-    return list(rows.from_csv(lines(text), bundle, "t.csv", tell))
+    return list(tables.from_csv(lines(text), tables.schema(bundle), "t.csv", tell))
 
 
 def json_rows(text, bundle, tell=lambda note: None):
-    return list(rows.from_json(lines(text), bundle, "t.jsonl", tell))
+    return list(tables.from_json(lines(text), tables.schema(bundle), "t.jsonl", tell))
 
 
 def test_columns_are_found_by_name(vector):
@@ -85,8 +84,9 @@ def test_columns_without_names_are_taken_in_order(vector, nameless):
     ],
 )
 def test_a_bad_line_of_csv_is_named(vector, text, message):
+    csv_lines = text.encode("latin-1").splitlines(True)
     with pytest.raises(InputError, match=message):
-        list(rows.from_csv(text.encode("latin-1").splitlines(True), vector, "t.csv", print))
+        list(tables.from_csv(csv_lines, tables.schema(vector), "t.csv", print))
 
 
 def test_names_that_nobody_knows_must_be_as_many_as_the_features(nameless):
@@ -136,12 +136,12 @@ def test_steps_become_windows_with_the_stride_of_the_bundle(signal, tmp_path):
     series = np.arange(24.0).reshape(12, 2)
     path = tmp_path / "run.csv"
     np.savetxt(path, series, delimiter=",")
-    (batch,) = feed.read([str(path)], signal, print)
+    (batch,) = inputs.stream([str(path)], signal, print)
     assert batch.ids == ["0-3", "3-6", "6-9"]
     assert batch.x.dtype == np.float32
     for window, first in zip(batch.x, (0, 3, 6), strict=True):
         np.testing.assert_array_equal(window, series[first : first + 4].T)
-    (batch,) = feed.read([str(path)], signal, print, apart=True)
+    (batch,) = inputs.stream([str(path)], signal, print, disjoint=True)
     assert batch.ids == ["0-3", "4-7", "8-11"]
 
 
@@ -149,7 +149,7 @@ def test_windows_do_not_overlap_where_no_stride_is_known(tmp_path):
     bundle = SIGNAL.write(tmp_path / "b")
     path = tmp_path / "run.jsonl"
     path.write_text("".join(json.dumps([i, -i]) + "\n" for i in range(11)))
-    (batch,) = feed.read([str(path)], bundle, print)
+    (batch,) = inputs.stream([str(path)], bundle, print)
     assert batch.ids == ["0-3", "4-7"]
 
 
@@ -157,7 +157,7 @@ def test_a_window_may_come_as_one_row(signal, tmp_path):
     x = np.arange(8.0).reshape(2, 4)
     path = tmp_path / "windows.jsonl"
     path.write_text(json.dumps({"x": x.tolist(), "id": 7}) + "\n")
-    (batch,) = feed.read([str(path)], signal, print)
+    (batch,) = inputs.stream([str(path)], signal, print)
     assert batch.ids == [7]
     np.testing.assert_array_equal(batch.x, x[None])
 
@@ -167,14 +167,14 @@ def test_tables_come_in_batches_one_after_the_other(vector, tmp_path):
     for name in ("a.csv", "b.csv"):
         np.savetxt(tmp_path / name, table, delimiter=",")
     paths = [str(tmp_path / name) for name in ("a.csv", "b.csv")]
-    batches = list(feed.read(paths, vector, print))
+    batches = list(inputs.stream(paths, vector, print))
     assert [len(batch.x) for batch in batches] == [256, 44, 256, 44]
     np.testing.assert_array_equal(np.concatenate([b.x for b in batches[2:]]), table)
 
 
 def test_arrays_are_read_as_elsewhere(vector, tmp_path):
     np.save(tmp_path / "x.npy", np.ones((300, 3), np.float32))
-    batches = list(feed.read([str(tmp_path / "x.npy")], vector, print))
+    batches = list(inputs.stream([str(tmp_path / "x.npy")], vector, print))
     assert [len(batch.x) for batch in batches] == [256, 44]
     assert batches[1].ids == list(range(256, 300))
 
@@ -185,7 +185,7 @@ def test_strings_come_line_by_line(tmp_path, monkeypatch):
     bundle = tiny.write(tmp_path / "b", text=knows, likelihood={"name": "categorical"})
     pipe = io.BytesIO(b"ab\r\ncab\n\nad\n")
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
-    batches = feed.read(["-"], bundle, print)
+    batches = inputs.stream(["-"], bundle, print)
     vae = edgevae.load(bundle.path)
     for item in ("ab", "cab", ""):
         ids, x = next(batches)
@@ -198,7 +198,7 @@ def test_strings_come_line_by_line(tmp_path, monkeypatch):
 def test_a_table_stands_beside_no_images(vector, tmp_path):
     (tmp_path / "a.csv").write_text("1,2,3\n")
     with pytest.raises(InputError, match=r"b\.png: expected a table beside others"):
-        list(feed.read([str(tmp_path / "a.csv"), "b.png"], vector, print))
+        list(inputs.stream([str(tmp_path / "a.csv"), "b.png"], vector, print))
 
 
 def test_parquet_is_read_by_name(vector, tmp_path):
@@ -209,17 +209,17 @@ def test_parquet_is_read_by_name(vector, tmp_path):
     columns = {"speed": [3.0, 6.0], "load": [2, 5], "heat": [1.0, None], "when": ["a", "b"]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
     with pytest.raises(InputError, match=r"t\.parquet, row 1: expected a finite number in heat"):
-        list(rows.read(tmp_path / "t.parquet", vector, told.append))
+        list(tables.read(tmp_path / "t.parquet", tables.schema(vector), told.append))
     assert "ignored when" in told[0]
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 is not enough")
     with pytest.raises(InputError, match="expected a Parquet file"):
-        list(rows.read(tmp_path / "bad.parquet", vector, print))
+        list(tables.read(tmp_path / "bad.parquet", tables.schema(vector), print))
 
 
 def test_parquet_without_pyarrow_says_what_to_install(vector, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'edgevae\[parquet\]'"):
-        list(rows.read(tmp_path / "t.parquet", vector, print))
+        list(tables.read(tmp_path / "t.parquet", tables.schema(vector), print))
 
 
 def test_windows_of_standard_input_come_with_their_last_step(signal, monkeypatch):
@@ -230,7 +230,7 @@ def test_windows_of_standard_input_come_with_their_last_step(signal, monkeypatch
 
     pipe = Pipe(b"".join(f"{i},{-i}\n".encode() for i in range(12)))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
-    for last, batch in zip((4, 7, 10), feed.read(["-"], signal, print), strict=False):
+    for last, batch in zip((4, 7, 10), inputs.stream(["-"], signal, print), strict=False):
         np.testing.assert_array_equal(
             batch.x, [[np.arange(last - 4, last), -np.arange(last - 4, last)]]
         )
@@ -239,4 +239,4 @@ def test_windows_of_standard_input_come_with_their_last_step(signal, monkeypatch
 
 @pytest.mark.parametrize(("shape", "rows"), [((3,), 256), ((1 << 20,), 4), ((3, 2000, 2000), 1)])
 def test_large_items_come_few_at_a_time(shape, rows):
-    assert feed.batch_rows(SimpleNamespace(x_shape=shape)) == rows
+    assert batches.batch_rows(SimpleNamespace(x_shape=shape)) == rows

@@ -5,7 +5,6 @@ file over which the column `runs_by` keeps its value.
 """
 
 import argparse
-import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
-from edgevae.files.tables import MISSING, is_number
+from edgevae.files.tables import MISSING, numbered, read_columns
 from train.data import windows
 from train.data.dataset import Data, hold_out, read_array
 
@@ -171,53 +170,21 @@ def files(path: Path) -> list[Path]:
     return tables
 
 
-def read_csv(path: Path) -> Columns:
-    """Columns by the names in the first line, or x0, x1 ... where that holds numbers already."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if not rows:
-        raise InputError(f"expected rows in {path}, found none")
-    header = not all(map(is_number, rows[0]))
-    names = [name.strip() for name in rows[0]] if header else numbered(len(rows[0]))
-    for line, row in enumerate(rows, 1):
-        if len(row) != len(names):
-            raise InputError(
-                f"expected {len(names)} values a line in {path}, got {len(row)} in row {line}"
-            )
-    columns = np.array(rows[header:], dtype=np.str_).reshape(-1, len(names)).T
-    return dict(zip(names, columns, strict=True))
-
-
-def read_parquet(path: Path) -> Columns:
-    try:
-        from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        raise InputError(
-            "Parquet needs pyarrow: pip install 'edgevae[parquet]', or convert the table to CSV"
-        ) from error
-    table = parquet.read_table(path)
-    return {name: table[name].to_numpy() for name in table.column_names}
-
-
 def read_numpy(path: Path) -> Columns:
     array = read_array(path)
     if array.ndim != 2:
         raise InputError(
             f"expected rows of features (T, C) in {path}, got an array of shape {array.shape}"
         )
-    return dict(zip(numbered(array.shape[1]), array.T, strict=True))
+    return dict(zip(numbered("x", array.shape[1]), array.T, strict=True))
 
 
 READERS: dict[str, Callable[[Path], Columns]] = {
-    ".csv": read_csv,
-    ".parquet": read_parquet,
+    ".csv": read_columns,
+    ".parquet": read_columns,
     ".npy": read_numpy,
     ".npz": read_numpy,
 }
-
-
-def numbered(count: int) -> list[str]:
-    return [f"x{i}" for i in range(count)]
 
 
 def numbers(path: Path, name: str, column: NDArray[np.generic]) -> Doubles:

@@ -1,0 +1,87 @@
+"""Arrays in .npy and .npz files: items, their labels, and latents."""
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevae.bundle import Bundle
+from edgevae.data import images
+from edgevae.errors import InputError
+from edgevae.files.batches import Floats, checked_rows
+
+SUFFIXES = (".npy", ".npz")
+STARTS = b"\x93NUMPY", b"PK"  # of a .npy, and of an .npz, which is a zip archive
+
+
+def is_array(path: str) -> bool:
+    """Return whether a file's name ends in .npy or .npz."""
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def load(source: str | bytes, where: str, names: Sequence[str] = ("x", "x_hat")) -> NDArray[Any]:
+    """Return the array of a .npy, or the first of `names`, or the only one, of an .npz.
+
+    `source` is a path or a file's content, and `where` names it in errors. A .npy with a path is
+    mapped into memory: its rows are read when they are used. Raises `InputError`.
+    """
+    if isinstance(source, str):
+        with images.open_file(source) as opened:
+            if not opened.read(8).startswith(STARTS):
+                raise InputError(f"{where}: expected a .npy or .npz of numbers, got another format")
+    try:
+        if isinstance(source, str):
+            loaded = np.load(source, mmap_mode="r")
+        else:
+            loaded = np.load(io.BytesIO(source))
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            keys = [key for key in names if key in loaded.files]
+            keys = keys or (loaded.files if len(loaded.files) == 1 else [])
+            if keys:
+                array: NDArray[Any] = loaded[keys[0]]
+                return array
+            found = ", ".join(loaded.files) or "nothing"
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{where}: expected a .npy or .npz of numbers: {error}") from error
+    wanted = " or ".join(names)
+    raise InputError(f"{where}: expected an array named {wanted}, or one alone, got {found}")
+
+
+def read(x: NDArray[Any], bundle: Bundle, size: int, where: str) -> tuple[int, Iterator[Floats]]:
+    """Return the number of items in x, and an iterator of batches of `size`, float32.
+
+    x has the shape (N, *x_shape), or *x_shape for one item. Raises `InputError` at once for
+    another shape or dtype, and for a value that does not fit when its batch is read.
+    """
+    if x.ndim <= len(bundle.x_shape):  # one item, or an error
+        return 1, iter([checked_rows(x, bundle, where)])
+    checked_rows(x[:0], bundle, where)
+
+    def batches() -> Iterator[Floats]:
+        for first in range(0, max(len(x), 1), size):  # an empty array is one empty batch
+            place = f"{where}, from row {first} on" if first else where
+            yield checked_rows(x[first : first + size], bundle, place)
+
+    return len(x), batches()
+
+
+def read_labels(paths: Sequence[str], rows: int) -> NDArray[Any] | None:
+    """Return the array y beside x in an .npz, a label for each of its `rows` items.
+
+    Returns None for other inputs, and for an .npz without y. Raises `InputError`.
+    """
+    if len(paths) != 1 or Path(paths[0]).suffix.lower() != ".npz":
+        return None
+    with np.load(paths[0], allow_pickle=False) as file:
+        if "y" not in file.files:
+            return None
+        y: NDArray[Any] = file["y"]
+    if y.shape != (rows,):
+        raise InputError(f"{paths[0]}: expected y of {rows} labels as of x, got shape {y.shape}")
+    return y

@@ -1,0 +1,98 @@
+"""Picture files as items: their sizes checked from the headers, each decoded once."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from edgevae.bundle import Bundle
+from edgevae.data import images
+from edgevae.errors import InputError
+from edgevae.files.batches import Floats, checked_rows
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+
+
+def in_folder(folder: str) -> list[Path]:
+    """Return the picture files in a folder, by name. Raises `InputError` if there is none."""
+    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise InputError(
+            f"{folder}: expected a folder of images, found no {', '.join(sorted(SUFFIXES))}"
+        )
+    return files
+
+
+def names(files: Sequence[Path]) -> list[str]:
+    """Return the files' names without folder and suffix; with it if two would be the same."""
+    stems = [file.stem for file in files]
+    return stems if len(set(stems)) == len(stems) else [file.name for file in files]
+
+
+def read(files: Sequence[Path], bundle: Bundle, size: int, resize: bool) -> Iterator[Floats]:
+    """Return an iterator of batches of `size` pictures, float32 (n, C, H, W).
+
+    Files after the first batch have their headers checked at once; a file is decoded when its
+    batch is used. `resize` fits a picture of another size to the model's height and width, with
+    Lanczos' filter, as training does: its aspect may change. Raises `InputError`.
+    """
+    for file in files[size:]:
+        check_header(file, bundle, resize)
+
+    def batches() -> Iterator[Floats]:
+        for first in range(0, len(files), size):
+            rows = []
+            for path in files[first : first + size]:
+                with images.open_file(path) as file:
+                    rows.append(read_picture(file, bundle, str(path), resize))
+            yield np.concatenate(rows)
+
+    return batches()
+
+
+def read_picture(file: IO[bytes], bundle: Bundle, where: str, resize: bool) -> Floats:
+    """Return the picture in an open file as float32 (1, C, H, W). Raises `InputError`."""
+    image = images.read_image(file, where)
+    channels, height, width = bundle.x_shape
+    if image.size == (width, height):
+        return checked_rows(image, bundle, where)
+    if not resize:
+        raise _wrong_size(image, bundle, where)
+    from PIL import Image
+
+    try:
+        pixels = images.to_pil(images.from_pil(image, channels))
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    return checked_rows(pixels.resize((width, height), Image.Resampling.LANCZOS), bundle, where)
+
+
+def check_header(path: Path, bundle: Bundle, resize: bool) -> None:
+    """Raise `InputError` if a file's header shows no picture or one of another size.
+
+    The Exif data, which may turn a picture, are not read yet, so that a picture on its side passes.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    _, height, width = bundle.x_shape
+    with images.open_file(path) as file:
+        try:
+            with Image.open(file) as image:
+                if not resize and image.size not in ((width, height), (height, width)):
+                    raise _wrong_size(image, bundle, str(path))
+        except UnidentifiedImageError as error:
+            raise InputError(f"{path}: expected an image file, of a format Pillow reads") from error
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            raise InputError(f"{path}: expected a whole image file, got {error}") from error
+
+
+def _wrong_size(image: "Image", bundle: Bundle, where: str) -> InputError:
+    _, height, width = bundle.x_shape
+    return InputError(
+        f"{where}: expected an image of {width} x {height} pixels, got {image.width} x "
+        f"{image.height}; --resize makes it fit"
+    )

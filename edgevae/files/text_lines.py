@@ -1,0 +1,52 @@
+"""Strings as items: from the command line, from a file of lines, or from a stream of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from edgevae.bundle import Bundle
+from edgevae.data import images, text
+from edgevae.errors import InputError
+from edgevae.files.batches import Batch, Floats
+
+
+def strings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the strings of a command line or of one .txt, and the name of each in errors."""
+    if len(arguments) == 1 and Path(arguments[0]).suffix.lower() == ".txt":
+        with images.open_file(arguments[0]) as file:
+            return lines(file.read(), arguments[0])
+    return list(arguments), [f"input {i + 1}" for i in range(len(arguments))]
+
+
+def lines(data: bytes, where: str) -> tuple[list[str], list[str]]:
+    """Return the lines of a text in UTF-8, and the name of each in errors."""
+    try:
+        items = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: expected lines of text in UTF-8, got {error}") from error
+    return items, [f"{where}, line {i + 1}" for i in range(len(items))]
+
+
+def read(
+    items: Sequence[str], places: Sequence[str], bundle: Bundle, size: int
+) -> Iterator[Floats]:
+    """Return an iterator of batches of `size` strings, one-hot float32 (n, length, symbols).
+
+    All are checked at once. Raises `InputError`, which names the string's place.
+    """
+    assert bundle.text is not None
+    alphabet = bundle.text
+    known = [text.fitting(item, place, alphabet) for item, place in zip(items, places, strict=True)]
+    return (text.one_hot(known[i : i + size], alphabet) for i in range(0, len(known), size))
+
+
+def stream(stream: Iterable[bytes], bundle: Bundle, where: str) -> Iterator[Batch]:
+    """Yield each line of a stream as a batch of one string, as soon as the line is complete."""
+    assert bundle.text is not None
+    for number, line in enumerate(stream, 1):
+        place = f"{where}, line {number}"
+        try:
+            item = line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{place}: expected UTF-8, got {error}") from error
+        known = text.fitting(item, place, bundle.text)
+        yield Batch([item], text.one_hot([known], bundle.text))
