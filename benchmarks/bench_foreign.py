@@ -17,7 +17,7 @@ import torch
 
 from edgevae import compiler, load
 from edgevae.diagnostics.bench import median
-from edgevae.engine.ort import runtime
+from edgevae.engine import onnxruntime
 
 ROUNDS = 11
 PAUSE = 0.05  # in which the threads of the last turn stop spinning
@@ -83,7 +83,7 @@ def compare(make: Callable[[], tuple[Decode, tuple[int, ...], int]], folder: Pat
     )
     compiled = compiler.compile(path, out=folder / "bundle", x_range=(0, 1))
     vae = load(compiled.bundle.path, provider="cpu")
-    session = runtime().InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime().InferenceSession(path, providers=["CPUExecutionProvider"])
     z = np.random.default_rng(0).standard_normal((rows, *latent_shape), np.float32)
     error = np.abs(session.run(None, {"latents": z})[0] - vae.decode(z)).max()
     ratios = []

@@ -24,7 +24,7 @@ import numpy as np
 
 import edgevae
 from edgevae.diagnostics import bench
-from edgevae.engine.ort import runtime
+from edgevae.engine import onnxruntime
 
 if TYPE_CHECKING:
     import decoders
@@ -77,9 +77,9 @@ def run(how: str, path: str, z: str, out: str) -> None:
         vae.decode(latent[:, :TILE, :TILE], tile=True)  # opens the session
         work: Callable[[], np.ndarray] = partial(vae.decode, latent, tile=True)
     else:
-        options = runtime().SessionOptions()
+        options = onnxruntime().SessionOptions()
         options.intra_op_num_threads = 1
-        session = runtime().InferenceSession(path, options, ["CPUExecutionProvider"])
+        session = onnxruntime().InferenceSession(path, options, ["CPUExecutionProvider"])
         work = partial(session.run, None, {"z": latent[None]})
     begin = time.thread_time()
     x_hat = work()

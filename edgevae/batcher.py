@@ -200,8 +200,8 @@ class Batcher:
             self._busy += 1
             if not alone:
                 self._changed.notify()
-            few = alone and len(batch) <= queue.plan.few
-            return queue, batch, self._runner.threads if few else queue.plan.threads
+            single_call = alone and len(batch) <= queue.plan.single_call_rows
+            return queue, batch, self._runner.threads if single_call else queue.plan.threads
 
 
 class _Request:

@@ -348,8 +348,7 @@ def info(args: argparse.Namespace) -> int:
     """What runs here, and what a bundle holds."""
     from edgevae import bundle
     from edgevae.diagnostics import bench
-    from edgevae.engine import machine as threads
-    from edgevae.engine import providers
+    from edgevae.engine import machine, providers
 
     vae = _load(args)
     kernels = edgevae.kernels()
@@ -358,8 +357,8 @@ def info(args: argparse.Namespace) -> int:
         "kernel": kernels["active"],
         "kernels": kernels["available"],
         "providers": providers.available(),
-        "threads": threads.usable_threads(),
-        "threads_from": threads.why_threads(),
+        "threads": machine.usable_threads(),
+        "threads_from": machine.why_threads(),
         "bundles": bundle.names(),
         "bundle": _bundle_facts(vae.bundle),
         "plans_on_cpu": _plan_facts(vae.bundle),
@@ -438,7 +437,7 @@ def tune(args: argparse.Namespace) -> int:
     """Measures how many rows at a time are best here, and keeps it for whoever loads the bundle."""
     from edgevae import bundle
     from edgevae.diagnostics import tune
-    from edgevae.engine import VARIANTS, plans
+    from edgevae.engine import VARIANTS, machine, plans
     from edgevae.vae import VAE
 
     model = bundle.read(bundle.find(args.model))
@@ -457,7 +456,7 @@ def tune(args: argparse.Namespace) -> int:
             setting = plans.Setting(vae.provider, precision, vae.threads)
             written.append(str(plans.write_tuned(model, setting, found)))
     if args.json:
-        facts = {"provider": vae.provider, "threads": vae.threads, "cpu": plans.cpu()}
+        facts = {"provider": vae.provider, "threads": vae.threads, "cpu": machine.cpu_name()}
         print(
             json.dumps({"model": model.name, **facts, "graphs": rows, "files": written}, indent=2)
         )
@@ -727,10 +726,9 @@ def _bundle_facts(bundle: "Bundle") -> Report:
 
 def _plan_facts(bundle: "Bundle") -> Report:
     """The plans on this machine's CPU."""
-    from edgevae.engine import machine as threads
-    from edgevae.engine import plans
+    from edgevae.engine import machine, plans
 
-    setting = plans.Setting("cpu", "float32", threads.usable_threads())
+    setting = plans.Setting("cpu", "float32", machine.usable_threads())
     return {role: plans.choose(bundle, role, setting)._asdict() for role in bundle.roles}
 
 

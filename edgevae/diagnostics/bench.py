@@ -152,19 +152,18 @@ def machine() -> Report:
     import numpy as np
 
     import edgevae
-    from edgevae.engine import plans
-    from edgevae.engine.machine import usable_threads
-    from edgevae.engine.ort import runtime
+    from edgevae.engine import onnxruntime
+    from edgevae.engine.machine import cpu_name, usable_threads
 
     return {
-        "cpu": plans.cpu(),
+        "cpu": cpu_name(),
         "system": platform.platform(),
         "threads": usable_threads(),
         "edgevae": edgevae.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         # of whichever of its distributions is installed
-        "onnxruntime": runtime().__version__,
+        "onnxruntime": onnxruntime().__version__,
     }
 
 
@@ -232,10 +231,10 @@ def run_edgevae(provider: str, model: str, threads: int = 0) -> Iterator[Call | 
     """Stops after the import, then after the session, when it yields what makes a batch; in the
     end yields how many nodes of the decoder run on each provider."""
     from edgevae import sampling
-    from edgevae.engine.ort import runtime
+    from edgevae.engine import onnxruntime
     from edgevae.vae import load
 
-    runtime()  # load imports onnxruntime; here, so that the phases compare
+    onnxruntime()  # load imports onnxruntime; here, so that the phases compare
     yield None
     vae = load(model, provider=provider, threads=threads or None)
     vae.graph("decoder").open(vae.threads)  # which load leaves to the first use

@@ -15,9 +15,7 @@ from typing import NamedTuple
 
 from edgevae import bundle
 from edgevae._core import kernels
-from edgevae.engine import cuda, plans, plugins, providers
-from edgevae.engine import machine as threads
-from edgevae.engine import ort as runtime
+from edgevae.engine import cuda, machine, ort, plugins, providers
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 
@@ -65,7 +63,9 @@ def _processor() -> Finding:
         for flag in line.partition(":")[2].split()
     }
     has = " ".join(feature for feature in _FEATURES if feature in flags)
-    return Finding(OK, "processor", f"{plans.cpu()}, {platform.machine()}: {has or 'unknown'}")
+    return Finding(
+        OK, "processor", f"{machine.cpu_name()}, {platform.machine()}: {has or 'unknown'}"
+    )
 
 
 def _kernel() -> Finding:
@@ -77,13 +77,13 @@ def _kernel() -> Finding:
 
 
 def _threads() -> Finding:
-    return Finding(OK, "threads", f"{threads.usable_threads()}: {threads.why_threads()}")
+    return Finding(OK, "threads", f"{machine.usable_threads()}: {machine.why_threads()}")
 
 
 def _distributions() -> Iterator[Finding]:
-    found = runtime.distributions()
+    found = ort.distributions()
     told = ", ".join(f"{name} {version}" for name, version in found.items())
-    if wrong := runtime.clash():
+    if wrong := ort.clash():
         yield Finding(PROBLEM, "distributions", *wrong.split(": ", 1))
     elif found:
         yield Finding(OK, "distributions", told)
@@ -92,7 +92,7 @@ def _distributions() -> Iterator[Finding]:
 
 
 def _import() -> Finding:
-    done = _python("-c", "from edgevae.engine import ort; print(ort.runtime().__version__)")
+    done = _python("-c", "from edgevae.engine import ort; print(ort.onnxruntime().__version__)")
     if not done.returncode:
         return Finding(OK, "onnxruntime", done.stdout.strip())
     if done.returncode in (-getattr(signal, "SIGILL", 4), _ILLEGAL_INSTRUCTION):

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevae import sampling
-from edgevae.engine import plans
-from edgevae.engine import workers as batching
+from edgevae.engine import plans, run_chunks
 from edgevae.vae import VAE
 
 SIZES = tuple(1 << power for power in range(10))
@@ -63,11 +62,11 @@ def measure(vae: VAE, *, seconds: float = 3.0) -> Iterator[Found]:
         rates = measure_chunk(work, rows, plan.workers, sizes=sizes, seconds=seconds * 2 / 3)
         chunk = best_chunk(rates)
         calls: dict[int, float] = {}
-        few = chunk  # which is one call, where there is one worker
+        single_call_rows = chunk  # which is one call, where there is one worker
         if plan.workers > 1:
             calls = measure_calls(call, work, chunk, plan.workers, seconds=seconds / 3)
-            few = best_few(calls)
-        yield Found(role, rates, calls, plans.Tuned(chunk, few))
+            single_call_rows = best_single_call_rows(calls)
+        yield Found(role, rates, calls, plans.Tuned(chunk, single_call_rows))
 
 
 def measure_chunk(
@@ -114,12 +113,12 @@ def measure_calls(
     while time.perf_counter() < end or not ratios[numbers[-1]]:
         for n in numbers:
             whole = _seconds(partial(call, 0, n))
-            shared = _seconds(partial(batching.spread, n, chunk, workers, work))
+            shared = _seconds(partial(run_chunks, n, chunk, workers, work))
             ratios[n].append(shared / whole)
     return {n: median(of) for n, of in ratios.items()}
 
 
-def best_few(calls: Mapping[int, float]) -> int:
+def best_single_call_rows(calls: Mapping[int, float]) -> int:
     """The rows up to which one call is the better, on the whole; 0 where it never is.
 
     Where the product of all ratios up to there is largest: one figure gone wrong decides nothing.
@@ -133,7 +132,7 @@ def _rate(work: Work, rows: int, workers: int, size: int, guess: float) -> float
     round_ = size * workers
     n = round_ * max(1, min(int(_STRETCH * guess), rows) // round_)
     before = time.perf_counter()
-    batching.spread(n, size, workers, work)
+    run_chunks(n, size, workers, work)
     return n / (time.perf_counter() - before)
 
 
@@ -179,6 +178,6 @@ def table(precision: str, found: Found) -> str:
     if found.calls:
         lines.append("   rows   one call with all threads / workers")
     for n, ratio in found.calls.items():
-        taken = "  <- one call up to here" if n == found.tuned.few else ""
+        taken = "  <- one call up to here" if n == found.tuned.single_call_rows else ""
         lines.append(f"  {n:>5} {ratio:>20.2f}x{taken}")
     return "\n".join(lines)

@@ -2,9 +2,11 @@
 
 from edgevae.engine import cuda, machine, ort, plans, plugins, providers
 from edgevae.engine.graph import Arrays, Graph, Placement
+from edgevae.engine.ort import onnxruntime
 from edgevae.engine.plans import Plan, Setting, Tuned
 from edgevae.engine.providers import Asked
 from edgevae.engine.runner import VARIANTS, Runner
+from edgevae.engine.workers import run_chunks
 
 __all__ = [
     "VARIANTS",
@@ -18,8 +20,10 @@ __all__ = [
     "Tuned",
     "cuda",
     "machine",
+    "onnxruntime",
     "ort",
     "plans",
     "plugins",
     "providers",
+    "run_chunks",
 ]

@@ -7,7 +7,7 @@ import io
 import re
 import sys
 
-from edgevae.engine.ort import runtime
+from edgevae.engine.ort import onnxruntime
 
 PROVIDERS = ("cuda", "tensorrt")
 
@@ -19,7 +19,7 @@ def missing() -> tuple[str, ...]:
     pip installs them where no loader looks: unless they are loaded first, onnxruntime does not
     find them. onnxruntime's own library is not tried, which breaks when anyone else loads it.
     """
-    ort = runtime()
+    ort = onnxruntime()
     lacking = []
     if hasattr(ort, "preload_dlls"):  # from 1.21 on
         with contextlib.redirect_stdout(io.StringIO()) as said:

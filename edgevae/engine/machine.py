@@ -1,23 +1,40 @@
-"""How many threads this process may use: by its affinity and by its cgroup's CPU quota.
+"""This machine's processor, and the number of threads that this process may use.
 
-The host's count of cores is neither: inside a container it promises cores that others use.
+The number follows the process's affinity and its cgroup's CPU quota. The host's count of cores is
+neither: inside a container it includes cores that others use.
 """
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 
-def usable_threads() -> int:
-    """Threads that this process can keep busy, at least 1.
+@functools.cache
+def cpu_name() -> str:
+    """Return the name of the processor."""
+    import platform
 
-    A quota of 2.5 cores gives 2: a thread more would be throttled while the others spin.
+    try:
+        with open("/proc/cpuinfo") as lines:
+            names = (
+                line.partition(":")[2].strip() for line in lines if line.startswith("model name")
+            )
+            return next(names)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def usable_threads() -> int:
+    """Return how many threads this process can keep busy, at least 1.
+
+    A quota of 2.5 cores gives 2: one thread more would be throttled while the others spin.
     """
     return max(1, int(min([_allowed_cores(), *_own_quotas()])))
 
 
 def why_threads() -> str:
-    """In words, what `usable_threads` follows."""
+    """Return in words what limits `usable_threads`."""
     cores, allowed = os.cpu_count() or 1, _allowed_cores()
     quota = min(_own_quotas(), default=float(allowed))
     if quota < allowed:
@@ -36,11 +53,11 @@ def _own_quotas() -> Iterator[float]:
 
 
 def _quotas(membership: Path, root: Path) -> Iterator[float]:
-    """The CPU quotas, in cores, of this process's cgroups and of all that hold them.
+    """Yield the CPU quotas, in cores, of this process's cgroups and of their ancestors.
 
-    Version 2 states one as "quota period" in cpu.max, version 1 in two files. Inside a container
-    the path of a group may be that of the host, which is not mounted: what is missing is passed
-    over, up to the root of the mount.
+    Version 2 states a quota as "quota period" in cpu.max, version 1 in two files. Inside a
+    container the path of a group may be the host's, which is not mounted: missing folders are
+    skipped, up to the root of the mount.
     """
     for line in (_content(membership) or "").splitlines():
         _, controllers, path = line.split(":", 2)
@@ -58,7 +75,7 @@ def _quotas(membership: Path, root: Path) -> Iterator[float]:
 
 
 def _limit(folder: Path) -> tuple[str, str]:
-    """Quota and period as written; the quota is "max" or "-1" where there is none."""
+    """Return quota and period as written; the quota is "max" or "-1" if there is no limit."""
     quota, _, period = (_content(folder / "cpu.max") or "").partition(" ")
     return (
         quota or _content(folder / "cpu.cfs_quota_us") or "",

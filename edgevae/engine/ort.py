@@ -13,7 +13,7 @@ from edgevae.errors import ProviderError
 
 
 @functools.cache
-def runtime() -> Any:
+def onnxruntime() -> Any:
     """The module onnxruntime: whoever needs it takes it from here.
 
     Raises `ProviderError` where it is missing or broken.

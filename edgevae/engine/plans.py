@@ -1,11 +1,10 @@
-"""How many rows at a time: the plan of a graph, and where it comes from.
+"""How many rows to run at a time: the plan of a graph, and where it comes from.
 
-The size of a chunk is, in this order, the caller's; what `edgevae tune` measured on this machine;
-what the bundle's maker measured or modelled (`chunk_rows` in the manifest); or a guess by the size
-of x. `max_memory` bounds what is in flight under any of them.
+The size of a chunk is, in this order, the caller's; the one that `edgevae tune` measured on this
+machine; the one that was measured or modelled when the bundle was made (`chunk_rows` in the
+manifest); or a guess by the size of x. `max_memory` bounds the rows in flight in all cases.
 """
 
-import functools
 import hashlib
 import json
 import math
@@ -14,15 +13,17 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from edgevae import atomic
 from edgevae.bundle import Bundle
-from edgevae.engine.ort import runtime
+from edgevae.engine.machine import cpu_name
+from edgevae.engine.ort import onnxruntime
 from edgevae.errors import InputError
 
-# Up to so many rows a thread, one call with onnxruntime's own threads beats our workers.
-_FEW = 4
-# Chunks of the CPU in one chunk of an accelerator.
+# Up to so many rows a thread, one call with onnxruntime's own threads is faster than our workers.
+_SINGLE_CALL_ROWS_A_THREAD = 4
+# An accelerator's chunk is so many times the CPU's.
 ACCELERATED = 16
 
 # The widest layers of a convolutional decoder hold some 10 to 30 times as many numbers as one
@@ -31,23 +32,23 @@ ACCELERATED = 16
 # and 3x128x128 pixels get 64, 16 and 4 rows, each within 15 % of the best of all sizes measured.
 _IMAGE_ROWS = 64
 _IMAGE_NUMBERS = 3 << 16
-# Vectors come out of linear layers alone.
+# Vectors come from linear layers only.
 _VECTOR_ROWS = 256
 _VECTOR_NUMBERS = 1 << 20
 
-# Memory of a row in flight, in sizes of x, where the manifest does not state it. onnxruntime's
-# arena took 14 to 130 of them for convolutional decoders, 6 for a linear one.
+# Memory of a row in flight, in sizes of x, if the manifest does not state it. onnxruntime's arena
+# took 14 to 130 of them for convolutional decoders, 6 for a linear one.
 _IMAGE_SIZES = 128
 _VECTOR_SIZES = 16
 
-# More rows than any chunk.
-_MOST = 1 << 24
+# A bound on the rows in a tune file, above any sensible chunk.
+_MOST_ROWS = 1 << 24
 
 _SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*([kKMGT]?)(i?)B?")
 
 
 class Setting(NamedTuple):
-    """What a graph runs on: a provider's short name, a precision, so many threads."""
+    """What a graph runs on: a provider's short name, a precision, and a number of threads."""
 
     provider: str
     precision: str
@@ -55,21 +56,21 @@ class Setting(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """What `edgevae tune` found for one graph: the `chunk` and `few` of its plan."""
+    """The `chunk` and `single_call_rows` that `edgevae tune` measured as best for one graph."""
 
     chunk: int
-    few: int
+    single_call_rows: int
 
 
 class Plan(NamedTuple):
     """How the rows of one graph are divided.
 
-    Up to `few` rows are one call whose operators use all threads. More are chunks of at most
-    `chunk` rows, run by `workers` workers whose operators use `threads` threads each. `source`
-    says where the chunk comes from.
+    Up to `single_call_rows` rows are one call whose operators use all threads. More rows are
+    divided into chunks of at most `chunk` rows, which `workers` workers run, each with `threads`
+    threads for its operators. `source` says where the chunk comes from.
     """
 
-    few: int
+    single_call_rows: int
     chunk: int
     workers: int
     threads: int
@@ -84,35 +85,36 @@ def choose(
     chunk: int | None = None,
     most: int | None = None,
 ) -> Plan:
-    """The plan of a bundle's "encoder" or "decoder".
+    """Return the plan of a bundle's graph, such as "encoder" or "decoder".
 
     `chunk` is the caller's, in rows; `most` bounds the rows in flight.
     """
     on_cpu = setting.provider == "cpu"
     # An accelerator has its own parallelism, and takes larger chunks one at a time. While it runs
-    # one worker's, the other packs its last and draws the noise of its next.
+    # the chunk of one worker, the other packs its last one and draws the noise of its next.
     workers, larger = (setting.threads, 1) if on_cpu else (2, ACCELERATED)
-    few = None
+    single_call_rows = None
     if chunk is not None:
         source = "the caller"
     elif (tuned := read_tuned(bundle, setting).get(role)) is not None:
-        chunk, few, source = *tuned, "edgevae tune"
+        chunk, single_call_rows, source = *tuned, "edgevae tune"
     elif role in bundle.chunk_rows:
         chunk, source = larger * bundle.chunk_rows[role], "the manifest"
     else:
         chunk, source = larger * guess(bundle.kind, bundle.x_shape), "a guess by the size of x"
-    if few is None:
-        few = min(chunk, _FEW * setting.threads)
+    if single_call_rows is None:
+        single_call_rows = min(chunk, _SINGLE_CALL_ROWS_A_THREAD * setting.threads)
     if most is not None:
         workers = min(workers, most)
-        chunk, few = min(chunk, most // workers), min(few, most)
+        chunk, single_call_rows = min(chunk, most // workers), min(single_call_rows, most)
     threads = max(1, setting.threads // workers) if on_cpu else setting.threads
-    return Plan(few, chunk, workers, threads, source)
+    return Plan(single_call_rows, chunk, workers, threads, source)
 
 
 def most_rows(bundle: Bundle, role: str, max_memory: int) -> int:
-    """Rows that may be in flight in so many bytes: half of them, as a batch of `VAE.stream` may
-    take the other half. Raises `InputError` where not one may.
+    """Return how many rows may be in flight within half of `max_memory` bytes.
+
+    The other half is for a batch of `VAE.stream`. Raises `InputError` if not one row fits.
     """
     need = 2 * row_bytes(bundle, role)
     if max_memory < need:
@@ -124,7 +126,7 @@ def most_rows(bundle: Bundle, role: str, max_memory: int) -> int:
 
 
 def guess(kind: str, x_shape: tuple[int, ...]) -> int:
-    """Rows that one worker should run at a time, by the kind and size of x alone."""
+    """Return how many rows one worker should run at a time, by the kind and size of x alone."""
     rows, numbers = (
         (_IMAGE_ROWS, _IMAGE_NUMBERS) if kind == "image" else (_VECTOR_ROWS, _VECTOR_NUMBERS)
     )
@@ -132,15 +134,15 @@ def guess(kind: str, x_shape: tuple[int, ...]) -> int:
 
 
 def row_bytes(bundle: Bundle, role: str) -> int:
-    """Memory that one more row in flight takes: the manifest's `row_bytes`, or an estimate."""
+    """Return the memory of one more row in flight: the manifest's `row_bytes`, or an estimate."""
     sizes = _IMAGE_SIZES if bundle.kind == "image" else _VECTOR_SIZES
     return bundle.row_bytes.get(role, 4 * (sizes * math.prod(bundle.x_shape) + bundle.dims))
 
 
 def memory(value: int | str) -> int:
-    """Bytes of a size as `max_memory` takes it: 64000000, "64MB", "61 MiB", "1.5G".
+    """Return the bytes of a size as `max_memory` takes it: 64000000, "64MB", "61 MiB", "1.5G".
 
-    k, M, G and T are powers of 1000, with an i of 1024. Raises `InputError`.
+    k, M, G and T are powers of 1000, and of 1024 with an i. Raises `InputError`.
     """
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
@@ -154,36 +156,44 @@ def memory(value: int | str) -> int:
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
-# --- what was measured on this machine -------------------------------------------------------
+# --- measurements on this machine ------------------------------------------------------------
 
 
 def read_tuned(bundle: Bundle, setting: Setting) -> dict[str, Tuned]:
-    """What `edgevae tune` wrote for a bundle in a setting, by role.
+    """Return what `edgevae tune` wrote for a bundle in a setting, by role.
 
-    A file that is missing, damaged or another machine's counts as none.
+    The result is empty if there is no file, or if it is damaged or from another machine.
     """
     folder = _folder(bundle)
-    if folder is None or not folder.is_dir():  # most often, and cheap to see
+    if folder is None or not folder.is_dir():  # the usual case, which is cheap to check
         return {}
     try:
-        found = json.loads((folder / _name(setting)).read_bytes())
-        if found["machine"] != _machine(setting):
+        content = json.loads((folder / _file_name(setting)).read_bytes())
+        if content["machine"] != _machine(setting):
             return {}
-        roles = {role: Tuned(**rows) for role, rows in found["roles"].items()}
+        roles = {role: _tuned(fields) for role, fields in content["roles"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
-    return roles if all(map(_sane, roles.values())) else {}
+    return roles
 
 
-def _sane(tuned: Tuned) -> bool:
-    whole = type(tuned.chunk) is int and type(tuned.few) is int
-    return whole and 0 < tuned.chunk <= _MOST and 0 <= tuned.few <= _MOST
+def _tuned(fields: dict[str, Any]) -> Tuned:
+    """Check one role's fields; raises ValueError, TypeError or KeyError if they are damaged."""
+    if "few" in fields:  # the name of `single_call_rows` in older files
+        fields = {"chunk": fields["chunk"], "single_call_rows": fields["few"]}
+    tuned = Tuned(**fields)
+    if type(tuned.chunk) is not int or not 0 < tuned.chunk <= _MOST_ROWS:
+        raise ValueError("chunk")
+    rows = tuned.single_call_rows
+    if type(rows) is not int or not 0 <= rows <= _MOST_ROWS:
+        raise ValueError("single_call_rows")
+    return tuned
 
 
 def write_tuned(bundle: Bundle, setting: Setting, roles: Mapping[str, Tuned]) -> Path:
-    """Keeps what was found, beside what is known of other roles; returns the file.
+    """Store measurements, keeping those of other roles; return the file.
 
-    Raises `InputError` where this user has no folder for caches, OSError where it is read-only.
+    Raises `InputError` if this user has no folder for caches, OSError if it is read-only.
     """
     folder = _folder(bundle)
     if folder is None:
@@ -192,35 +202,31 @@ def write_tuned(bundle: Bundle, setting: Setting, roles: Mapping[str, Tuned]) ->
     content = {
         "bundle": bundle.name,
         "machine": _machine(setting),
-        "roles": {role: rows._asdict() for role, rows in known.items()},
+        "roles": {role: tuned._asdict() for role, tuned in known.items()},
     }
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / _name(setting)
-    draft = path.with_suffix(f".{os.urandom(4).hex()}")
-    try:
-        draft.write_text(json.dumps(content, indent=2) + "\n")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    path = folder / _file_name(setting)
+    with atomic.create(path) as file:
+        file.write(json.dumps(content, indent=2).encode() + b"\n")
     return path
 
 
 def _folder(bundle: Bundle) -> Path | None:
-    """Where what is known of a bundle's graphs is kept, whatever the bundle is called."""
+    """Return the folder for a bundle's graphs, which does not depend on the bundle's name."""
     caches = _caches()
     graphs = {file for roles in bundle.variants.values() for file in roles.values()}
     digest = _digest(sorted(bundle.files[file].sha256 for file in graphs))
     return None if caches is None else caches / "edgevae" / "plans" / digest
 
 
-def _name(setting: Setting) -> str:
+def _file_name(setting: Setting) -> str:
     return f"{_digest(_machine(setting))}.json"
 
 
 def _caches() -> Path | None:
-    """The folder of the user's caches."""
-    named = {"win32": "LOCALAPPDATA"}.get(sys.platform, "XDG_CACHE_HOME")
-    if os.path.isabs(folder := os.environ.get(named, "")):
+    """Return the folder of the user's caches; None if there is none."""
+    variable = {"win32": "LOCALAPPDATA"}.get(sys.platform, "XDG_CACHE_HOME")
+    if os.path.isabs(folder := os.environ.get(variable, "")):
         return Path(folder)
     try:
         home = Path.home()
@@ -230,23 +236,8 @@ def _caches() -> Path | None:
 
 
 def _machine(setting: Setting) -> dict[str, str | int]:
-    """What a measurement holds for."""
-    return {"cpu": cpu(), "onnxruntime": runtime().__version__, **setting._asdict()}
-
-
-@functools.cache
-def cpu() -> str:
-    """The name of this machine's processor."""
-    import platform
-
-    try:
-        with open("/proc/cpuinfo") as lines:
-            names = (
-                line.partition(":")[2].strip() for line in lines if line.startswith("model name")
-            )
-            return next(names)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    """Return everything that a measurement depends on beside the graphs."""
+    return {"cpu": cpu_name(), "onnxruntime": onnxruntime().__version__, **setting._asdict()}
 
 
 def _digest(value: object) -> str:

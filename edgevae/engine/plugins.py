@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from edgevae.engine.ort import runtime
+from edgevae.engine.ort import onnxruntime
 from edgevae.errors import ProviderError
 
 
@@ -37,7 +37,7 @@ def register(module: str) -> tuple[str, ...]:
 
     Raises `ProviderError` where this onnxruntime takes no plugins or not this one.
     """
-    ort = runtime()
+    ort = onnxruntime()
     if not hasattr(ort, "register_execution_provider_library"):
         raise ProviderError(
             f"{module}: onnxruntime {ort.__version__} takes no plugins; pip install -U onnxruntime"
@@ -83,5 +83,5 @@ def seen() -> str:
 
 
 def _all_devices() -> list[Any]:
-    ort = runtime()
+    ort = onnxruntime()
     return list(ort.get_ep_devices()) if hasattr(ort, "get_ep_devices") else []

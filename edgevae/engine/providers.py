@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from edgevae.engine import plugins
-from edgevae.engine.ort import clash, runtime
+from edgevae.engine.ort import clash, onnxruntime
 from edgevae.errors import InputError, ProviderError
 
 Options = Mapping[str, str]
@@ -95,7 +95,7 @@ def available() -> list[str]:
 
 def _built_in() -> list[str]:
     """What this onnxruntime was built with."""
-    return [short(name) for name in runtime().get_available_providers() if name != _REMOTE]
+    return [short(name) for name in onnxruntime().get_available_providers() if name != _REMOTE]
 
 
 def ort_name(provider: str) -> str:
@@ -116,7 +116,7 @@ def candidates(provider: str) -> tuple[str, ...]:
     name = short(provider)
     if name in built_in or name in (has := available()):
         return (name,)
-    version = f"onnxruntime {runtime().__version__}"
+    version = f"onnxruntime {onnxruntime().__version__}"
     if name not in PROVIDERS:
         known = ", ".join(dict.fromkeys(("auto", *has, *PROVIDERS)))
         raise ProviderError(
@@ -156,7 +156,7 @@ def _why(provider: str, choices: tuple[Choice, ...]) -> str:
         return f"auto tries {', then '.join(choice[0].name for choice in choices)}"
     return (
         f"auto tries {', '.join(_AUTO)} before it, which this onnxruntime "
-        f"{runtime().__version__} was built without"
+        f"{onnxruntime().__version__} was built without"
     )
 
 

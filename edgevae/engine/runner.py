@@ -216,11 +216,11 @@ class Runner:
         if not n:
             return
         plan = self.plan(role)
-        if n <= plan.few:
+        if n <= plan.single_call_rows:
             work(0, n, self.threads)
             return
         self._graphs[role].open(plan.threads)  # here, or every worker would open its own
-        workers.spread(
+        workers.run_chunks(
             n, plan.chunk, plan.workers, lambda first, last: work(first, last, plan.threads)
         )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgevae.engine import cuda, plugins, providers
-from edgevae.engine.ort import runtime
+from edgevae.engine.ort import onnxruntime
 from edgevae.engine.providers import Choice, Request, names
 from edgevae.errors import BundleError, InputError, ProviderError
 
@@ -27,7 +27,7 @@ def open_session(path: Path, choice: Choice, *, precision: str, threads: int) ->
     Raises `ProviderError` where one of them cannot be had, `BundleError` where the graph cannot
     be opened at all.
     """
-    ort = runtime()
+    ort = onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -391,7 +391,7 @@ def test_tune_keeps_what_info_then_shows(grey, tmp_path, monkeypatch, capsys):
     for graph in facts["graphs"]:
         plan = shown[graph["role"]]
         assert plan["source"] == "edgevae tune"
-        assert {key: plan[key] for key in ("chunk", "few")} == graph["tuned"]
+        assert {key: plan[key] for key in ("chunk", "single_call_rows")} == graph["tuned"]
         assert str(plan["chunk"]) in graph["rates"]
 
 

@@ -10,7 +10,7 @@ from edgevae.compiler.graphs import class_input as classes
 from edgevae.compiler.graphs import parity
 from edgevae.compiler.reading import normalise as front
 from edgevae.diagnostics import verify as selfcheck
-from edgevae.engine.ort import runtime
+from edgevae.engine import onnxruntime
 from edgevae.errors import InputError
 
 NAMES = ("Boot", "Coat", "Hat")
@@ -65,7 +65,7 @@ def test_the_graph_that_is_written_is_the_one_that_was_given(tmp_path):
     vae = edgevae.load(tmp_path / "b", "cpu")
     rng = np.random.default_rng(0)
     z, y = rng.standard_normal((7, 2, 4, 4)).astype(np.float32), rng.integers(0, 3, 7)
-    session = runtime().InferenceSession(decoder())
+    session = onnxruntime().InferenceSession(decoder())
     (right,) = session.run(None, {"latent": z, "label": y})
     np.testing.assert_allclose(vae.decode(z, labels=y), right, atol=1e-5)
 

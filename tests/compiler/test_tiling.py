@@ -9,7 +9,7 @@ from PIL import Image
 import edgevae
 from edgevae import compiler
 from edgevae.cli.main import main
-from edgevae.engine import ort as runtime
+from edgevae.engine import ort
 from edgevae.errors import InputError
 
 SIDE = 12
@@ -75,7 +75,7 @@ def pair(request, tmp_path_factory):
     made = compiler.compile(
         decoder(request.param), out=tmp_path_factory.mktemp("b") / "b", measure=False
     )
-    whole = runtime.runtime().InferenceSession(decoder(request.param, "side"))
+    whole = ort.onnxruntime().InferenceSession(decoder(request.param, "side"))
     return edgevae.load(made.bundle.path, "cpu", threads=2), whole
 
 

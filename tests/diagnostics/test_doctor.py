@@ -7,9 +7,7 @@ import pytest
 
 from edgevae import cli
 from edgevae.diagnostics import doctor
-from edgevae.engine import cuda, plugins, providers
-from edgevae.engine import machine as threads
-from edgevae.engine import ort as runtime
+from edgevae.engine import cuda, machine, ort, plugins, providers
 
 
 @pytest.fixture
@@ -21,7 +19,7 @@ def examined(monkeypatch):
         return {finding.topic: finding for finding in doctor.examine()}
 
     monkeypatch.setattr(plugins, "installed", dict)
-    monkeypatch.setattr(runtime, "clash", lambda: None)
+    monkeypatch.setattr(ort, "clash", lambda: None)
     monkeypatch.delenv("EDGEVAE_KERNEL", raising=False)
     return make
 
@@ -42,8 +40,8 @@ def test_a_machine_where_all_is_well(examined):
     found = examined("cpu")
     assert {finding.level for finding in found.values()} <= {doctor.OK, doctor.NOTE}
     assert found["fashion on cpu"][:3] == (doctor.OK, "fashion on cpu", "verifies")
-    assert found["threads"].says == f"{threads.usable_threads()}: {threads.why_threads()}"
-    assert found["onnxruntime"].says == runtime.runtime().__version__
+    assert found["threads"].says == f"{machine.usable_threads()}: {machine.why_threads()}"
+    assert found["onnxruntime"].says == ort.onnxruntime().__version__
 
 
 def test_an_illegal_instruction_is_explained_and_not_suffered(examined, broken):
@@ -71,7 +69,7 @@ def test_an_onnxruntime_that_cannot_be_imported_is_explained(examined, broken, s
 
 
 def test_two_distributions_are_a_problem(examined, monkeypatch):
-    monkeypatch.setattr(runtime, "clash", lambda: "a 1 and b 2 are both: keep one, by `pip`")
+    monkeypatch.setattr(ort, "clash", lambda: "a 1 and b 2 are both: keep one, by `pip`")
     finding = examined()["distributions"]
     assert finding == (
         doctor.PROBLEM,

@@ -57,7 +57,7 @@ def test_every_worker_has_a_chunk(rows, workers, largest):
 
 
 @pytest.mark.parametrize(
-    ("calls", "few"),
+    ("calls", "rows"),
     [
         ({1: 0.9, 2: 0.8}, 0),
         ({1: 2.0, 2: 1.5, 4: 1.1, 8: 0.7}, 4),
@@ -65,8 +65,8 @@ def test_every_worker_has_a_chunk(rows, workers, largest):
         ({1: 1.2, 2: 1.2, 4: 1.2}, 4),
     ],
 )
-def test_one_call_serves_as_many_rows_as_it_is_better_for(calls, few):
-    assert tune.best_few(calls) == few
+def test_one_call_serves_as_many_rows_as_it_is_better_for(calls, rows):
+    assert tune.best_single_call_rows(calls) == rows
 
 
 def test_calls_are_compared_with_workers(monkeypatch):
@@ -90,7 +90,7 @@ def test_every_graph_of_a_vae_is_measured(tiny_paths):
     assert [*found] == ["encoder", "decoder"]
     for each in found.values():
         assert each.tuned.chunk in each.rates
-        assert each.tuned.few in {0, *each.calls}
+        assert each.tuned.single_call_rows in {0, *each.calls}
         text = tune.table("float32", each)
         assert f"{each.role} in float32" in text
         assert text.count("<- chunk") == 1
@@ -100,4 +100,4 @@ def test_one_thread_needs_no_threshold(tiny_paths):
     vae = edgevae.load(tiny_paths["vector"], "cpu", threads=1)
     for each in tune.measure(vae, seconds=0):
         assert each.calls == {}
-        assert each.tuned.few == each.tuned.chunk
+        assert each.tuned.single_call_rows == each.tuned.chunk

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgevae.engine import machine as threads
+from edgevae.engine import machine
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def cgroup(tmp_path):
             file = tmp_path / "root" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content + "\n")
-        return list(threads._quotas(tmp_path / "membership", tmp_path / "root"))
+        return list(machine._quotas(tmp_path / "membership", tmp_path / "root"))
 
     return make
 
@@ -75,7 +75,7 @@ def test_quotas(cgroup, membership, files, quotas):
 
 
 def test_no_cgroups_at_all(tmp_path):
-    assert list(threads._quotas(tmp_path / "none", tmp_path)) == []
+    assert list(machine._quotas(tmp_path / "none", tmp_path)) == []
 
 
 @pytest.mark.parametrize(
@@ -90,23 +90,23 @@ def test_no_cgroups_at_all(tmp_path):
 def test_threads_are_the_least_of_affinity_and_quota(monkeypatch, quotas, count, why):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(threads, "_quotas", lambda *paths: iter(quotas))
-    assert threads.usable_threads() == count
-    assert threads.why_threads() == why
+    monkeypatch.setattr(machine, "_quotas", lambda *paths: iter(quotas))
+    assert machine.usable_threads() == count
+    assert machine.why_threads() == why
 
 
 def test_all_cores_are_called_so(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(threads, "_quotas", lambda *paths: iter([]))
-    assert threads.why_threads() == "all 2 cores"
+    monkeypatch.setattr(machine, "_quotas", lambda *paths: iter([]))
+    assert machine.why_threads() == "all 2 cores"
 
 
 SAY = "from edgevae.engine import machine as m; print(m.usable_threads(), m.why_threads())"
 
 
 def said_by(*command: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(Path(threads.__file__).parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(machine.__file__).parents[2])}
     done = subprocess.run(
         [*command, sys.executable, "-c", SAY],
         env=environment,

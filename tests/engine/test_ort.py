@@ -9,8 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgevae.engine import ort as runtime
-from edgevae.engine import providers
+from edgevae.engine import ort, providers
 from edgevae.errors import ProviderError
 
 
@@ -57,9 +56,9 @@ def test_what_a_removal_left_of_onnxruntime_is_explained(tmp_path):
 import sys
 sys.path.insert(0, sys.argv[1])
 import edgevae
-from edgevae.engine.ort import runtime
+from edgevae.engine import onnxruntime
 try:
-    runtime()
+    onnxruntime()
 except edgevae.ProviderError as error:
     print(error)
 """
@@ -90,13 +89,13 @@ OWN = ["onnxruntime/__init__.py", "onnxruntime/capi/x.so"]
 
 def test_one_distribution_is_no_clash(installed):
     installed(onnxruntime=OWN, onnxruntime_ep_openvino=["onnxruntime_ep_openvino/__init__.py"])
-    assert runtime.distributions() == {"onnxruntime": "1.2"}
-    assert runtime.clash() is None
+    assert ort.distributions() == {"onnxruntime": "1.2"}
+    assert ort.clash() is None
 
 
 def test_two_that_share_a_folder_clash(installed):
     installed(onnxruntime=OWN, numpy=["numpy/__init__.py"], onnxruntime_gpu=OWN)
-    assert runtime.clash() == (
+    assert ort.clash() == (
         "onnxruntime 1.2 and onnxruntime-gpu 1.2 are installed and overwrite each other's files: "
         "keep one, by `pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu`"
     )

@@ -33,7 +33,7 @@ def test_the_caller_comes_before_tune_before_the_manifest_before_a_guess(grey):
     assert choose(grey, "decoder", CPU) == (8, 64, 2, 1, "a guess by the size of x")
     grey = replace(grey, chunk_rows={"decoder": 24})
     assert choose(grey, "decoder", CPU) == (8, 24, 2, 1, "the manifest")
-    plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(chunk=16, few=3)})
+    plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(chunk=16, single_call_rows=3)})
     assert choose(grey, "decoder", CPU) == (3, 16, 2, 1, "edgevae tune")
     assert choose(grey, "decoder", CPU, chunk=5) == (5, 5, 2, 1, "the caller")
     assert choose(grey, "encoder", CPU).source == "a guess by the size of x"
@@ -52,7 +52,7 @@ def test_a_measurement_holds_for_its_setting_alone(grey, monkeypatch):
     other = replace(grey, files={**grey.files, "decoder.onnx": bundle.File("0" * 64, 1)})
     assert plans.read_tuned(other, CPU) == {}
     assert plans.read_tuned(replace(grey, name="other"), CPU) == {"decoder": (16, 3)}
-    monkeypatch.setattr(plans, "cpu", lambda: "another processor")
+    monkeypatch.setattr(plans, "cpu_name", lambda: "another processor")
     assert plans.read_tuned(grey, CPU) == {}
 
 
@@ -64,7 +64,7 @@ def test_what_is_known_of_another_role_is_kept(grey):
     assert [*path.parent.iterdir()] == [path]
 
 
-GOOD = {"chunk": 16, "few": 3}
+GOOD = {"chunk": 16, "single_call_rows": 3}
 DAMAGED_FILES = [b"", b"{", b"\xff\xfe", b"[" * 100_000]
 DAMAGED_ROLES = [
     None,
@@ -72,7 +72,7 @@ DAMAGED_ROLES = [
     {"decoder": None},
     {"decoder": {"chunk": 16}},
     {"decoder": {**GOOD, "more": 1}},
-    {"decoder": {**GOOD, "few": -1}},
+    {"decoder": {**GOOD, "single_call_rows": -1}},
     {"decoder": {**GOOD, "chunk": 0}},
     {"decoder": {**GOOD, "chunk": 1e9}},
     {"decoder": {**GOOD, "chunk": True}},
@@ -88,6 +88,14 @@ def test_a_damaged_file_counts_as_none(grey, content):
         content = json.dumps({**json.loads(path.read_bytes()), "roles": content}).encode()
     path.write_bytes(content)
     assert plans.choose(grey, "decoder", CPU).source == "a guess by the size of x"
+
+
+def test_a_file_of_the_older_names_is_read(grey):
+    path = plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(16, 3)})
+    content = json.loads(path.read_bytes())
+    content["roles"] = {"decoder": {"chunk": 16, "few": 3}}
+    path.write_text(json.dumps(content))
+    assert plans.read_tuned(grey, CPU) == {"decoder": plans.Tuned(16, 3)}
 
 
 def test_another_machines_file_counts_as_none(grey):
@@ -146,7 +154,7 @@ def test_rows_in_flight_fit_into_half_of_the_memory(tiny_bundle, memory, row, th
     most = plans.most_rows(made, "decoder", memory)
     setting = plans.Setting("cpu", "float32", threads)
     plan = plans.choose(made, "decoder", setting, chunk=chunk, most=most)
-    assert max(plan.few, plan.chunk * plan.workers) * row <= memory / 2
+    assert max(plan.single_call_rows, plan.chunk * plan.workers) * row <= memory / 2
     assert min(plan[:4]) >= 1
     assert plan.workers * plan.threads <= threads
 

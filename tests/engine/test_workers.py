@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgevae.engine import workers as batching
+from edgevae import _core
+from edgevae.engine import run_chunks
 
 
 @settings(deadline=None)
@@ -23,7 +24,7 @@ def test_every_row_is_done_once(rows, chunk, workers):
         done[first:last] += 1
         sizes.append(last - first)
 
-    batching.spread(rows, chunk, workers, work)
+    run_chunks(rows, chunk, workers, work)
     assert (done == 1).all()
     if rows:
         assert max(sizes) <= chunk
@@ -39,7 +40,7 @@ def test_workers_work_at_once_and_the_caller_is_one():
         barrier.wait()
         seen.add(threading.current_thread())
 
-    batching.spread(3, 1, 3, work)
+    run_chunks(3, 1, 3, work)
     assert len(seen) == 3
     assert threading.current_thread() in seen
 
@@ -56,7 +57,7 @@ def test_a_failure_stops_the_rest_and_is_raised(failure, in_caller):
         done.append(first)
 
     with pytest.raises(failure):
-        batching.spread(1000, 1, 2, work)
+        run_chunks(1000, 1, 2, work)
     assert len(done) < 100
     assert threading.active_count() == before
 
@@ -65,9 +66,9 @@ def test_a_failure_stops_the_rest_and_is_raised(failure, in_caller):
 def test_an_interrupt_stops_all_workers():
     code = """
 import time
-from edgevae.engine import workers as batching
+from edgevae.engine import run_chunks
 print("ready", flush=True)
-batching.spread(100_000, 1, 2, lambda first, last: time.sleep(0.01))
+run_chunks(100_000, 1, 2, lambda first, last: time.sleep(0.01))
 """
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -83,9 +84,9 @@ batching.spread(100_000, 1, 2, lambda first, last: time.sleep(0.01))
 
 def test_gather_and_scatter_are_inverse():
     parts = [np.full((n, 3), n, np.float32) for n in (1, 4, 2)]
-    merged = batching.gather(parts, np.empty((7, 3), np.float32))
+    merged = _core.gather(parts, np.empty((7, 3), np.float32))
     np.testing.assert_array_equal(merged, np.concatenate(parts))
     outs = [np.empty_like(part) for part in parts]
-    batching.scatter(merged, outs)
+    _core.scatter(merged, outs)
     for part, out in zip(parts, outs, strict=True):
         np.testing.assert_array_equal(out, part)

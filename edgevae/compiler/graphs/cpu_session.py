@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from edgevae.engine.ort import runtime
+from edgevae.engine import onnxruntime
 
 
 def session(graph: bytes, *, threads: int = 0, exactly: bool = False) -> Any:
@@ -10,7 +10,7 @@ def session(graph: bytes, *, threads: int = 0, exactly: bool = False) -> Any:
 
     With `exactly`, onnxruntime optimises nothing.
     """
-    ort = runtime()
+    ort = onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # whoever opens it tells what went wrong

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from edgevae.compiler.graphs import class_input as classes
 from edgevae.compiler.graphs import cpu_session as on_cpu
-from edgevae.engine.ort import runtime
+from edgevae.engine import onnxruntime
 from edgevae.errors import InputError
 
 LIMIT = 1e-5  # of the output's largest value where that exceeds 1
@@ -31,7 +31,7 @@ class Runner:
             self._session = on_cpu.session(data, exactly=exactly)
         except Exception as error:  # onnxruntime's exceptions have no other base
             raise InputError(
-                f"{where}: onnxruntime {runtime().__version__} cannot open this graph: {error}"
+                f"{where}: onnxruntime {onnxruntime().__version__} cannot open this graph: {error}"
             ) from error
         self._where = where
         port = self._session.get_inputs()[0]

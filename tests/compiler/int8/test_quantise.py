@@ -11,7 +11,7 @@ from random_decoders import decoders
 from edgevae.compiler.graphs.parity import Runner
 from edgevae.compiler.int8 import quantise as quantize
 from edgevae.compiler.reading import normalise as front
-from edgevae.engine.ort import runtime
+from edgevae.engine import onnxruntime
 
 
 def items(model: ir.Model, rows: int = 64, seed: int = 3) -> np.ndarray:
@@ -30,7 +30,7 @@ def noise(model: ir.Model, made: ir.Model) -> float:
 
 def fused(made: ir.Model, path) -> list[str]:
     """The operators that onnxruntime makes of a graph."""
-    ort = runtime()
+    ort = onnxruntime()
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(path / "optimised.onnx")
     options.log_severity_level = 4
