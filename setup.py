@@ -1,6 +1,6 @@
-"""Builds edgevae._core: one Cython file and the C kernels, under Python's limited API.
+"""Build edgevae._core from edgevae/_core.pyx and csrc, under Python's limited API.
 
-Everything else about the package is in pyproject.toml.
+The rest of the package's configuration is in pyproject.toml.
 """
 
 import sys
@@ -9,8 +9,9 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-# Each float operation is rounded by itself: contraction into fused multiply-adds would change the
-# stream. No -march: each kernel carries its own target attribute, and the CPU is asked at run time.
+# Each float operation must be rounded separately, since contraction into fused multiply-adds would
+# change the stream. There is no -march: each kernel has its own target attribute, and the kernel is
+# chosen at run time.
 FLAGS = (
     ["/O2", "/std:c11", "/fp:precise"]
     if sys.platform == "win32"
@@ -20,7 +21,7 @@ FLAGS = (
 core = Extension(
     "edgevae._core",
     sources=["edgevae/_core.pyx", *sorted(str(path) for path in Path("csrc").glob("*.c"))],
-    depends=sorted(str(path) for path in Path("csrc").glob("*.h")),
+    depends=sorted(map(str, [*Path("csrc").glob("*.h"), *Path("edgevae").glob("_core_*.pxi")])),
     include_dirs=["csrc"],
     define_macros=[("Py_LIMITED_API", "0x030B0000")],
     py_limited_api=True,

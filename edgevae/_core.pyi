@@ -1,4 +1,4 @@
-"""The C kernels as Python sees them; edgevae/_core.pyx says what each function does."""
+"""The C kernels as Python functions; edgevae/_core.pyx has their docstrings."""
 
 from collections.abc import Sequence
 from typing import Any, SupportsIndex, TypedDict

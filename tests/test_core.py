@@ -1,4 +1,4 @@
-"""What the binding refuses and how it says so; the GIL; which kernel runs."""
+"""Tests of the binding: argument errors, signatures, the GIL and the choice of a kernel."""
 
 import array
 import gc
@@ -38,8 +38,8 @@ def unaligned(*shape):
 SHARED = floats(5, 8)
 IMAGES = floats(2, 3, 4, 5)
 
-# name: (call, what the message must hold)
-REFUSED = {
+# name: (call, pattern of the message)
+INPUT_ERRORS = {
     "rows negative": (lambda: _core.normal(-1, 2, seed=1), "rows: expected an int from 0 to"),
     "rows float": (lambda: _core.normal(2.0, 2, seed=1), "rows: .*got 2.0 .float."),
     "rows array": (lambda: _core.normal(np.arange(2), 2, seed=1), "rows: .*got ndarray of int64"),
@@ -90,7 +90,7 @@ REFUSED = {
     ),
     "logvar shape": (
         lambda: _core.reparameterize(floats(1, 2), floats(2, 1), seed=1),
-        r"logvar: expected shape \(1, 2\), that of mu",
+        r"logvar: expected shape \(1, 2\), the shape of mu",
     ),
     "logvar strided": (
         lambda: _core.reparameterize(floats(2, 2), floats(2, 4)[:, ::2], seed=1),
@@ -118,11 +118,11 @@ REFUSED = {
     ),
     "out is mu": (
         lambda: _core.reparameterize(SHARED, floats(5, 8), seed=1, out=SHARED),
-        "out: expected memory apart from mu",
+        "out: expected memory that does not overlap mu",
     ),
     "out meets logvar": (
         lambda: _core.reparameterize(floats(4, 8), SHARED[1:], seed=1, out=SHARED[:4]),
-        "out: expected memory apart from logvar",
+        "out: expected memory that does not overlap logvar",
     ),
     "x axes": (lambda: _core.pack(floats(3, 4, 5)), "x: expected a float32 array with 4 axes"),
     "x strided": (lambda: _core.pack(IMAGES[:, :, ::2]), "x: expected a C-contiguous array"),
@@ -132,31 +132,31 @@ REFUSED = {
     ),
     "packed shape": (
         lambda: _core.pack(IMAGES, out=bytes8(2, 3, 4, 5)),
-        r"out: expected shape \(2, 4, 5, 3\), that of x with its channels last",
+        r"out: expected shape \(2, 4, 5, 3\), the shape of x with its channels last",
     ),
     "packed read-only": (
         lambda: _core.pack(IMAGES, out=readonly(bytes8(2, 4, 5, 3))),
         "out: expected a writeable array",
     ),
-    "packed pixels apart": (
+    "packed pixels not adjacent": (
         lambda: _core.pack(IMAGES, out=bytes8(2, 4, 10, 3)[:, :, ::2]),
         "out: expected adjacent pixels .*strides 3 and 1",
     ),
-    "packed lines one on another": (
+    "packed lines overlap": (
         lambda: _core.pack(
             IMAGES, out=np.lib.stride_tricks.as_strided(bytes8(99), (2, 4, 5, 3), (60, 14, 3, 1))
         ),
-        "in lines apart from each other",
+        "in lines that do not overlap",
     ),
-    "packed images one on another": (
+    "packed images overlap": (
         lambda: _core.pack(
             IMAGES, out=np.lib.stride_tricks.as_strided(bytes8(99), (2, 4, 5, 3), (30, 15, 3, 1))
         ),
-        "in lines apart from each other",
+        "in lines that do not overlap",
     ),
     "packed into x": (
         lambda: _core.pack(IMAGES, out=IMAGES.view(np.uint8).reshape(-1)[:120].reshape(2, 4, 5, 3)),
-        "out: expected memory apart from x",
+        "out: expected memory that does not overlap x",
     ),
     "gather dtype": (
         lambda: _core.gather([floats(1, 2), bytes8(1, 2)], floats(2, 2)),
@@ -172,7 +172,7 @@ REFUSED = {
     ),
     "gather overlap": (
         lambda: _core.gather([SHARED[:2], SHARED[2:]], SHARED),
-        r"out: expected memory apart from parts\[0\]",
+        r"out: expected memory that does not overlap parts\[0\]",
     ),
     "gather objects": (
         lambda: _core.gather([np.array([None])], np.array([None])),
@@ -196,7 +196,7 @@ REFUSED = {
     ),
     "scatter twice": (
         lambda: _core.scatter(floats(4, 8), [SHARED[1:3], SHARED[2:4]]),
-        r"outs: expected arrays apart from each other, got outs\[0\] and outs\[1\]",
+        r"outs: expected arrays that do not overlap, got outs\[0\] and outs\[1\]",
     ),
     "scatter strided": (
         lambda: _core.scatter(floats(2, 2), [floats(2, 4)[:, ::2]]),
@@ -205,14 +205,14 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_refusal_says_what_was_expected_and_what_came(case):
-    call, message = REFUSED[case]
+@pytest.mark.parametrize("case", INPUT_ERRORS)
+def test_an_input_error_says_what_was_expected_and_what_was_passed(case):
+    call, message = INPUT_ERRORS[case]
     with pytest.raises(InputError, match=message):
         call()
 
 
-def test_a_refusal_writes_nothing():
+def test_an_input_error_comes_before_any_write():
     out = np.full((3, 8), 5, F32)
     with pytest.raises(InputError):
         _core.reparameterize(floats(3, 8), floats(3, 9), seed=1, out=out)
@@ -225,19 +225,19 @@ def test_a_refusal_writes_nothing():
 @pytest.mark.parametrize(
     ("arguments", "keywords", "message"),
     [
-        ((1, 2, 3), {}, "takes 2 positional arguments but 3 were given"),
-        ((1, 2), {}, "missing required argument 'seed'"),
-        ((1,), {"seed": 1}, "missing required argument '(dims|logvar)'"),
+        ((1, 2, 3), {}, r"takes exactly 2 positional arguments \(3 given\)"),
+        ((1, 2), {}, "needs keyword-only argument seed"),
+        ((1,), {"seed": 1}, r"takes exactly 2 positional arguments \(1 given\)"),
         ((1, 2), {"seed": 1, "sed": 2}, "unexpected keyword argument 'sed'"),
     ],
 )
-def test_a_call_that_does_not_fit_the_signature(function, arguments, keywords, message):
+def test_a_call_that_does_not_match_the_signature(function, arguments, keywords, message):
     with pytest.raises(TypeError, match=message):
         function(*arguments, **keywords)
 
 
-def test_an_argument_given_twice():
-    with pytest.raises(TypeError, match="multiple values for argument 'rows'"):
+def test_an_argument_that_is_passed_twice():
+    with pytest.raises(TypeError, match="multiple values for keyword argument 'rows'"):
         _core.normal(1, 2, seed=1, rows=1)
 
 
@@ -259,13 +259,13 @@ def test_every_argument_can_be_named_in_any_order_and_by_any_string():
         (_core.scatter, "(x, outs)"),
     ],
 )
-def test_signature_and_docstring_are_where_help_looks(function, signature):
+def test_help_and_inspect_show_the_signature(function, signature):
     assert str(inspect.signature(function)) == signature
     assert "InputError" in function.__doc__
     assert "--" not in function.__doc__  # the signature is stripped from the text
 
 
-def test_numpy_integers_and_every_buffer_of_float32_are_taken():
+def test_numpy_integers_and_any_float32_buffer_are_accepted():
     expected = _core.normal(3, 4, seed=7, start=5)
     got = _core.normal(np.int64(3), np.uint8(4), seed=np.uint64(7), start=np.int32(5))
     assert got.tobytes() == expected.tobytes()
@@ -274,9 +274,9 @@ def test_numpy_integers_and_every_buffer_of_float32_are_taken():
     assert bytes(out) == expected.tobytes()
 
 
-def test_references_are_neither_lost_nor_kept():
+def test_reference_counts_stay_the_same():
     mu, logvar, out, seed = floats(2, 3), floats(2, 3), floats(2, 3), 10**12
-    gc.collect()  # what other tests left would let go of None in between
+    gc.collect()  # garbage of other tests would change None's count meanwhile
     before = [sys.getrefcount(value) for value in (mu, logvar, out, seed, None)]
     for _ in range(1000):
         _core.reparameterize(mu, logvar, seed=seed, out=out)
@@ -286,10 +286,10 @@ def test_references_are_neither_lost_nor_kept():
     after = [sys.getrefcount(value) for value in (mu, logvar, out, seed, None)]
     assert after[:4] == before[:4]
     assert abs(after[4] - before[4]) < 500
-    mu.resize((4, 3))  # refused while anything still borrows its memory
+    mu.resize((4, 3))  # fails while a view of the memory exists
 
 
-def test_a_large_call_lets_another_thread_run():
+def test_a_large_call_releases_the_gil():
     out = floats(1, 1 << 23)
     stop = threading.Event()
     halfway = []
@@ -313,7 +313,7 @@ def test_a_large_call_lets_another_thread_run():
     assert halfway, "no thread saw a call that had begun and not ended"
 
 
-def test_gather_and_scatter_are_inverse():
+def test_scatter_is_the_inverse_of_gather():
     rng = np.random.default_rng(1)
     for dtype in (F32, np.uint8):
         parts = [(rng.random((n, 3, 2)) * 255).astype(dtype) for n in (1, 0, 4, 2)]
@@ -325,17 +325,17 @@ def test_gather_and_scatter_are_inverse():
         assert all(out.tobytes() == part.tobytes() for out, part in zip(outs, parts, strict=True))
 
 
-def test_gather_of_nothing():
+def test_gather_of_no_parts():
     assert _core.gather([], floats(0, 3)).shape == (0, 3)
 
 
-def test_kernels_tells_which_exist_and_which_runs(kernel):
+def test_kernels_lists_the_available_and_the_active(kernel):
     info = _core.kernels()
     assert info["available"][0] == "scalar"
     assert info["active"] == kernel
 
 
-def test_an_unknown_kernel_is_refused_by_name():
+def test_an_unknown_kernel_is_an_input_error():
     active = _core.kernels()["active"]
     with pytest.raises(InputError, match=r"name: expected one of .*scalar.*, got 'mmx'"):
         _core.use_kernel("mmx")
@@ -353,17 +353,17 @@ def run(code, **environment):
 
 
 @pytest.mark.parametrize("name", _core.kernels()["available"])
-def test_the_environment_forces_a_kernel(name):
+def test_the_environment_variable_selects_a_kernel(name):
     done = run("import edgevae; print(edgevae.kernels()['active'])", EDGEVAE_KERNEL=name)
     assert done.stdout.split() == [name], done.stderr
 
 
-def test_an_empty_choice_is_the_best_kernel():
+def test_an_empty_environment_variable_selects_the_best_kernel():
     done = run("import edgevae; print(edgevae.kernels()['active'])", EDGEVAE_KERNEL="")
     assert done.stdout.split() == _core.kernels()["available"][-1:], done.stderr
 
 
-def test_the_environment_cannot_force_a_kernel_that_does_not_exist():
+def test_an_unknown_kernel_in_the_environment_variable_is_an_input_error():
     done = run("import edgevae; edgevae.kernels()", EDGEVAE_KERNEL="mmx")
     assert done.returncode != 0
     assert "InputError: EDGEVAE_KERNEL: expected one of" in done.stderr
