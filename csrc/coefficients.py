@@ -1,15 +1,15 @@
-"""Fits the polynomials of normal.h and scale.h and prints them with their errors.
+"""Fit the polynomials of normal.h and scale.h and print them with their errors.
 
-Each is a minimax fit (Lawson's iteratively reweighted least squares on a dense grid) in float64;
-then the coefficients are rounded to float32 one after the other, lowest first, and the others are
-fitted again around each that has been fixed. Leading coefficients that must be exact are given.
+Each polynomial is a minimax fit in float64, by Lawson's iteratively reweighted least squares on a
+dense grid. The coefficients are then rounded to float32 one after the other, lowest first, and the
+remaining ones are fitted again after each. Leading coefficients that must be exact are constants.
 """
 
 import numpy as np
 
 
 def lawson(basis: np.ndarray, target: np.ndarray, rounds: int = 300) -> np.ndarray:
-    """Coefficients that minimise max |basis @ c - target|; target is scaled by the caller."""
+    """Return the coefficients c that minimise max |basis @ c - target|."""
     weight = np.full(len(target), 1.0 / len(target))
     for _ in range(rounds):
         root = np.sqrt(weight)
@@ -22,22 +22,26 @@ def lawson(basis: np.ndarray, target: np.ndarray, rounds: int = 300) -> np.ndarr
 def fit(
     name: str, x: np.ndarray, f: np.ndarray, scale: np.ndarray, fixed: list[float], n: int
 ) -> list[float]:
-    """n float32 coefficients c with sum(c[k] x**k) ~ f, the error measured as error * scale."""
+    """Return n float32 coefficients c such that sum(c[k] x**k) approximates f.
+
+    The fit minimises the largest error * scale. The first coefficients are those in `fixed`.
+    """
     powers = x[:, None] ** np.arange(n)
-    done = [float(np.float32(c)) for c in fixed]
-    while len(done) < n:
-        left = slice(len(done), n)
-        rest = (f - powers[:, : len(done)] @ np.array(done)) * scale if done else f * scale
-        done.append(float(np.float32(lawson(powers[:, left] * scale[:, None], rest)[0])))
-    error = np.abs((powers @ np.array(done) - f) * scale).max()
+    coefficients = [float(np.float32(c)) for c in fixed]
+    while len(coefficients) < n:
+        k = len(coefficients)
+        residual = (f - powers[:, :k] @ np.array(coefficients)) * scale if k else f * scale
+        fitted = lawson(powers[:, k:] * scale[:, None], residual)
+        coefficients.append(float(np.float32(fitted[0])))
+    error = np.abs((powers @ np.array(coefficients) - f) * scale).max()
     print(f"{name}: max error {error:.2e}")
-    for c in done:
+    for c in coefficients:
         print(f"    {c.hex()}  {c:.9g}")
-    return done
+    return coefficients
 
 
-def moved(c: list[float], ulps: list[int]) -> list[str]:
-    """c, each moved away from zero by so many units in the last place."""
+def shift_ulps(c: list[float], ulps: list[int]) -> list[str]:
+    """Return c in hexadecimal, each moved away from 0 by its number of units in the last place."""
     bits = np.float32(c).view(np.int32) + np.int32(ulps)
     return [float(x).hex() for x in bits.view(np.float32)]
 
@@ -53,8 +57,9 @@ def main() -> None:
     # cos(pi q / 2) and sin(pi q / 2) / q, q in [-1/2, 1/2): error absolute
     q = chebyshev / 2
     cos = fit("cos", q**2, np.cos(np.pi / 2 * q), q**0, [1.0], 4)
-    # Found by trying neighbours under tests/native/check_error.c: the roundings hurt less here.
-    print("cos as used:", *moved(cos, [0, 1, 4, -800]))
+    # A search of the neighbours with tests/native/check_error.c found these to have the smallest
+    # error after rounding.
+    print("cos as used:", *shift_ulps(cos, [0, 1, 4, -800]))
     fit("sin", q**2, np.sin(np.pi / 2 * q) / q, q, [], 4)
 
     # exp(f / 2), f in [-ln 2, ln 2]: error relative

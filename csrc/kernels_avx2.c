@@ -1,4 +1,4 @@
-/* AVX2, without FMA: a fused operation would change the stream. */
+/* The AVX2 kernel. It does not use FMA, since a fused operation would change the stream. */
 #include "kernels.h"
 
 #ifdef EV_X86
@@ -62,7 +62,7 @@ static INLINE f32s f32s_level(f32s x)
 
 static INLINE void swap_where(u32s bits, f32s *a, f32s *b)
 {
-    f32s where = (f32s)(bits << 30); /* blendv looks at the sign */
+    f32s where = (f32s)(bits << 30); /* blendv tests the sign bit */
     f32s was = *a;
     *a = _mm256_blendv_ps(was, *b, where);
     *b = _mm256_blendv_ps(*b, was, where);
@@ -90,12 +90,20 @@ static INLINE void store_3(uint8_t *out, u32s pixels)
 
 #include "kernels_body.h"
 
-static int runs_here(void)
+static int is_supported(void)
 {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2");
 }
 
-const struct kernels ev_kernels_avx2 = {"avx2",         runs_here, words,  normal,
-                                        reparameterize, scale,     affine, pack};
+const struct kernels ev_kernels_avx2 = {
+    .name = "avx2",
+    .is_supported = is_supported,
+    .words = words,
+    .normal = normal,
+    .reparameterize = reparameterize,
+    .scale = scale,
+    .affine = affine,
+    .pack = pack,
+};
 #endif

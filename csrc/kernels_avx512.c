@@ -1,4 +1,4 @@
-/* AVX-512 (F, DQ, BW, VL: every AVX-512 CPU but Knights Landing). */
+/* The AVX-512 kernel: F, DQ, BW and VL, which every AVX-512 CPU except Knights Landing has. */
 #include "kernels.h"
 
 #ifdef EV_X86
@@ -89,13 +89,21 @@ static INLINE void store_3(uint8_t *out, u32s pixels)
 
 #include "kernels_body.h"
 
-static int runs_here(void)
+static int is_supported(void)
 {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
 
-const struct kernels ev_kernels_avx512 = {"avx512",       runs_here, words,  normal,
-                                          reparameterize, scale,     affine, pack};
+const struct kernels ev_kernels_avx512 = {
+    .name = "avx512",
+    .is_supported = is_supported,
+    .words = words,
+    .normal = normal,
+    .reparameterize = reparameterize,
+    .scale = scale,
+    .affine = affine,
+    .pack = pack,
+};
 #endif

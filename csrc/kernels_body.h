@@ -1,18 +1,22 @@
-/* The vector kernels, written once. A kernels_<isa>.c defines its vectors and the few operations
- * that C has no operator for, and includes this file; the arithmetic is that of normal.h, scale.h
- * and pack.h, operation by operation. It gives, before it includes this file:
+/* The code that all vector kernels share. A kernels_<isa>.c defines its vectors and the operations
+ * for which C has no operator, and then includes this file. The arithmetic is that of normal.h,
+ * scale.h and pack.h, operation by operation; domains and errors are in kernels.h.
+ *
+ * A kernels_<isa>.c defines before the include:
  *
  *   LANES, BLOCKS                   floats in a vector; Philox blocks in a struct state
- *   GROUP                           states in flight at a time
- *   INLINE, TARGET                  function attributes
- *   first_blocks()                  the blocks, from 0, that the lanes of a state work on
- *   struct state, philox_*          Philox on a state: philox_lanes.h, or its own
- *   f32s_sqrt, f32s_clamp           clamp leaves NaN alone
- *   f32s_level                      clamp to [0, 255], NaN to 0
- *   swap_where                      swaps two vectors in the lanes where bit 1 is set
+ *   GROUP                           states computed at the same time
+ *   INLINE, TARGET                  function attributes (vectors.h)
+ *   first_blocks()                  the blocks, from 0, that the lanes of the first state hold
+ *   struct state, philox_*          Philox on a state (philox_lanes.h, or its own version)
+ *   f32s_sqrt                       square root
+ *   f32s_clamp                      clamp to [low, high]; NaN stays NaN
+ *   f32s_level                      clamp to [0, 255]; NaN becomes 0
+ *   swap_where                      swap two vectors in the lanes where bit 1 is set
  *   zip_low, zip_high               interleave two vectors in units of two floats
- *   store_1, store_3                levels to bytes: four vectors of one channel; a vector of
- *                                   three-byte pixels, writing 4 * LANES bytes
+ *   store_1                         write the levels of one channel, from four vectors, as bytes
+ *   store_3                         write a vector of three-byte pixels; it writes 4 * LANES bytes,
+ *                                   of which the last LANES are arbitrary
  */
 #include "kernels.h"
 #include "normal.h"
@@ -20,9 +24,9 @@
 #include "scale.h"
 
 enum {
-    PER_STATE = 2 * BLOCKS / LANES, /* vectors of pairs that a state becomes */
+    PER_STATE = 2 * BLOCKS / LANES, /* vectors of pairs from one state */
     DRAFTS = GROUP * PER_STATE,
-    PAIR = 2 * LANES /* normals that a vector of pairs becomes */
+    PAIR = 2 * LANES /* normals from one vector of pairs */
 };
 
 static INLINE f32s f32s_load(const float *x)
@@ -37,56 +41,59 @@ static INLINE void f32s_store(float *out, f32s v)
     memcpy(out, &v, sizeof v);
 }
 
-/* ---- counters: rows and blocks flattened into one walk ---- */
+/* ---- counters: one walk over the blocks of all rows ---- */
 
 struct walk {
-    struct place place; /* of the next state */
-    u32s per_row, last, step, row_step;
-    struct shared shared;
+    struct position position; /* of the next state */
+    u32s per_row, last;       /* blocks in a row; its last block */
+    u32s step, row_step;      /* the distance between two states in blocks and rows */
+    struct constants constants;
 };
 
-/* Carries lanes that have run past their row's last block into the next row. */
-static INLINE struct place carry(const struct walk *walk, struct place place)
+/* Move lanes that are past the last block of their row to the next row. */
+static INLINE struct position carry(const struct walk *walk, struct position position)
 {
-    u32s past = (u32s)((i32s)place.at > (i32s)walk->last);
-    return (struct place){place.at - (past & walk->per_row), place.row - past};
+    u32s past = (u32s)((i32s)position.block > (i32s)walk->last);
+    return (struct position){position.block - (past & walk->per_row), position.row - past};
 }
 
-static INLINE struct walk walk_from(const struct span *span)
+static INLINE struct walk start_walk(const struct span *span)
 {
     struct walk walk = {
-        .place = {first_blocks(), u32s_all((uint32_t)span->index)},
-        .per_row = u32s_all(span->per_row),
-        .last = u32s_all(span->per_row - 1),
-        .step = u32s_all(BLOCKS % span->per_row),
-        .row_step = u32s_all(BLOCKS / span->per_row),
-        .shared = shared_by(span),
+        .position = {first_blocks(), u32s_broadcast((uint32_t)span->index)},
+        .per_row = u32s_broadcast(span->blocks_per_row),
+        .last = u32s_broadcast(span->blocks_per_row - 1),
+        .step = u32s_broadcast(BLOCKS % span->blocks_per_row),
+        .row_step = u32s_broadcast(BLOCKS / span->blocks_per_row),
+        .constants = constants_of(span),
     };
-    for (uint32_t end = span->per_row; end < BLOCKS; end += span->per_row)
-        walk.place = carry(&walk, walk.place);
+    for (uint32_t end = span->blocks_per_row; end < BLOCKS; end += span->blocks_per_row)
+        walk.position = carry(&walk, walk.position);
     return walk;
 }
 
-static INLINE struct state begin(struct walk *walk)
+/* Start Philox at the walk's position and advance the walk by one state. */
+static INLINE struct state next_state(struct walk *walk)
 {
-    struct place here = walk->place;
-    struct place next = {here.at + walk->step, here.row + walk->row_step};
-    walk->place = carry(walk, next);
-    return philox_begin(&walk->shared, here);
+    struct position here = walk->position;
+    struct position next = {here.block + walk->step, here.row + walk->row_step};
+    walk->position = carry(walk, next);
+    return philox_begin(&walk->constants, here);
 }
 
 /* ---- normals ---- */
 
-/* A vector of pairs on its way through normal_pair. */
+/* The intermediate values of normal_pair for one vector of pairs. */
 struct draft {
     struct pairs words;
-    f32s m, e, t, t2, p; /* radius: mantissa, exponent, and the logarithm's polynomial */
+    f32s m, e, t, t2, p; /* radius: mantissa, exponent, and the polynomial of the logarithm */
     f32s q, q2, c, s;    /* angle */
 };
 
 enum { STAGES = PHILOX_ROUNDS };
 
-/* normal_pair in as many stages as Philox has rounds; c and s become the normals. */
+/* One stage of normal_pair, which has as many stages as Philox has rounds. The last stage leaves
+ * the normals in c and s. Maximum absolute error: 1.08e-6, as in normal.h. */
 static INLINE void draft_stage(struct draft *d, int stage)
 {
     switch (stage) {
@@ -134,26 +141,26 @@ static INLINE void draft_stage(struct draft *d, int stage)
     }
 }
 
-/* Philox, one round a stage; the last leaves its words in the drafts. */
+/* One stage of Philox, which is one round. The last stage stores the words in the drafts. */
 static INLINE void words_stage(struct draft *drafts, struct state *state, struct walk *walk,
                                int stage)
 {
     struct pairs words[PER_STATE];
     if (stage == 0)
-        *state = begin(walk);
+        *state = next_state(walk);
     else if (stage < STAGES - 1)
-        *state = philox_round(&walk->shared, *state, stage);
+        *state = philox_round(&walk->constants, *state, stage);
     else {
-        philox_end(&walk->shared, *state, words);
+        philox_end(&walk->constants, *state, words);
         for (int d = 0; d < PER_STATE; d++)
             drafts[d].words = words[d];
     }
 }
 
-/* Makes the words of the next drafts while it turns the words of these into normals: a round of
- * the one, a stage of the other, so that the processor has independent work at hand. Either may be
- * NULL. n states. */
-static INLINE void interleave(struct draft *next, struct draft *these, struct walk *walk, int n)
+/* Compute the words of the next drafts and the normals of the current ones, for n states: one round
+ * of the former, one stage of the latter, so that the processor has independent work to overlap.
+ * Either may be NULL. */
+static INLINE void interleave(struct draft *next, struct draft *current, struct walk *walk, int n)
 {
     struct state states[GROUP > 2 ? GROUP : 2];
     UNROLL
@@ -162,14 +169,15 @@ static INLINE void interleave(struct draft *next, struct draft *these, struct wa
         for (int s = 0; s < n; s++) {
             if (next)
                 words_stage(next + s * PER_STATE, states + s, walk, i);
-            if (these)
+            if (current)
                 UNROLL
                 for (int d = s * PER_STATE; d < (s + 1) * PER_STATE; d++)
-                    draft_stage(these + d, i);
+                    draft_stage(current + d, i);
         }
 }
 
-static INLINE f32s scales(f32s logvar)
+/* scale_of, lane by lane. Maximum relative error: 1.9e-7, as in scale.h. */
+static INLINE f32s f32s_scale(f32s logvar)
 {
     f32s x = f32s_clamp(logvar, LOGVAR_MIN, LOGVAR_MAX);
     f32s shifted = x * EXP_INVERSE + EXP_ROUND;
@@ -179,29 +187,29 @@ static INLINE f32s scales(f32s logvar)
     return p * (f32s)((u32s)shifted << 23);
 }
 
-/* Finished drafts to memory: as they are, or where mu is given, reparameterized. */
-static INLINE void emit(float *out, const float *mu, const float *logvar, const struct draft *these,
-                        int n)
+/* Write the normals of n states or, if mu is not NULL, mu + exp(logvar / 2) * eps. */
+static INLINE void emit(float *out, const float *mu, const float *logvar,
+                        const struct draft *current, int n)
 {
     UNROLL
     for (int d = 0; d < n * PER_STATE; d++) {
-        f32s eps[2] = {zip_low(these[d].c, these[d].s), zip_high(these[d].c, these[d].s)};
+        f32s eps[2] = {zip_low(current[d].c, current[d].s), zip_high(current[d].c, current[d].s)};
         UNROLL
         for (int half = 0; half < 2; half++) {
             size_t at = (size_t)(d * PAIR + half * LANES);
             if (mu)
-                eps[half] = f32s_load(mu + at) + scales(f32s_load(logvar + at)) * eps[half];
+                eps[half] = f32s_load(mu + at) + f32s_scale(f32s_load(logvar + at)) * eps[half];
             f32s_store(out + at, eps[half]);
         }
     }
 }
 
-/* emit for n states of which only `blocks` blocks are wanted. */
-static INLINE void emit_some(float *out, const float *mu, const float *logvar,
-                             const struct draft *these, int n, size_t blocks)
+/* The same as emit, if only the first `blocks` blocks of the n states are wanted. */
+static INLINE void emit_partial(float *out, const float *mu, const float *logvar,
+                                const struct draft *current, int n, size_t blocks)
 {
     if (blocks >= (size_t)n * BLOCKS) {
-        emit(out, mu, logvar, these, n);
+        emit(out, mu, logvar, current, n);
         return;
     }
     float z[8 * BLOCKS], m[8 * BLOCKS] = {0}, v[8 * BLOCKS] = {0};
@@ -209,71 +217,72 @@ static INLINE void emit_some(float *out, const float *mu, const float *logvar,
         memcpy(m, mu, 4 * blocks * sizeof *m);
         memcpy(v, logvar, 4 * blocks * sizeof *v);
     }
-    emit(z, mu ? m : NULL, v, these, n);
+    emit(z, mu ? m : NULL, v, current, n);
     memcpy(out, z, 4 * blocks * sizeof *z);
 }
 
-/* Few blocks, two states at a time: small calls, and what is left of large ones. Not inlined, so
- * that a small call does not set the stage for the loop of a large one. */
-static TARGET NOINLINE void fill_few(float *out, const float *mu, const float *logvar,
-                                     struct walk *walk, size_t blocks)
+/* Compute small calls and the rest of large ones, two states at a time. This function is not
+ * inlined, so that a small call does not prepare the constants of the main loop in `fill`. */
+static TARGET NOINLINE void fill_small(float *out, const float *mu, const float *logvar,
+                                       struct walk *walk, size_t blocks)
 {
-    struct draft these[2 * PER_STATE];
+    struct draft current[2 * PER_STATE];
     for (size_t i = 0; i < blocks; i += 2 * BLOCKS) {
         const float *m = mu ? mu + 4 * i : NULL, *v = mu ? logvar + 4 * i : NULL;
         if (blocks - i > BLOCKS) {
-            interleave(these, NULL, walk, 2);
-            interleave(NULL, these, walk, 2);
-            emit_some(out + 4 * i, m, v, these, 2, blocks - i);
+            interleave(current, NULL, walk, 2);
+            interleave(NULL, current, walk, 2);
+            emit_partial(out + 4 * i, m, v, current, 2, blocks - i);
         } else {
-            interleave(these, NULL, walk, 1);
-            interleave(NULL, these, walk, 1);
-            emit_some(out + 4 * i, m, v, these, 1, blocks - i);
+            interleave(current, NULL, walk, 1);
+            interleave(NULL, current, walk, 1);
+            emit_partial(out + 4 * i, m, v, current, 1, blocks - i);
         }
     }
 }
 
-/* The body of normal (mu and logvar NULL) and of reparameterize. */
+/* The code of normal (mu and logvar are NULL) and of reparameterize. */
 static INLINE void fill(float *out, const float *mu, const float *logvar, const struct span *span,
                         size_t blocks)
 {
     enum { STEP = GROUP * BLOCKS };
-    struct walk walk = walk_from(span);
+    struct walk walk = start_walk(span);
     if (blocks >= 2 * STEP) {
-        struct draft these[DRAFTS], next[DRAFTS];
-        interleave(these, NULL, &walk, GROUP);
+        struct draft current[DRAFTS], next[DRAFTS];
+        interleave(current, NULL, &walk, GROUP);
         for (; blocks >= 2 * STEP; blocks -= STEP) {
-            interleave(next, these, &walk, GROUP);
-            emit(out, mu, logvar, these, GROUP);
+            interleave(next, current, &walk, GROUP);
+            emit(out, mu, logvar, current, GROUP);
             UNROLL
             for (int d = 0; d < DRAFTS; d++)
-                these[d] = next[d];
+                current[d] = next[d];
             out += 4 * STEP;
             mu = mu ? mu + 4 * STEP : NULL;
             logvar = logvar ? logvar + 4 * STEP : NULL;
         }
-        interleave(NULL, these, &walk, GROUP);
-        emit(out, mu, logvar, these, GROUP);
+        interleave(NULL, current, &walk, GROUP);
+        emit(out, mu, logvar, current, GROUP);
         out += 4 * STEP;
         mu = mu ? mu + 4 * STEP : NULL;
         logvar = logvar ? logvar + 4 * STEP : NULL;
         blocks -= STEP;
     }
-    fill_few(out, mu, logvar, &walk, blocks);
+    fill_small(out, mu, logvar, &walk, blocks);
 }
 
-/* ---- the table's functions ---- */
+/* ---- the functions of struct kernels ---- */
 
 static TARGET void words(uint32_t *out, const struct span *span, size_t blocks)
 {
-    struct walk walk = walk_from(span);
+    struct walk walk = start_walk(span);
     for (size_t i = 0; i < blocks; i += BLOCKS) {
-        struct draft these[PER_STATE];
-        interleave(these, NULL, &walk, 1);
+        struct draft current[PER_STATE];
+        interleave(current, NULL, &walk, 1);
         float ends[4 * BLOCKS];
         for (int d = 0; d < PER_STATE; d++) {
-            f32s_store(ends + d * PAIR, zip_low((f32s)these[d].words.a, (f32s)these[d].words.b));
-            f32s_store(ends + d * PAIR + LANES, zip_high((f32s)these[d].words.a, (f32s)these[d].words.b));
+            f32s a = (f32s)current[d].words.a, b = (f32s)current[d].words.b;
+            f32s_store(ends + d * PAIR, zip_low(a, b));
+            f32s_store(ends + d * PAIR + LANES, zip_high(a, b));
         }
         size_t left = 4 * (blocks - i) * sizeof(float);
         memcpy(out + 4 * i, ends, left < sizeof ends ? left : sizeof ends);
@@ -295,7 +304,7 @@ static TARGET void scale(float *out, const float *logvar, size_t n)
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        f32s_store(out + i, scales(f32s_load(logvar + i)));
+        f32s_store(out + i, f32s_scale(f32s_load(logvar + i)));
     for (; i < n; i++)
         out[i] = scale_of(logvar[i]);
 }
@@ -311,7 +320,8 @@ static TARGET void affine(float *out, const float *mean, const float *scale, con
         out[i] = mean[i] + scale[i] * (temperature * eps[i]);
 }
 
-static INLINE u32s levels(const float *x)
+/* level_of, lane by lane; f32s_level clamps before the conversion truncates. */
+static INLINE u32s load_levels(const float *x)
 {
     return (u32s)__builtin_convertvector(f32s_level(f32s_load(x) * 255.0f + 0.5f), i32s);
 }
@@ -321,12 +331,13 @@ static TARGET void pack(uint8_t *out, const float *x, size_t plane, size_t chann
     size_t i = 0;
     if (channels == 1)
         for (; i + 4 * LANES <= width; i += 4 * LANES)
-            store_1(out + i, levels(x + i), levels(x + i + LANES), levels(x + i + 2 * LANES),
-                    levels(x + i + 3 * LANES));
+            store_1(out + i, load_levels(x + i), load_levels(x + i + LANES),
+                    load_levels(x + i + 2 * LANES), load_levels(x + i + 3 * LANES));
     if (channels == 3)
         for (; 3 * i + 4 * LANES <= 3 * width; i += LANES) {
             const float *at = x + i;
-            store_3(out + 3 * i, levels(at) | levels(at + plane) << 8 | levels(at + 2 * plane) << 16);
+            store_3(out + 3 * i, load_levels(at) | load_levels(at + plane) << 8 |
+                                     load_levels(at + 2 * plane) << 16);
         }
     pack_pixels(out, x, plane, channels, i, width);
 }

@@ -1,4 +1,4 @@
-/* NEON: what every aarch64 has. */
+/* The NEON kernel. Every aarch64 CPU has these instructions. */
 #include "kernels.h"
 
 #ifdef EV_NEON
@@ -37,7 +37,7 @@ static INLINE f32s f32s_clamp(f32s x, float low, float high)
 
 static INLINE f32s f32s_level(f32s x)
 {
-    float32x4_t level = vmaxnmq_f32((float32x4_t)x, vdupq_n_f32(0.0f)); /* nm: 0 for NaN */
+    float32x4_t level = vmaxnmq_f32((float32x4_t)x, vdupq_n_f32(0.0f)); /* 0 if x is NaN */
     return (f32s)vminq_f32(level, vdupq_n_f32(255.0f));
 }
 
@@ -62,8 +62,8 @@ static INLINE void store_3(uint8_t *out, u32s pixels)
     vst1q_u8(out, vqtbl1q_u8((uint8x16_t)pixels, vld1q_u8(bytes)));
 }
 
-/* Philox on four blocks, one in each lane: a product is two vectors wide, and unzipping it parts
- * low words from high ones. */
+/* Philox on four blocks, one in each lane. A product fills two vectors, and unzipping them
+ * separates the low words from the high words. philox_lanes.h describes the functions. */
 struct state {
     u32s c0, c1, c2, c3;
 };
@@ -80,24 +80,26 @@ static INLINE struct product multiply(u32s a, uint32_t by)
     return (struct product){(u32s)vuzp1q_u32(front, back), (u32s)vuzp2q_u32(front, back)};
 }
 
-static INLINE struct state philox_begin(const struct shared *shared, struct place place)
+static INLINE struct state philox_begin(const struct constants *constants, struct position position)
 {
-    struct product p0 = multiply(place.at + shared->first, PHILOX_M0);
-    return (struct state){place.row ^ shared->next_0, shared->next_1, p0.high ^ shared->next_2,
+    struct product p0 = multiply(position.block + constants->first_block, PHILOX_M0);
+    return (struct state){position.row ^ constants->c0, constants->c1, p0.high ^ constants->c2,
                           p0.low};
 }
 
-static INLINE struct state philox_round(const struct shared *shared, struct state s, int round)
+static INLINE struct state philox_round(const struct constants *constants, struct state s,
+                                        int round)
 {
     struct product p0 = multiply(s.c0, PHILOX_M0);
     struct product p1 = multiply(s.c2, PHILOX_M1);
-    return (struct state){p1.high ^ s.c1 ^ key_0(shared, round), p1.low,
-                          p0.high ^ s.c3 ^ key_1(shared, round), p0.low};
+    return (struct state){p1.high ^ s.c1 ^ key_0(constants, round), p1.low,
+                          p0.high ^ s.c3 ^ key_1(constants, round), p0.low};
 }
 
-static INLINE void philox_end(const struct shared *shared, struct state s, struct pairs out[2])
+static INLINE void philox_end(const struct constants *constants, struct state s,
+                              struct pairs out[2])
 {
-    s = philox_round(shared, s, PHILOX_ROUNDS - 1);
+    s = philox_round(constants, s, PHILOX_ROUNDS - 1);
     out[0].a = (u32s)vzip1q_u32((uint32x4_t)s.c0, (uint32x4_t)s.c1);
     out[1].a = (u32s)vzip2q_u32((uint32x4_t)s.c0, (uint32x4_t)s.c1);
     out[0].b = (u32s)vzip1q_u32((uint32x4_t)s.c2, (uint32x4_t)s.c3);
@@ -106,11 +108,19 @@ static INLINE void philox_end(const struct shared *shared, struct state s, struc
 
 #include "kernels_body.h"
 
-static int runs_here(void)
+static int is_supported(void)
 {
     return 1;
 }
 
-const struct kernels ev_kernels_neon = {"neon",         runs_here, words,  normal,
-                                        reparameterize, scale,     affine, pack};
+const struct kernels ev_kernels_neon = {
+    .name = "neon",
+    .is_supported = is_supported,
+    .words = words,
+    .normal = normal,
+    .reparameterize = reparameterize,
+    .scale = scale,
+    .affine = affine,
+    .pack = pack,
+};
 #endif

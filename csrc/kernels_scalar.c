@@ -1,25 +1,26 @@
-/* The reference: the stream and the arithmetic, one number at a time. */
+/* The reference kernel: one number at a time. The vector kernels must give the same bits. */
 #include "kernels.h"
 #include "normal.h"
 #include "pack.h"
 #include "philox.h"
 #include "scale.h"
 
-static int runs_here(void)
+static int is_supported(void)
 {
     return 1;
 }
 
-/* The words of the span's i-th block. */
+/* Return the words of the span's i-th block. */
 static struct philox_words block_words(const struct span *span, size_t i)
 {
-    uint64_t index = span->index + i / span->per_row;
-    uint32_t block = span->first + (uint32_t)(i % span->per_row);
+    uint64_t index = span->index + i / span->blocks_per_row;
+    uint32_t block = span->first_block + (uint32_t)(i % span->blocks_per_row);
     struct philox_words counter = {
         {block, (uint32_t)index, (uint32_t)(index >> 32), span->stream}};
     return philox(counter, span->seed);
 }
 
+/* Store the four normals of the span's i-th block. */
 static void block_normals(float eps[4], const struct span *span, size_t i)
 {
     struct philox_words words = block_words(span, i);
@@ -70,5 +71,13 @@ static void pack(uint8_t *out, const float *x, size_t plane, size_t channels, si
     pack_pixels(out, x, plane, channels, 0, width);
 }
 
-const struct kernels ev_kernels_scalar = {"scalar",       runs_here, words,  normal,
-                                          reparameterize, scale,     affine, pack};
+const struct kernels ev_kernels_scalar = {
+    .name = "scalar",
+    .is_supported = is_supported,
+    .words = words,
+    .normal = normal,
+    .reparameterize = reparameterize,
+    .scale = scale,
+    .affine = affine,
+    .pack = pack,
+};

@@ -1,4 +1,4 @@
-/* SSE2: what every x86-64 has. */
+/* The SSE2 kernel. Every x86-64 CPU has these instructions. */
 #include "kernels.h"
 
 #ifdef EV_X86
@@ -75,7 +75,8 @@ static INLINE void store_1(uint8_t *out, u32s a, u32s b, u32s c, u32s d)
     _mm_storeu_si128((__m128i *)out, _mm_packus_epi16(ab, cd));
 }
 
-/* Closes the gap between the two pixels of each half, then between the halves. */
+/* Without a byte shuffle: close the gap between the two pixels of each half, then between the
+ * halves. */
 static INLINE void store_3(uint8_t *out, u32s pixels)
 {
     u64s two = (u64s)pixels;
@@ -89,11 +90,19 @@ static INLINE void store_3(uint8_t *out, u32s pixels)
 
 #include "kernels_body.h"
 
-static int runs_here(void)
+static int is_supported(void)
 {
     return 1;
 }
 
-const struct kernels ev_kernels_sse2 = {"sse2",         runs_here, words,  normal,
-                                        reparameterize, scale,     affine, pack};
+const struct kernels ev_kernels_sse2 = {
+    .name = "sse2",
+    .is_supported = is_supported,
+    .words = words,
+    .normal = normal,
+    .reparameterize = reparameterize,
+    .scale = scale,
+    .affine = affine,
+    .pack = pack,
+};
 #endif

@@ -1,17 +1,20 @@
-/* Two uint32 -> two independent standard normals: Box-Muller in float32, stream 1.
+/* Two uint32 become two independent standard normals: the Box-Muller transform (Box and Muller,
+ * "A note on the generation of random normal deviates", 1958) in float32, as stream 1 defines it.
  *
  *   radius  u = float32((a & 0x7fffffff) | 1) / 2^31 in (0, 1],  r = sqrt(-2 ln u)
  *   angle   q = (b >> 9) / 2^23 - 1/2 in [-1/2, 1/2),  c = cos(pi q / 2),  s = sin(pi q / 2);
  *           bit 0 of b negates c; then bit 1 swaps c and s
  *   result  (r c, r s)
  *
- * ln: u = m 2^e with m in [sqrt(1/2), sqrt(2)), t = (m - 1) / (m + 1), -2 ln m = t P(t^2). As it
- * stands relative to u = 1, small radii keep their relative precision. u is carried times 2^31,
- * and e times 2^23, which costs nothing: the quotient is the same and the scale is in LN_EXPONENT.
+ * Logarithm: u = m 2^e with m in [sqrt(1/2), sqrt(2)), t = (m - 1) / (m + 1), -2 ln m = t P(t^2).
+ * The expansion is around u = 1, so that small radii keep their relative precision. The code holds
+ * u * 2^31 and e * 2^23: the quotient t is the same, and LN_EXPONENT contains the factor.
  *
- * Every kernel performs these float32 operations in this order, each rounded to nearest, none
- * fused: that is what makes their bits equal. Domain: every a and b. Max abs error against the
- * same formula in float64: 1.08e-6; |result| <= 6.5556. Coefficients: coefficients.py.
+ * Domain: every a and b. Maximum absolute error against the same formula in float64: 1.08e-6;
+ * |result| <= 6.5556 (tests/native/check_error.c). The coefficients are fitted by coefficients.py.
+ *
+ * All kernels perform these float32 operations in this order, each rounded to nearest and none
+ * fused, so that their bits are equal.
  */
 #ifndef EV_NORMAL_H
 #define EV_NORMAL_H
@@ -32,7 +35,7 @@
 #include <math.h>
 #endif
 
-#define LN_SPLIT 0x4eb504f3       /* the bits of sqrt(1/2) 2^31: where the exponent steps */
+#define LN_SPLIT 0x4eb504f3       /* the bits of sqrt(1/2) 2^31, where the exponent changes */
 #define LN_ONE 0x1p31f            /* m = 1 */
 #define LN_EXPONENT -0x1.62e43p-23f /* -2 ln 2 / 2^23 */
 #define LN_0 -0x1p+2f
@@ -63,8 +66,8 @@ static inline float bits_float(uint32_t bits)
     return x;
 }
 
-/* One IEEE square root: sqrtf may drag in libm for its errno. */
-static inline float root(float x)
+/* The IEEE square root as one instruction; sqrtf may call libm in order to set errno. */
+static inline float f32_sqrt(float x)
 {
 #if defined(__SSE2__) || defined(_M_X64)
     return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
@@ -75,6 +78,7 @@ static inline float root(float x)
 #endif
 }
 
+/* Return r = sqrt(-2 ln u). */
 static inline float normal_radius(uint32_t a)
 {
     float u = (float)(int32_t)((a & 0x7fffffff) | 1);
@@ -83,9 +87,10 @@ static inline float normal_radius(uint32_t a)
     float t = (m - LN_ONE) / (m + LN_ONE);
     float t2 = t * t;
     float p = (LN_2 * t2 + LN_1) * t2 + LN_0;
-    return root((float)(int32_t)exponent * LN_EXPONENT + t * p);
+    return f32_sqrt((float)(int32_t)exponent * LN_EXPONENT + t * p);
 }
 
+/* Store the two normals of the words a and b. */
 static inline void normal_pair(uint32_t a, uint32_t b, float *first, float *second)
 {
     float q = bits_float((b >> 9) | 0x3f800000) - 1.5f;

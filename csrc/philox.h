@@ -4,7 +4,11 @@
  *   key      the 64-bit seed, low word first
  *   counter  block, index low, index high, purpose + 256 * draw
  *
- * Dimension j of row `index` is made from word j & 3 of block j >> 2.
+ * Dimension j of row `index` belongs to word j & 3 of block j >> 2; normal.h turns the words (0, 2)
+ * and (1, 3) of a block into normals.
+ *
+ * Domain: every counter and key. Integers, so there is no error; known answers are in
+ * tests/data/philox4x32_10.txt.
  */
 #ifndef EV_PHILOX_H
 #define EV_PHILOX_H
@@ -12,15 +16,16 @@
 #include <stdint.h>
 
 #define PHILOX_ROUNDS 10
-#define PHILOX_M0 0xD2511F53u /* multipliers of counter words 0 and 2 */
+#define PHILOX_M0 0xD2511F53u /* the multipliers of counter words 0 and 2 */
 #define PHILOX_M1 0xCD9E8D57u
-#define PHILOX_W0 0x9E3779B9u /* added to the key between rounds: golden ratio, sqrt(3) - 1 */
+#define PHILOX_W0 0x9E3779B9u /* added to the key words between rounds: golden ratio, sqrt(3) - 1 */
 #define PHILOX_W1 0xBB67AE85u
 
 struct philox_words {
     uint32_t w[4];
 };
 
+/* Return the four random words of a counter. */
 static inline struct philox_words philox(struct philox_words counter, uint64_t seed)
 {
     uint32_t c0 = counter.w[0], c1 = counter.w[1], c2 = counter.w[2], c3 = counter.w[3];

@@ -1,6 +1,6 @@
-/* Philox with a block in each 64-bit lane: a counter word in the low half, and in the high half
- * whatever the last multiplication left there. Needs mul_low (the 64-bit products of low halves),
- * swap_halves, xor3, and xor3_low, which leaves the high halves of its first argument alone. */
+/* Philox with one block in each 64-bit lane: the low half holds a counter word, and the high half
+ * holds unused bits of the last product. This file needs mul_low (the 64-bit products of the low
+ * halves), swap_halves, xor3, and xor3_low, which keeps the high halves of its first argument. */
 #include "kernels.h"
 #include "philox.h"
 
@@ -13,26 +13,29 @@ static INLINE u32s high_halves(u32s x)
     return (u32s)((u64s)x >> 32);
 }
 
-static INLINE struct state philox_begin(const struct shared *shared, struct place place)
+/* Round 1, from the positions of the blocks. */
+static INLINE struct state philox_begin(const struct constants *constants, struct position position)
 {
-    u32s p0 = mul_low(place.at + shared->first, u32s_all(PHILOX_M0));
-    return (struct state){place.row ^ shared->next_0, shared->next_1,
-                          high_halves(p0) ^ shared->next_2, p0};
+    u32s p0 = mul_low(position.block + constants->first_block, u32s_broadcast(PHILOX_M0));
+    return (struct state){position.row ^ constants->c0, constants->c1,
+                          high_halves(p0) ^ constants->c2, p0};
 }
 
-static INLINE struct state philox_round(const struct shared *shared, struct state s, int round)
+/* One of rounds 2 to 9; `round` counts from 0. */
+static INLINE struct state philox_round(const struct constants *constants, struct state s,
+                                        int round)
 {
-    u32s p0 = mul_low(s.c0, u32s_all(PHILOX_M0));
-    u32s p1 = mul_low(s.c2, u32s_all(PHILOX_M1));
-    return (struct state){xor3(high_halves(p1), s.c1, key_0(shared, round)), p1,
-                          xor3(high_halves(p0), s.c3, key_1(shared, round)), p0};
+    u32s p0 = mul_low(s.c0, u32s_broadcast(PHILOX_M0));
+    u32s p1 = mul_low(s.c2, u32s_broadcast(PHILOX_M1));
+    return (struct state){xor3(high_halves(p1), s.c1, key_0(constants, round)), p1,
+                          xor3(high_halves(p0), s.c3, key_1(constants, round)), p0};
 }
 
-/* The last round: words 0 and 1 of each block side by side in a, words 2 and 3 in b. */
-static INLINE void philox_end(const struct shared *shared, struct state s, struct pairs *out)
+/* The last round. It leaves words 0 and 1 of each block side by side in a, words 2 and 3 in b. */
+static INLINE void philox_end(const struct constants *constants, struct state s, struct pairs *out)
 {
-    u32s p0 = mul_low(s.c0, u32s_all(PHILOX_M0));
-    u32s p1 = mul_low(s.c2, u32s_all(PHILOX_M1));
-    out->a = xor3_low(swap_halves(p1), s.c1, key_0(shared, PHILOX_ROUNDS - 1));
-    out->b = xor3_low(swap_halves(p0), s.c3, key_1(shared, PHILOX_ROUNDS - 1));
+    u32s p0 = mul_low(s.c0, u32s_broadcast(PHILOX_M0));
+    u32s p1 = mul_low(s.c2, u32s_broadcast(PHILOX_M1));
+    out->a = xor3_low(swap_halves(p1), s.c1, key_0(constants, PHILOX_ROUNDS - 1));
+    out->b = xor3_low(swap_halves(p0), s.c3, key_1(constants, PHILOX_ROUNDS - 1));
 }

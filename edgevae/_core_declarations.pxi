@@ -1,4 +1,4 @@
-# The C functions that _core.pyx calls: the buffer protocol and the GIL from Python.h, and edgevae.h.
+# The C functions that _core.pyx calls, from Python.h and csrc/edgevae.h.
 
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport isfinite

@@ -1,7 +1,7 @@
-"""The C kernels: the same bits from each, from each compiler, on x86-64 and on aarch64.
+"""Tests of the C kernels: equal bits from every kernel and compiler, on x86-64 and on aarch64.
 
-The programs of tests/native are compiled with csrc here, by every compiler that is installed; the
-aarch64 ones run under qemu.
+The programs of tests/native and csrc are compiled with every compiler that is installed. Programs
+for aarch64 run under qemu.
 """
 
 import importlib.util
@@ -45,7 +45,7 @@ TOOLCHAINS = {
 
 
 class Build:
-    """The objects of csrc, built once by one toolchain, and the programs linked to them."""
+    """The objects of csrc, compiled once by one toolchain, and programs linked with them."""
 
     def __init__(self, tools: Toolchain, folder: Path) -> None:
         self.tools = tools
@@ -59,7 +59,7 @@ class Build:
         return out
 
     def run(self, program: str, *arguments: object) -> str:
-        """Links tests/native/<program>.c, runs it and returns what it prints; it must return 0."""
+        """Link and run tests/native/<program>.c, require exit code 0 and return its output."""
         out = self.folder / program
         objects = [self.compile(NATIVE / f"{program}.c"), *self.objects]
         link = [self.tools.compiler, *self.tools.link, *objects, "-lm", "-o", out]
@@ -82,11 +82,11 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_every_kernel_gives_the_bits_of_the_scalar_one(build: Build) -> None:
-    if build.tools.runner:  # emulated: every size to 66, then one in 31
-        printed = build.run("check_kernels", 66, 4) + build.run("check_kernels", 4097, 1, 31)
+    if build.tools.runner:  # emulation is slow: every size up to 66, then one in 31
+        output = build.run("check_kernels", 66, 4) + build.run("check_kernels", 4097, 1, 31)
     else:
-        printed = build.run("check_kernels")
-    compared = set(re.findall(r"^compared (\w+)$", printed, re.M))
+        output = build.run("check_kernels")
+    compared = set(re.findall(r"^compared (\w+)$", output, re.M))
     assert compared
     assert compared <= set(build.tools.kernels)
 
@@ -96,7 +96,7 @@ def test_known_answers(build: Build) -> None:
     assert build.run("check_golden", *files).endswith(" 0 failures\n")
 
 
-def test_golden_file_is_what_its_script_makes() -> None:
+def test_the_golden_file_matches_its_script() -> None:
     spec = importlib.util.spec_from_file_location("make_golden", DATA / "make_golden.py")
     make_golden = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make_golden)
@@ -104,8 +104,8 @@ def test_golden_file_is_what_its_script_makes() -> None:
     assert list(make_golden.lines()) == golden
 
 
-def test_errors_are_as_stated(build: Build) -> None:
-    """A part of all radii and angles; the figures in normal.h and scale.h come from all of them."""
+def test_errors_are_within_the_stated_bounds(build: Build) -> None:
+    """Check a sample of all radii and angles; normal.h and scale.h state the errors over all."""
     stride = 4001 if build.tools.runner else 61
     errors = dict(line.split() for line in build.run("check_error", stride).splitlines())
     assert float(errors["normal"]) <= 1.08e-6
@@ -127,7 +127,7 @@ def test_no_operation_is_fused(build: Build) -> None:
         assert fused_operations(build.tools.objdump, built) == set(), built.name
 
 
-def test_a_fused_operation_would_be_seen(build: Build) -> None:
+def test_a_fused_operation_is_detected(build: Build) -> None:
     source = CSRC / ("kernels_neon.c" if build.tools.runner else "kernels_avx512.c")
     built = build.compile(source, "-ffp-contract=fast")
     assert fused_operations(build.tools.objdump, built)

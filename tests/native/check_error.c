@@ -1,4 +1,4 @@
-/* Prints the largest errors of normal_pair and scale_of against the same formulas in float64, and
+/* Print the largest errors of normal_pair and scale_of against the same formulas in float64, and
  * the largest normal: check_error [stride]. Stride 1 visits every radius and every angle. */
 #include "normal.h"
 #include "scale.h"
@@ -14,7 +14,7 @@ static double exact_radius(uint32_t a)
     return sqrt(-2 * log((float)(int32_t)((a & 0x7fffffff) | 1) * 0x1p-31));
 }
 
-/* The largest error over two results of every angle, at radius a. */
+/* Return the largest error of both normals over all angles, for the radius of the word a. */
 static double pair_error(uint32_t a, uint32_t stride)
 {
     double worst = 0, r = exact_radius(a);
@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     for (uint64_t a = 1; a < UINT64_C(1) << 31; a += stride * (a < 1 << 24 ? 2 : (a >> 24) | 1))
         radius = fmax(radius, fabs(normal_radius((uint32_t)a) - exact_radius((uint32_t)a)));
 
-    /* Every angle at the largest radii, where the absolute error is largest, and at some others. */
+    /* Every angle, at the largest radii, whose absolute error is largest, and at some others. */
     double normal = 0;
     for (uint32_t a = 1; a < 64; a += 2)
         normal = fmax(normal, pair_error(a, stride));

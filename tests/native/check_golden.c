@@ -1,4 +1,4 @@
-/* Known answers through every kernel: check_golden philox4x32_10.txt golden_normal.txt */
+/* Check known answers with every kernel: check_golden philox4x32_10.txt golden_normal.txt */
 #include "edgevae.h"
 #include "philox.h"
 

@@ -1,9 +1,9 @@
-/* Every kernel against the scalar one, bit for bit, through the public entry points:
+/* Compare every kernel with the scalar one, bit for bit, through the public entry points:
  * check_kernels [largest] [offsets] [step]
  *
- * Every step-th size 0 .. largest, with arrays that start 0 .. offsets - 1 floats past a 64-byte
- * boundary, as one row and now and then as a matrix, with random seed, index, first dimension,
- * purpose and draw. Nothing beside the output may change. NaN equals NaN. */
+ * The sizes are every step-th number from 0 to largest. Arrays start 0 .. offsets - 1 floats after
+ * a 64-byte boundary and are one row or, at random, a matrix. The seed, index, first dimension,
+ * purpose and draw are random. Memory next to the output must not change. NaN equals NaN. */
 #include "edgevae.h"
 
 #include <inttypes.h>
@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGEST = 4097, MARGIN = 32, ROOM = 2 * LARGEST + 2 * MARGIN, COMPONENTS = 37 };
+enum { LARGEST = 4097, MARGIN = 32, CAPACITY = 2 * LARGEST + 2 * MARGIN, COMPONENTS = 37 };
 
-static _Alignas(64) float want[ROOM], got[ROOM], mu[ROOM], logvar[ROOM];
-static _Alignas(64) uint8_t want_bytes[4 * ROOM], got_bytes[4 * ROOM];
+static _Alignas(64) float want[CAPACITY], got[CAPACITY], mu[CAPACITY], logvar[CAPACITY];
+static _Alignas(64) uint8_t want_bytes[4 * CAPACITY], got_bytes[4 * CAPACITY];
 static float mean[COMPONENTS * LARGEST], spread[COMPONENTS * LARGEST];
 static uint32_t threshold[COMPONENTS], alias[COMPONENTS];
 static long checks, failures;
@@ -29,7 +29,7 @@ static uint64_t number(void) /* xorshift64 */
     return state ^= state << 17;
 }
 
-/* One call's arguments. */
+/* The arguments of one call. */
 struct shape {
     uint64_t seed, index, first_dim;
     uint32_t purpose, draw;
@@ -40,7 +40,7 @@ static struct shape shape_of(size_t rows, size_t dims, size_t offset)
 {
     struct shape shape = {number(), number(), number() % (UINT64_C(1) << 34), number() % 4,
                           number() % (1 << 24), rows, dims, offset};
-    if (number() % 4 == 0) /* a row whose index carries into its high word, or wraps */
+    if (number() % 4 == 0) /* the index carries into its high word, or wraps */
         shape.index = (number() % 2 ? shape.index << 32 : 0) - number() % (rows + 1);
     shape.first_dim -= shape.first_dim < dims ? 0 : dims;
     if (number() % 2)
@@ -48,31 +48,31 @@ static struct shape shape_of(size_t rows, size_t dims, size_t offset)
     return shape;
 }
 
-static void report(const char *what, struct shape s, size_t at, double expected, double came)
+static void report(const char *what, struct shape s, size_t at, double expected, double got_value)
 {
     if (failures++ < 10)
         printf("FAIL %s %s: rows %zu dims %zu offset %zu seed %" PRIu64 " index %" PRIu64
                " first_dim %" PRIu64 " at %zu: want %a got %a\n",
                ev_kernel(), what, s.rows, s.dims, s.offset, s.seed, s.index, s.first_dim, at,
-               expected, came);
+               expected, got_value);
 }
 
-/* The call by the scalar kernel, then by every other, into arrays with a margin on both sides. */
+/* Make the call with the scalar kernel and then with every other one, on arrays with margins. */
 static void check(const char *what, struct shape s, size_t n, void (*call)(float *, struct shape))
 {
-    size_t room = n + s.offset + 2 * MARGIN;
-    memset(want, 0xa5, room * sizeof *want);
+    size_t total = n + s.offset + 2 * MARGIN;
+    memset(want, 0xa5, total * sizeof *want);
     ev_select_kernel("scalar");
     call(want + MARGIN + s.offset, s);
     const char *kernel;
     for (size_t k = 1; (kernel = ev_kernel_name(k)); k++) {
-        memset(got, 0xa5, room * sizeof *got);
+        memset(got, 0xa5, total * sizeof *got);
         ev_select_kernel(kernel);
         call(got + MARGIN + s.offset, s);
         checks++;
-        if (memcmp(want, got, room * sizeof *want) == 0)
+        if (memcmp(want, got, total * sizeof *want) == 0)
             continue;
-        for (size_t i = 0; i < room; i++)
+        for (size_t i = 0; i < total; i++)
             if (memcmp(want + i, got + i, sizeof *want) && !(isnan(want[i]) && isnan(got[i]))) {
                 report(what, s, i, want[i], got[i]);
                 break;
@@ -108,25 +108,26 @@ static void call_mixture(float *out, struct shape s)
                    0.7f, COMPONENTS - 1, s.rows, s.dims);
 }
 
-/* rows x dims levels as an image of 1 to 5 channels and 1 to 3 lines, with room between lines. */
+/* Pack up to rows x dims numbers as an image of 1 to 5 channels and 1 to 3 lines, with gaps between
+ * the lines. */
 static void check_pack(struct shape s)
 {
     size_t channels = 1 + number() % 5, height = 1 + number() % 3, gap = number() % 3;
     size_t width = s.rows * s.dims / (channels * height);
     ptrdiff_t line = (ptrdiff_t)(width * channels + gap), item = line * (ptrdiff_t)height;
-    size_t room = (size_t)item + s.offset + 2 * MARGIN;
-    memset(want_bytes, 0xa5, room);
+    size_t total = (size_t)item + s.offset + 2 * MARGIN;
+    memset(want_bytes, 0xa5, total);
     ev_select_kernel("scalar");
     ev_pack_f32(want_bytes + MARGIN + s.offset, mu + s.offset, 1, channels, height, width, item,
                 line);
     const char *kernel;
     for (size_t k = 1; (kernel = ev_kernel_name(k)); k++) {
-        memset(got_bytes, 0xa5, room);
+        memset(got_bytes, 0xa5, total);
         ev_select_kernel(kernel);
         ev_pack_f32(got_bytes + MARGIN + s.offset, mu + s.offset, 1, channels, height, width,
                     item, line);
         checks++;
-        for (size_t i = 0; i < room; i++)
+        for (size_t i = 0; i < total; i++)
             if (want_bytes[i] != got_bytes[i]) {
                 report("pack", s, i, want_bytes[i], got_bytes[i]);
                 break;
@@ -150,7 +151,7 @@ static void make_inputs(void)
 {
     static const float special[] = {NAN,     -NAN,   INFINITY, -INFINITY, 0.0f,    -0.0f, 1e-42f,
                                     -1e-42f, -30.0f, -30.001f, 20.0f,     20.001f, 3e38f, 255.0f};
-    for (size_t i = 0; i < ROOM; i++) {
+    for (size_t i = 0; i < CAPACITY; i++) {
         float uniform = (float)(number() >> 40) * 0x1p-24f;
         mu[i] = uniform * 1.5f - 0.25f;
         logvar[i] = uniform * 60.0f - 35.0f;
