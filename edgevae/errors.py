@@ -1,17 +1,17 @@
-"""Every error that edgevae raises on purpose.
+"""The errors that edgevae raises on purpose.
 
     EdgeVAEError
     ├── BundleError     a bundle is missing, truncated, altered or of another schema
     ├── InputError      an argument has the wrong type, shape, dtype or value (also a ValueError)
-    ├── ProviderError   an execution provider that was asked for cannot be had
-    └── CheckError      a computation does not give the answers it was proved to give
+    ├── ProviderError   a requested execution provider is not available
+    └── CheckError      a computation does not reproduce its recorded results
 
-A message says what was expected, what came, where, and what to do.
+A message says what was expected, what was found, where, and how to fix it.
 """
 
 
 class EdgeVAEError(Exception):
-    """The root: `except edgevae.EdgeVAEError` catches whatever edgevae refuses to do."""
+    """Base class of the errors that edgevae raises on purpose."""
 
 
 class BundleError(EdgeVAEError):
@@ -23,8 +23,8 @@ class InputError(EdgeVAEError, ValueError):
 
 
 class ProviderError(EdgeVAEError):
-    """An execution provider that was asked for cannot be had."""
+    """A requested execution provider is not available."""
 
 
 class CheckError(EdgeVAEError):
-    """A computation does not give the answers it was proved to give."""
+    """A computation does not reproduce its recorded results."""

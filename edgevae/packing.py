@@ -1,4 +1,4 @@
-"""Float images, channels first, become 8-bit images, channels last: one rounding, half up."""
+"""Conversion of float images, channels first, to 8-bit images, channels last."""
 
 from edgevae._core import pack
 

@@ -1,8 +1,9 @@
 """Latents from stream 1: a pure function of (seed, row, dimension), the same on every machine.
 
-The counter of a row has a word for what its noise is for (`PRIOR`, `POSTERIOR`, `COMPONENT`,
-`CORRUPTION`), so that one seed serves all of them independently. `normal`, `mixture` and
-`reparameterize` never depend on how a range of rows is cut into calls.
+The counter of a row contains the purpose of its noise (`PRIOR`, `POSTERIOR`, `COMPONENT` or
+`CORRUPTION`), so that one seed serves all purposes independently. The results of `normal`,
+`mixture` and `reparameterize` do not depend on how a range of rows is divided into calls.
+csrc/README.md defines the stream.
 """
 
 import math
@@ -40,19 +41,23 @@ CORRUPTION: Final = 3
 
 
 def fresh_seed() -> int:
-    """Return 64 bits from the operating system, in [0, 2**64): keep it to make the same again."""
+    """Return a random seed from the operating system, in [0, 2**64).
+
+    Keep the seed to draw the same latents again.
+    """
     return int.from_bytes(os.urandom(8), "little")
 
 
 class MixtureTable:
-    """A mixture of diagonal Gaussians, ready to be drawn from; immutable.
+    """An immutable mixture of diagonal Gaussians, with the alias table from which `mixture` draws.
 
     weights: (K,), each finite and 0 or more, not all 0; they need not sum to 1.
-    means, logvars: (K, D), finite; logvar is the log of the variance, clamped to [-30, 20] in use.
+    means, logvars: (K, D), finite; logvar is the log of the variance, and drawing clamps it to
+        [-30, 20].
 
-    All three are kept, and can be read, as float32. The alias table is built from them in float64
-    and is the same on every machine, so that equal arrays draw equal rows. Raises InputError where
-    an argument is none of the above.
+    The three arrays are attributes in float32. The alias table is computed from the weights in
+    float64 and is the same on every machine, so that equal arrays draw equal rows. Raises
+    InputError if an argument does not fit this description.
     """
 
     __slots__ = ("aliases", "logvars", "means", "scales", "thresholds", "weights")
@@ -61,13 +66,13 @@ class MixtureTable:
     means: NDArray[np.float32]
     logvars: NDArray[np.float32]
     scales: NDArray[np.float32]  # exp(logvars / 2)
-    thresholds: NDArray[np.uint32]  # row j stands for itself where a word is below thresholds[j],
-    aliases: NDArray[np.uint32]  # and for row aliases[j] otherwise
+    thresholds: NDArray[np.uint32]  # row j is drawn if a random word is below thresholds[j],
+    aliases: NDArray[np.uint32]  # otherwise row aliases[j]
 
     def __init__(self, weights: ArrayLike, means: ArrayLike, logvars: ArrayLike) -> None:
-        checked_means = _finite("means", means, 2)
-        checked_logvars = _finite("logvars", logvars, 2)
-        checked_weights = _finite("weights", weights, 1)
+        checked_means = _finite_array("means", means, 2)
+        checked_logvars = _finite_array("logvars", logvars, 2)
+        checked_weights = _finite_array("weights", weights, 1)
         if checked_means.shape[1] == 0 or checked_logvars.shape != checked_means.shape:
             raise InputError(
                 "means, logvars: expected two arrays of one shape (components, dims), dims from 1, "
@@ -75,7 +80,7 @@ class MixtureTable:
             )
         if len(checked_weights) != len(checked_means):
             raise InputError(
-                f"weights: expected {len(checked_means)}, one to each row of means, "
+                f"weights: expected {len(checked_means)}, one for each row of means, "
                 f"got {len(checked_weights)}"
             )
         if not checked_weights.any() or (checked_weights < 0).any():
@@ -93,10 +98,10 @@ class MixtureTable:
             ("thresholds", np.array(thresholds, np.uint32)),
             ("aliases", np.array(aliases, np.uint32)),
         ):
-            object.__setattr__(self, name, _frozen(array))
+            object.__setattr__(self, name, _immutable_copy(array))
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"MixtureTable is immutable: make a new one to change {name}")
+        raise AttributeError(f"MixtureTable is immutable: create a new one to change {name}")
 
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"MixtureTable is immutable: {name} cannot be deleted")
@@ -109,29 +114,29 @@ class MixtureTable:
 
     @property
     def components(self) -> int:
-        """K, how many Gaussians are mixed."""
+        """The number K of Gaussians."""
         return len(self.means)
 
     @property
     def dims(self) -> int:
-        """D, the dimensions of each."""
+        """The number D of dimensions of each Gaussian."""
         return len(self.means[0])
 
     def log_density(self, z: NDArray[np.float32]) -> NDArray[np.float64]:
-        """log p(z) of rows (N, D): (N,) nats; memory holds N * K numbers.
+        """Return log p(z) of each row of z (N, D), float64 (N,), in nats.
 
-        log sum_k weight[k] N(z; mean[k], exp(logvar[k])).
+        log p(z) = log sum_k weight[k] N(z; mean[k], exp(logvar[k])). The memory use is O(N K).
         """
-        wide, means, logvars = (a.astype(np.float64) for a in (z, self.means, self.logvars))
+        z64, means, logvars = (a.astype(np.float64) for a in (z, self.means, self.logvars))
         precision = np.exp(-logvars)
-        # ((z - mean)^2 / var) summed over D, as matrix products: no array of (N, K, D).
-        squares = wide**2 @ precision.T - 2 * wide @ (means * precision).T
+        # (z - mean)^2 / var, summed over D by matrix products instead of an array (N, K, D).
+        squares = z64**2 @ precision.T - 2 * z64 @ (means * precision).T
         constant = (means**2 * precision + logvars).sum(1) + self.dims * math.log(2 * math.pi)
-        with np.errstate(divide="ignore"):  # a component may have no weight
+        with np.errstate(divide="ignore"):  # the weight of a component may be 0
             log_weights = np.log(self.weights.astype(np.float64) / self.weights.sum(dtype=float))
         terms = log_weights - (squares + constant) / 2
-        most = terms.max(1)
-        density: NDArray[np.float64] = most + np.log(np.exp(terms - most[:, None]).sum(1))
+        largest = terms.max(1)
+        density: NDArray[np.float64] = largest + np.log(np.exp(terms - largest[:, None]).sum(1))
         return density
 
 
@@ -146,20 +151,25 @@ def mixture(
 ) -> NDArray[np.float32]:
     """Draw rows from a mixture: z = mean[k] + exp(logvar[k] / 2) * temperature * eps.
 
-    The component k comes from the row's own counter (purpose COMPONENT), eps from purpose PRIOR,
-    so that row i of the result is row start + i of the stream (modulo 2**64), however a range is
-    cut. Temperature, finite and 0 or more, scales eps alone: at 0 every row is a mean, and the
-    components are chosen as ever.
+    Both the component k (purpose COMPONENT) and eps (purpose PRIOR) come from the row's counter, so
+    that row i of the result is row start + i of the stream (modulo 2**64), and the division of a
+    range into calls does not matter.
 
-    Returns float32 (rows, table.dims), in `out` where that is given: float32, C-contiguous, apart
-    from the table. Raises InputError, before anything is written, where an argument is wrong.
+    rows: the number of rows, from 0
+    seed, start: in [0, 2**64)
+    temperature: finite, 0 or more. It scales eps only: at 0 every row is the mean of its component.
+    out: float32 (rows, table.dims), C-contiguous, not overlapping the table's arrays, to be filled
+        and returned; None makes a new array
 
-    Alias method: Walker 1977, with the table of Vose 1991.
+    Returns float32 (rows, table.dims).
+    Raises InputError, before anything is written, if an argument does not fit this description.
+
+    Sources: the alias method of Walker 1977, with the table of Vose 1991.
     """
     if not isinstance(table, MixtureTable):
         raise InputError(
             f"table: expected a MixtureTable, got {type(table).__name__}; "
-            "MixtureTable(weights, means, logvars) makes one"
+            "MixtureTable(weights, means, logvars) creates one"
         )
     return _core.mixture(
         rows,
@@ -184,9 +194,10 @@ def draw(
     temperature: float = 1.0,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Rows of a prior: of a mixture, or for None of the standard normal in so many dimensions.
+    """Draw rows of a prior: the mixture `table` or, if it is None, the standard normal.
 
-    Float32 (rows, dims), in `out` where that is given. Temperature, 0 or more, scales eps.
+    Returns float32 (rows, dims), which is `out` unless that is None. The temperature, 0 or more,
+    scales eps. Raises InputError as `mixture` and `normal` do.
     """
     if table is not None:
         return mixture(rows, table, seed=seed, start=start, temperature=temperature, out=out)
@@ -205,9 +216,10 @@ def draw_by_class(
     temperature: float = 1.0,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Rows of a prior that has a mixture for each class: row i from that of classes[i].
+    """Draw rows of a prior with one mixture for each class; row i uses tables[classes[i]].
 
-    A row of a class is the same whatever the classes of its neighbours. Float32 (rows, dims).
+    A row does not depend on the classes of other rows. Returns float32 (len(classes), dims), which
+    is `out` unless that is None.
     """
     z = np.empty((len(classes), tables[0].dims), np.float32) if out is None else out
     for k in np.unique(classes):
@@ -216,9 +228,9 @@ def draw_by_class(
     return z
 
 
-def _finite(name: str, value: ArrayLike, axes: int) -> NDArray[np.float32]:
+def _finite_array(name: str, value: ArrayLike, axes: int) -> NDArray[np.float32]:
     try:
-        with np.errstate(over="ignore"):  # beyond float32 is infinity, refused below
+        with np.errstate(over="ignore"):  # numbers beyond float32 become infinity, an error below
             array = np.ascontiguousarray(value, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name}: expected an array of numbers, got {error}") from None
@@ -229,15 +241,17 @@ def _finite(name: str, value: ArrayLike, axes: int) -> NDArray[np.float32]:
     return array
 
 
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """Copy an array onto bytes, which nobody can make writeable again."""
+def _immutable_copy(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy that cannot be made writeable, since its memory is a bytes object."""
     return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
 
 
 def _alias_table(weights: list[float]) -> tuple[list[int], list[int]]:
-    """Vose's table: column j, of height 1 / K, is j up to thresholds[j] / 2**32, then aliases[j].
+    """Return the thresholds and aliases of Vose's table.
 
-    Sums are exactly rounded (math.fsum) and the order is fixed, so that no machine differs.
+    Column j of the table is component j with probability thresholds[j] / 2**32, otherwise component
+    aliases[j]. The sum is exactly rounded (math.fsum) and the order is fixed, so that the table is
+    the same on every machine.
     """
     count, total = len(weights), math.fsum(weights)
     heights = [weight / total * count for weight in weights]
@@ -250,4 +264,5 @@ def _alias_table(weights: list[float]) -> tuple[list[int], list[int]]:
         heights[donor] -= 1 - heights[j]
         if heights[donor] < 1:
             low.append(high.pop())
-    return thresholds, aliases  # what is left is 1 but for rounding, and is its own alias
+    # The heights of the remaining columns are 1 up to rounding; they stay their own aliases.
+    return thresholds, aliases

@@ -1,4 +1,4 @@
-"""One rounding to 8 bits, into dense arrays and into contact sheets."""
+"""Tests of the rounding to 8 bits, into contiguous arrays and into contact sheets."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ EDGES = np.array(
 
 
 def reference(x):
-    """floor(255 x + 0.5) in float32, each operation rounded; clamped; NaN to 0."""
+    """Return floor(255 x + 0.5) in float32, clamped, with 0 for NaN."""
     with np.errstate(over="ignore", invalid="ignore"):
         y = np.floor(x * F32(255) + F32(0.5))
     return (
@@ -28,7 +28,7 @@ def reference(x):
 
 
 def images(*shape, seed=1):
-    """Floats in and around [0, 1], with each tie and edge case somewhere among them."""
+    """Return floats in and around [0, 1], among them every tie and edge case."""
     rng = np.random.default_rng(seed)
     x = rng.uniform(-0.2, 1.2, shape).astype(F32)
     ties = ((np.arange(256) + 0.5) / 255).astype(F32)
@@ -65,7 +65,7 @@ def test_every_edge_and_tie(kernel):
         assert pack(part).tobytes() == reference(part).tobytes()
 
 
-def test_halves_round_up_and_the_rest_is_stated():
+def test_halves_round_up_and_other_values_are_clamped():
     x = np.array([0.5 / 255, 1.5 / 255, 2.5 / 255, 0.5, np.nan, -1, 2, 1], F32).reshape(1, 1, 1, -1)
     assert pack(x).ravel().tolist() == [1, 2, 3, 128, 0, 0, 255, 255]
 

@@ -1,4 +1,4 @@
-"""Stream 1 against an independent reading of its definition, its invariants and its statistics."""
+"""Tests of stream 1 against an independent implementation, its invariants and its statistics."""
 
 import copy
 import pickle
@@ -17,14 +17,14 @@ from edgevae.sampling import COMPONENT, POSTERIOR, MixtureTable, mixture, normal
 F32 = np.float32
 U64 = st.integers(0, 2**64 - 1)
 
-# A kernel is chosen once for all examples of a test, which is what is wanted.
+# The kernel fixture applies to all examples of a test, as intended.
 examples = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
 def philox(seed, index, blocks, purpose, draw=0):
-    """Words (len(blocks), 4) of Philox4x32-10 for one row, as design and paper state it."""
+    """Return the words (len(blocks), 4) of Philox4x32-10 for one row, as in the paper."""
     low = 0xFFFFFFFF
     words = []
     for block in blocks:
@@ -39,7 +39,7 @@ def philox(seed, index, blocks, purpose, draw=0):
 
 
 def exact_normals(seed, index, dims, purpose=0, draw=0, first_dim=0):
-    """The transform of stream 1 in float64."""
+    """Return the normals of one row, with the transform of stream 1 in float64."""
     blocks = range(first_dim // 4, (first_dim + dims + 3) // 4)
     words = philox(seed, index, blocks, purpose, draw)
     z = np.empty(words.shape)
@@ -84,9 +84,9 @@ def test_normal_is_philox_and_box_muller(kernel, seed, index, dims, first_dim, p
 
 @examples
 @given(seed=U64, start=U64, rows=st.integers(0, 70), dims=st.integers(0, 70), data=st.data())
-def test_rows_and_dimensions_can_be_cut_anywhere(kernel, seed, start, rows, dims, data):
-    whole = normal(rows, dims, seed=seed, start=start)
-    assert whole.shape == (rows, dims)
+def test_rows_and_dimensions_can_be_divided_anywhere(kernel, seed, start, rows, dims, data):
+    full = normal(rows, dims, seed=seed, start=start)
+    assert full.shape == (rows, dims)
     row, column = data.draw(st.integers(0, rows)), data.draw(st.integers(0, dims))
     after = (start + row) % 2**64
     parts = [
@@ -99,7 +99,7 @@ def test_rows_and_dimensions_can_be_cut_anywhere(kernel, seed, start, rows, dims
             normal(rows - row, dims - column, seed=seed, start=after, first_dim=column),
         ],
     ]
-    assert np.block(parts).tobytes() == whole.tobytes()
+    assert np.block(parts).tobytes() == full.tobytes()
 
 
 def test_rows_wrap_at_two_to_the_64():
@@ -173,7 +173,7 @@ def test_tails(many, sigma):
 
 
 def correlation(a, b):
-    """The correlation of two sets of standard normals, in standard errors."""
+    """Return the correlation of two sets of standard normals, in standard errors."""
     return np.mean(a.astype(np.float64) * b) * np.sqrt(a.size)
 
 
@@ -214,13 +214,13 @@ def test_reparameterize_is_mu_plus_scale_times_normal(kernel, seed, start, rows,
 
 @examples
 @given(rows=st.integers(1, 30), data=st.data())
-def test_reparameterize_can_be_cut_anywhere(kernel, rows, data):
+def test_reparameterize_can_be_divided_anywhere(kernel, rows, data):
     mu, logvar = np.random.default_rng(rows).standard_normal((2, rows, 7), F32)
     cut = data.draw(st.integers(0, rows))
-    whole = reparameterize(mu, logvar, seed=5, start=9, draws=2)
+    full = reparameterize(mu, logvar, seed=5, start=9, draws=2)
     first = reparameterize(mu[:cut], logvar[:cut], seed=5, start=9, draws=2)
     rest = reparameterize(mu[cut:], logvar[cut:], seed=5, start=9 + cut, draws=2)
-    assert np.concatenate([first, rest], axis=1).tobytes() == whole.tobytes()
+    assert np.concatenate([first, rest], axis=1).tobytes() == full.tobytes()
 
 
 def test_scale_is_exp_of_half_the_log_of_the_variance(kernel):
@@ -263,17 +263,17 @@ def test_mixture_is_component_mean_plus_scaled_noise(
 
 @examples
 @given(rows=st.integers(0, 40), data=st.data())
-def test_mixture_can_be_cut_anywhere(kernel, rows, data):
+def test_mixture_can_be_divided_anywhere(kernel, rows, data):
     mixed, cut = table(), data.draw(st.integers(0, rows))
-    whole = mixture(rows, mixed, seed=5, start=9)
+    full = mixture(rows, mixed, seed=5, start=9)
     parts = [
         mixture(cut, mixed, seed=5, start=9),
         mixture(rows - cut, mixed, seed=5, start=9 + cut),
     ]
-    assert np.concatenate(parts).tobytes() == whole.tobytes()
+    assert np.concatenate(parts).tobytes() == full.tobytes()
 
 
-def test_temperature_leaves_the_components_alone():
+def test_temperature_does_not_change_the_components():
     mixed = MixtureTable(np.ones(8), 100 * np.arange(8.0).reshape(8, 1), np.zeros((8, 1)))
     warm = mixture(1000, mixed, seed=1, temperature=1.0)
     cold = mixture(1000, mixed, seed=1, temperature=0.0)
@@ -282,7 +282,7 @@ def test_temperature_leaves_the_components_alone():
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.floats(0, 1e6, width=32), min_size=1, max_size=300).filter(any))
-def test_alias_table_holds_the_weights(weights):
+def test_alias_table_represents_the_weights(weights):
     count = len(weights)
     mixed = MixtureTable(weights, np.zeros((count, 1)), np.zeros((count, 1)))
     kept = mixed.thresholds / 2.0**32
@@ -336,7 +336,7 @@ def test_mixture_table_survives_float32_pickle_and_copy():
             [1],
             [[0.0], [0.0]],
             [[0.0], [0.0]],
-            "weights: expected 2, one to each row of means, got 1",
+            "weights: expected 2, one for each row of means, got 1",
         ),
         ([0, 0], [[0.0], [0.0]], [[0.0], [0.0]], "weights: .*at least one of them above 0"),
         ([2, -1], [[0.0], [0.0]], [[0.0], [0.0]], "weights: .*a smallest of -1"),
@@ -348,7 +348,7 @@ def test_mixture_table_survives_float32_pickle_and_copy():
         ([], np.zeros((0, 2)), np.zeros((0, 2)), "weights: .*at least one"),
     ],
 )
-def test_mixture_table_refuses(weights, means, logvars, message):
+def test_mixture_table_rejects_invalid_arrays(weights, means, logvars, message):
     with pytest.raises(InputError, match=message):
         MixtureTable(weights, means, logvars)
 
@@ -359,7 +359,7 @@ def test_temperature_is_finite_and_not_negative(temperature):
         mixture(1, table(), seed=1, temperature=temperature)
 
 
-def test_log_density_is_that_of_scipy():
+def test_log_density_matches_scipy():
     rng = np.random.default_rng(0)
     weights, means, logvars = (
         rng.random(6),
@@ -378,12 +378,12 @@ def test_log_density_is_that_of_scipy():
     np.testing.assert_allclose(mixed.log_density(z), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_mixture_refuses_what_is_no_table():
+def test_mixture_requires_a_mixture_table():
     with pytest.raises(InputError, match="table: expected a MixtureTable, got tuple"):
         mixture(1, (1, 2, 3), seed=1)
 
 
-def test_an_alias_beyond_the_table_is_refused():
+def test_an_alias_beyond_the_table_is_an_input_error():
     mixed = table(5)
     with pytest.raises(InputError, match="aliases: expected indices below the 5 components, got 9"):
         _core.mixture(
@@ -403,10 +403,10 @@ def test_fresh_seeds_are_64_bits_and_differ():
     seeds = {edgevae.fresh_seed() for _ in range(100)}
     assert len(seeds) == 100
     assert all(0 <= seed < 2**64 for seed in seeds)
-    assert max(seeds) >= 2**56  # all but surely, where all 64 bits are used
+    assert max(seeds) >= 2**56  # almost certain if all 64 bits are random
 
 
-def test_constants_are_those_of_the_header():
+def test_constants_match_the_header():
     assert (sampling.PRIOR, sampling.POSTERIOR, sampling.COMPONENT, sampling.CORRUPTION) == (
         0,
         1,
