@@ -1,6 +1,5 @@
 """The command line of edgevae."""
 
-from edgevae.cli.main import main
-from edgevae.cli.options import parser
+from edgevae.cli.main import main, parser
 
 __all__ = ["main", "parser"]

@@ -2,18 +2,39 @@
 
 import io
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
 
+import edgevae
 from edgevae.cli import streams
-from edgevae.cli.options import parser
-from edgevae.cli.reporting import UsageError
+from edgevae.cli.options import UsageError
+from edgevae.cli.reporting import deliver, note
+from edgevae.cli.verb import EXIT_CODES
+from edgevae.cli.verbs import VERBS
 from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
 
 UNEXPECTED = 1  # argparse itself exits with 2 for wrong usage
 INTERRUPTED, BROKEN_PIPE = 130, 141  # as a shell reports SIGINT and SIGPIPE
 CODES = {BundleError: 3, InputError: 4, ProviderError: 5, CheckError: 6}
+
+
+def parser() -> ArgumentParser:
+    """Return the parser of every verb; parsed arguments have `run` and `parser`, the verb's."""
+    parser = ArgumentParser(
+        prog="edgevae",
+        description="Run a variational autoencoder with numpy, onnxruntime and a C kernel.",
+        epilog=f"example: edgevae generate 64 --seed 7 --out samples.png\n\n{EXIT_CODES}",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    version = f"edgevae {edgevae.__version__}"
+    parser.add_argument(
+        "--version", action="version", version=version, help="show the version and exit"
+    )
+    verbs = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for verb in VERBS:
+        verb.add_to(verbs)
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,12 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     args = _parse(argv)
     try:
-        code: int = args.command(args)
+        return deliver(args.run(args), as_json=args.json)
     except UsageError as error:
-        command: ArgumentParser = args.parser
-        command.error(str(error))
-    streams.write("")
-    return code
+        parser: ArgumentParser = args.parser
+        parser.error(str(error))
 
 
 def _parse(argv: Sequence[str] | None) -> Namespace:
@@ -61,7 +80,7 @@ def _parse(argv: Sequence[str] | None) -> Namespace:
 
 def _complain(error: object, code: int) -> int:
     with suppress(OSError):
-        print(f"edgevae: {error}", file=sys.stderr)
+        note(str(error))
     return code
 
 

@@ -1,0 +1,67 @@
+"""`edgevae decode`: decode latents."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from edgevae.cli import options
+from edgevae.cli.destinations import default_out, form_of
+from edgevae.cli.reporting import Result, progress, written
+from edgevae.cli.verb import Verb
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "latents", metavar="LATENTS", help=".npz with z or mu, .npy, or - for standard input"
+    )
+    options.add_out(
+        parser,
+        ".png sheet, folder/ of PNGs, .npy, .npz, .gif, or - for .npy on standard output (default: "
+        "decoded.png, or decoded.npy for vectors and signals)",
+    )
+    parser.add_argument(
+        "--tile", action="store_true", help="decode large latents in tiles of latent_shape"
+    )
+    options.add_labels(parser, "none; a bundle with classes needs them")
+    options.add_runtime(parser)
+
+
+def run(args: Namespace) -> Result:
+    from dataclasses import replace
+
+    from edgevae import tiling
+    from edgevae.data.labels import numbers
+    from edgevae.files import inputs, outputs
+
+    vae = options.load(args)
+    out = args.out or default_out("decoded", ".png", vae.bundle)
+    form = form_of(out, vae.bundle)
+    z = inputs.read_latents(args.latents, vae.bundle)
+    y = numbers(options.labels(args), vae.bundle.classes, len(z))
+    shown = replace(vae.bundle, x_shape=tiling.x_shape(vae.bundle, z)) if args.tile else vae.bundle
+
+    def batches() -> "Iterator[NDArray[np.float32]]":
+        step = 1 if args.tile else 256
+        for rows in (slice(first, first + step) for first in range(0, len(z), step)):
+            yield vae.decode(z[rows], labels=None if y is None else y[rows], tile=args.tile)
+
+    names = outputs.index_names(0, len(z))
+    outputs.save(out, form, progress(batches(), len(z)), len(z), shown, names=names)
+    facts = {"rows": len(z), "shape": list(shown.x_shape), "provider": vae.provider}
+    return written(out, facts)
+
+
+DECODE = Verb(
+    "decode",
+    "Decode latents, such as those that `encode` writes.",
+    "edgevae decode latents.npz --out sheet.png",
+    add_options,
+    run,
+    "Latents are float32 (N, *latent_shape). With --tile and a convolutional decoder they are "
+    "(N, C, H, W) of any height and width; beside the result, this takes memory for a few tiles "
+    "only.",
+)

@@ -1,0 +1,116 @@
+"""`edgevae info`: show the machine, a bundle and how the bundle runs."""
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from edgevae.cli import options
+from edgevae.cli.reporting import Facts, Result
+from edgevae.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from edgevae.bundle import Bundle
+    from edgevae.vae import VAE
+
+
+def add_options(parser: ArgumentParser) -> None:
+    options.add_bundle(parser)
+    options.add_session(parser)
+
+
+def run(args: Namespace) -> Result:
+    import edgevae
+    from edgevae import bundle
+    from edgevae.diagnostics import bench
+    from edgevae.engine import machine, providers
+
+    vae = options.load(args)
+    kernels = edgevae.kernels()
+    facts = {
+        **bench.machine(),
+        "kernel": kernels["active"],
+        "kernels": kernels["available"],
+        "providers": providers.available(),
+        "threads": machine.usable_threads(),
+        "threads_from": machine.why_threads(),
+        "bundles": bundle.names(),
+        "bundle": _bundle_facts(vae.bundle),
+        **_plan_facts(vae, args.precision),
+        "runs": {role: placement._asdict() for role, placement in vae.providers.items()},
+    }
+    return Result(facts, text=_as_text(facts))
+
+
+def _bundle_facts(bundle: "Bundle") -> Facts:
+    """Return the description of a bundle as its manifest has it."""
+    priors = {
+        "mixture": f"mixture of {bundle.components}",
+        "normal": "standard normal",
+        "none": "none: it encodes and decodes, and cannot generate",
+    }
+    return {
+        "name": bundle.name,
+        "path": str(bundle.path),
+        "kind": bundle.kind,
+        "x_shape": list(bundle.x_shape),
+        "x_range": bundle.x_range and list(bundle.x_range),
+        "latent_shape": list(bundle.latent_shape),
+        "model": bundle.model,
+        "prior": priors[bundle.prior],
+        **({"classes": list(bundle.classes)} if bundle.classes else {}),
+        **({"prior_by_class": True} if bundle.by_class else {}),
+        **({"tiles": bundle.tiles._asdict()} if bundle.tiles else {}),
+        "likelihood": dict(bundle.likelihood),
+        "noise": bundle.noise,
+        **({"features": bundle.features.as_json()} if bundle.features else {}),
+        **({"stride": bundle.stride} if bundle.stride else {}),
+        **({"calibration": dict(bundle.calibration)} if bundle.calibration else {}),
+        "stream": bundle.stream,
+        "opset": bundle.opset,
+        "variants": {key: sorted(roles) for key, roles in bundle.variants.items()},
+        "quality": {key: dict(figures) for key, figures in bundle.quality.items()},
+        "tolerance": bundle.tolerance,
+        "licence": bundle.licence,
+        "provenance": dict(bundle.provenance),
+        "files": {
+            name: {"bytes": file.bytes, "sha256": file.sha256}
+            for name, file in bundle.files.items()
+        },
+    }
+
+
+def _plan_facts(vae: "VAE", precision: str) -> Facts:
+    """Return the plans on the CPU, and those on the provider in use where it is another."""
+    from edgevae.engine import plans
+
+    settings = {"cpu": plans.Setting("cpu", "float32", vae.threads)}
+    settings[vae.provider] = plans.Setting(vae.provider, precision, vae.threads)
+    return {
+        f"plans_on_{provider}": {
+            role: plans.choose(vae.bundle, role, setting)._asdict() for role in vae.bundle.roles
+        }
+        for provider, setting in settings.items()
+    }
+
+
+def _as_text(facts: Facts, indent: str = "") -> str:
+    """Return one line for each fact, nested facts indented below their name."""
+    lines = []
+    for key, value in facts.items():
+        label = f"{indent}{key.replace('_', ' ')}"
+        if isinstance(value, dict) and "sha256" in value:
+            lines.append(f"{label:<20} {value['bytes']:>9,} bytes  sha256 {value['sha256'][:16]}")
+        elif isinstance(value, dict):
+            lines += [label, _as_text(value, indent + "  ")]
+        else:
+            shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+            lines.append(f"{label:<20} {shown}")
+    return "\n".join(lines)
+
+
+INFO = Verb(
+    "info",
+    "Show the machine, a bundle and how the bundle runs.",
+    "edgevae info --json",
+    add_options,
+    run,
+)

@@ -1,0 +1,113 @@
+"""`edgevae score`: compute how unusual each item is."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from edgevae.cli import options
+from edgevae.cli.options import UsageError, number
+from edgevae.cli.reporting import FLAGGED, OK, Result, note, written
+from edgevae.cli.verb import Verb
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgevae.bundle import Bundle
+
+    Floats = NDArray[np.float32]
+
+
+def add_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="image files, or one folder of them, .npy, .npz, .csv, .jsonl, .parquet, or - for "
+        "lines on standard input",
+    )
+    options.add_out(
+        parser,
+        ".csv, .jsonl, or - for standard output, as CSV or, with --json, as JSON (default: -)",
+    )
+    parser.add_argument(
+        "--method",
+        default="default",
+        metavar="M",
+        help="scoring method: default, recon, elbo, iwae, mahalanobis or nap (default: default)",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=number(0),
+        metavar="A",
+        help="rate of normal items that may be flagged (default: the calibration's)",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="V",
+        help="flag values from V on, with or without a calibration",
+    )
+    parser.add_argument(
+        "--heatmaps",
+        metavar="FOLDER",
+        help="also write a PNG of each image with its unusual pixels highlighted",
+    )
+    options.add_draws(parser)
+    options.add_runtime(parser)
+
+
+def run(args: Namespace) -> Result:
+    from edgevae.files import inputs, score_lines
+
+    out = args.out or "-"
+    try:
+        form = score_lines.form_of(out, args.json)
+    except ValueError as error:
+        raise UsageError(f"--out: {error}") from error
+    if args.alpha is not None and args.threshold is not None:
+        raise UsageError("--alpha flags by p-values, --threshold by scores: use one of them")
+    vae = options.load(args)
+    if args.heatmaps and vae.bundle.kind != "image":
+        raise UsageError(f"--heatmaps are of images; {vae.bundle.name!r} takes {vae.bundle.kind}s")
+    done = flagged = 0
+    with score_lines.writer(out, form) as write:
+        for ids, x in inputs.stream(args.inputs, vae.bundle, note):
+            scores = vae.score(x, args.method, alpha=args.alpha, draws=args.draws, start=done)
+            if args.threshold is not None:
+                scores = replace(scores, is_anomaly=scores.values >= args.threshold)
+            if args.heatmaps:
+                _draw_heatmaps(args.heatmaps, ids, x, scores.parts, vae.bundle)
+            write(score_lines.answers(ids, scores, vae.bundle))
+            done += len(ids)
+            flagged += 0 if scores.is_anomaly is None else int(scores.is_anomaly.sum())
+    facts = {"rows": done, "method": args.method, "flagged": flagged}
+    return written(out, facts, FLAGGED if flagged else OK)
+
+
+def _draw_heatmaps(
+    folder: str, ids: "Sequence[str | int]", x: "Floats", parts: "Floats", bundle: "Bundle"
+) -> None:
+    """Write a heat map of each image of x, float32 (n, C, H, W), named by its id."""
+    from edgevae.files import outputs
+    from edgevae.plots import heatmap
+
+    assert bundle.x_range is not None  # every image has one
+    x_range = bundle.x_range
+    maps = (heatmap.draw(x[i : i + 1], parts[i : i + 1], x_range) for i in range(len(x)))
+    names = [name if isinstance(name, str) else f"{name:06d}" for name in ids]
+    outputs.write_folder(folder, maps, names, (0.0, 1.0))
+
+
+SCORE = Verb(
+    "score",
+    "Compute how unusual each item is.",
+    "edgevae score readings.csv --model pump --out scores.csv",
+    add_options,
+    run,
+    "Each item gets one line: its id and its value, which is higher for more unusual items. A "
+    "calibrated bundle adds a p-value and whether the item is an anomaly; JSON also has the "
+    "features that add most to the value. Lines on standard input, which are CSV, JSON or text, "
+    "are answered one by one. The exit code is 10 if any item was flagged.",
+)

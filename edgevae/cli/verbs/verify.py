@@ -1,0 +1,40 @@
+"""`edgevae verify`: check a bundle's results on this machine."""
+
+from argparse import ArgumentParser, Namespace
+
+from edgevae.cli import options
+from edgevae.cli.reporting import Result
+from edgevae.cli.verb import Verb
+
+
+def add_options(parser: ArgumentParser) -> None:
+    options.add_bundle(parser)
+    options.add_session(parser)
+
+
+def run(args: Namespace) -> Result:
+    from dataclasses import asdict
+
+    from edgevae.diagnostics import verify
+
+    vae = options.load(args)
+    verdict = verify.verify(vae)
+    failure = ""
+    if verdict.failed:
+        failure = (
+            f"{vae.bundle.path} on provider {vae.provider} in {vae.precision}: "
+            f"{', '.join(verdict.failed)} not as proved when the bundle was made; try --provider "
+            f"cpu for the graphs, EDGEVAE_KERNEL=scalar for the stream"
+        )
+    return Result(asdict(verdict), text=str(verdict), failure=failure)
+
+
+VERIFY = Verb(
+    "verify",
+    "Check that a bundle gives the results that it gave when it was made.",
+    "edgevae verify fashion --provider cpu",
+    add_options,
+    run,
+    "The checks are x -> mu, logvar and z -> x_hat, against the outputs that the bundle carries, "
+    "and the latents of the random stream, against golden ones to the bit.",
+)
