@@ -139,7 +139,8 @@ class Linear(Tiny):
     @property
     def weights(self) -> dict[str, np.ndarray]:
         c = np.random.default_rng(8).standard_normal((2, 5)).astype(np.float32)
-        mu = c.T @ np.linalg.inv(c @ c.T + self.sigma**2 * np.eye(2))
+        wide = c.astype(np.float64)
+        mu = wide.T @ np.linalg.inv(wide @ wide.T + self.sigma**2 * np.eye(2))
         return {"x_hat": c, "mu": mu.astype(np.float32), "logvar": np.zeros((5, 2), np.float32)}
 
 
