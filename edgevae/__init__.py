@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
     from edgevae.latents.posterior import Posterior
     from edgevae.sampling import fresh_seed
-    from edgevae.scoring.methods import Scores
+    from edgevae.scoring import Scores
     from edgevae.vae import VAE, generate, load
 
 __version__ = "0.1.0"
@@ -25,7 +25,7 @@ _HOMES = {
     "VAE": "edgevae.vae",
     "Batcher": "edgevae.batcher",
     "Posterior": "edgevae.latents.posterior",
-    "Scores": "edgevae.scoring.methods",
+    "Scores": "edgevae.scoring",
     "kernels": "edgevae._core",
     "fresh_seed": "edgevae.sampling",
     "EdgeVAEError": "edgevae.errors",

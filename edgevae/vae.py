@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import bundle as bundles
-from edgevae import checks, denoising, tiling
+from edgevae import checks, denoising, scoring, tiling
 from edgevae.bundle import Bundle
 from edgevae.data import labels as classes
 from edgevae.data.images import Given
@@ -23,8 +23,7 @@ from edgevae.engine import Asked, Graph, Placement, Plan, Runner
 from edgevae.errors import InputError
 from edgevae.latents import Posterior, paths, read_latents, widened
 from edgevae.sampling import MixtureTable
-from edgevae.scoring import conformal
-from edgevae.scoring import methods as scoring
+from edgevae.scoring import Scorer
 
 Floats = npt.NDArray[np.float32]
 
@@ -401,8 +400,8 @@ class VAE:
         flags at the level `alpha` or, if that is None, at the calibration's.
         """
         rows = self.runner.read(x).rows
-        return scoring.score(
-            self, rows, method, alpha=alpha, draws=draws, seed=seed, start=start, fdr=fdr
+        return self._scorer().score(
+            rows, method, alpha=alpha, draws=draws, seed=seed, start=start, fdr=fdr
         )
 
     def calibrate(
@@ -415,34 +414,41 @@ class VAE:
     ) -> "VAE":
         """Return a VAE that gives p-values, calibrated by normal items that it was not trained on.
 
-        `save` writes it as a bundle. The arguments are those of `scoring.calibrate`.
+        `save` writes it as a bundle. The arguments are those of `scoring.Scorer.calibrate`.
         """
         rows = self.runner.read(x_normal).rows
-        statistics, calibration = scoring.calibrate(self, rows, alpha, methods=methods, draws=draws)
+        scorer = self._scorer().calibrate(rows, alpha, methods=methods, draws=draws)
         calibrated = object.__new__(VAE)
         calibrated.__dict__.update(self.__dict__)
         calibrated._tables = {
-            **self._tables, "statistics": statistics, "calibration": calibration,
-        }  # fmt: skip
+            **self._tables,
+            "statistics": scorer.statistics,
+            "calibration": scorer.calibration,
+        }
         return calibrated
 
     def save(self, path: str | os.PathLike[str]) -> Bundle:
         """Write the bundle with the statistics and calibration in use, as `bundle.write` does."""
-        return scoring.write(self, path)
+        return self._scorer().save(path)
 
     @property
     def statistics(self) -> scoring.Statistics | None:
         """The statistics of the training items; None if the bundle has none."""
-        statistics: scoring.Statistics | None = self._table("statistics", scoring.read)
+        statistics: scoring.Statistics | None = self._table("statistics", scoring.read_statistics)
         return statistics
 
     @property
-    def calibration(self) -> conformal.Calibration | None:
+    def calibration(self) -> scoring.Calibration | None:
         """The scores of held-out normal items; None if the bundle has none."""
-        calibration: conformal.Calibration | None = self._table("calibration", conformal.read)
+        calibration: scoring.Calibration | None = self._table(
+            "calibration", scoring.read_calibration
+        )
         return calibration
 
     # --- arguments ---------------------------------------------------------------------------
+
+    def _scorer(self) -> Scorer:
+        return Scorer(self.runner, self.statistics, self.calibration)
 
     def _table(self, name: str, read: Callable[[Bundle], Any]) -> Any:
         if name not in self._tables:

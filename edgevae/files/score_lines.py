@@ -14,7 +14,7 @@ import numpy as np
 from edgevae.bundle import Bundle
 from edgevae.files import outputs as output
 from edgevae.files.tables import feature_names
-from edgevae.scoring.methods import Scores
+from edgevae.scoring import Scores
 
 FORMS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json"}
 COLUMNS = "id", "value", "p_value", "anomaly"

@@ -8,9 +8,10 @@ from scipy import stats
 from tiny import Linear
 
 import edgevae
-from edgevae import bundle
+from edgevae import bundle, scoring
 from edgevae.errors import BundleError, InputError
-from edgevae.scoring import methods as score
+from edgevae.scoring import methods
+from edgevae.scoring.statistics import Moments
 
 SIGMA = 0.7
 
@@ -71,7 +72,7 @@ def test_iwae_depends_on_no_batch(vae, normals, monkeypatch):
     whole = vae.score(x, "iwae", draws=8, seed=3, start=100).values
     part = vae.score(x[12:], "iwae", draws=8, seed=3, start=112).values
     np.testing.assert_allclose(part, whole[12:], rtol=1e-5)
-    monkeypatch.setattr(score, "_BUDGET", 50)
+    monkeypatch.setattr(methods, "MAX_ELEMENTS", 50)
     divided = vae.score(x, "iwae", draws=8, seed=3, start=100).values
     np.testing.assert_allclose(divided, whole, rtol=1e-5)
     assert np.abs(vae.score(x, "iwae", draws=8, seed=4).values - whole).max() > 1e-3
@@ -106,7 +107,7 @@ def test_nap_weighs_whitened_differences_of_the_layers_and_of_the_input(tinies, 
     vae = edgevae.load(path)
     rng = np.random.default_rng(0)
     train, x = (rng.standard_normal((n, 5)).astype(np.float32) for n in (800, 20))
-    fitted = score.fit(vae, train)
+    fitted = scoring.fit(vae.runner, train)
     bundle.extend(vae.bundle, path, arrays={"statistics.npz": fitted.arrays()})
 
     def differences(items):
@@ -125,7 +126,7 @@ def test_nap_weighs_whitened_differences_of_the_layers_and_of_the_input(tinies, 
 def test_whitening_bounds_what_directions_that_hardly_vary_may_say():
     rows = np.random.default_rng(0).standard_normal((500, 3)).astype(np.float32)
     rows[:, 2] = 1e-5 * rows[:, 2]
-    moments = score._Moments()
+    moments = Moments()
     moments.add(rows[:200])
     moments.add(rows[200:])
     white = (rows - moments.whitening(1e-2).mean) @ moments.whitening(1e-2).matrix
@@ -278,5 +279,5 @@ def test_an_autoencoder_has_no_bound(linear, normals, tmp_path):
 
 def test_scores_know_no_classes(tiny_paths):
     vae = edgevae.load(tiny_paths["classes"])
-    with pytest.raises(InputError, match="is told the class of what it decodes"):
+    with pytest.raises(InputError, match="needs the class of each item"):
         vae.score(np.zeros((1, 1, 8, 8), np.float32), "recon")

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 import edgevae
-from edgevae import bundle
+from edgevae import bundle, scoring
 from edgevae.data.features import Features
-from edgevae.scoring import methods as score
 from train.data import scaling
 from train.data.dataset import Data, as_float
 from train.experiments.run import fitted
@@ -35,9 +34,9 @@ def fit_scores(written: bundle.Bundle, data: Data) -> bundle.Bundle:
 
 
 def with_statistics(written: bundle.Bundle, data: Data) -> bundle.Bundle:
-    vae = edgevae.load(written.path, "cpu")
-    statistics = score.fit(vae, looked_at(data.train, written.features).numpy())
-    return bundle.extend(written, written.path, arrays={score.FILE: statistics.arrays()})
+    runner = edgevae.load(written.path, "cpu").runner
+    statistics = scoring.fit(runner, looked_at(data.train, written.features).numpy())
+    return bundle.extend(written, written.path, arrays={scoring.FILE: statistics.arrays()})
 
 
 def looked_at(items: Tensor, features: Features | None) -> Tensor:

@@ -1,0 +1,265 @@
+"""Score items with a runner, fit statistics, and calibrate scores to p-values."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae import bundle, checks
+from edgevae.bundle import Bundle
+from edgevae.data import likelihood
+from edgevae.engine import Runner
+from edgevae.errors import InputError
+from edgevae.scoring import conformal, statistics
+from edgevae.scoring.conformal import Calibration
+from edgevae.scoring.methods import FITTED, MAX_ELEMENTS, METHODS, ScoredBatch, log_pairs
+from edgevae.scoring.statistics import Moments, Statistics
+
+# The default number of draws of `iwae`.
+DRAWS = 64
+
+# The ridge of the covariance of mu, as a share of its mean variance. A latent dimension that
+# training left unused counts when an anomaly moves it, but not a hundred times as much as others.
+_MU_RIDGE = 1e-4
+# The same of h(x) - h(x_hat), most of whose directions hardly vary and say little. Held-out
+# training images of Fashion-MNIST judged it, as all of `nap` (train/experiments/anomalies.py).
+_H_RIDGE = 1e-3
+# The row number from which calibration takes its noise, far from that of the rows it judges.
+CALIBRATION_START = 1 << 63
+
+Floats = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float64]
+
+read_statistics = statistics.read
+read_calibration = conformal.read
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of N items.
+
+    `values` float64 (N,), in the method's unit: the higher, the more anomalous. `p_values` float64
+    (N,): the probability that a normal item scores at least as high. `is_anomaly` bool (N,): the
+    flagged items. Both are None for a method that was not calibrated. `parts` float32
+    (N, *x_shape), in nats, is the contribution of each value of x to the deviance, whatever the
+    method: its negative log-likelihood at z = mu less the smallest that it could be, so 0 where
+    the model reproduces the value exactly. For images it is a heat map; for vectors and signals
+    it tells which features are anomalous.
+    """
+
+    values: Values
+    p_values: Values | None
+    is_anomaly: npt.NDArray[np.bool_] | None
+    parts: Floats
+
+    def __repr__(self) -> str:
+        calibrated = self.p_values is not None
+        flagged = "" if self.is_anomaly is None else f", flagged={int(self.is_anomaly.sum())}"
+        return f"Scores(n={len(self.values)}, calibrated={calibrated}{flagged})"
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A runner with the statistics and the calibration that its scores are judged by."""
+
+    runner: Runner
+    statistics: Statistics | None = None
+    calibration: Calibration | None = None
+
+    def score(
+        self,
+        x: Floats,
+        method: str = "default",
+        *,
+        alpha: float | None = None,
+        draws: int = DRAWS,
+        seed: int = 0,
+        start: int = 0,
+        fdr: bool = False,
+    ) -> Scores:
+        """Return the scores of x, float32 (N, *x_shape), by one of METHODS.
+
+        `alpha`, between 0 and 1, is the rate of normal items to flag; None takes that of the
+        calibration. With `fdr` it is instead the mean share of normal items among the flagged
+        items of this call (`conformal.false_discoveries`). `draws`, `seed` and `start` are for
+        `iwae`: row i takes the noise of row start + i of the stream `seed`, so that a score does
+        not depend on the batch.
+
+        Raises `InputError` if the bundle lacks what the method needs, if the calibration is of
+        another precision or number of draws, and if `alpha` or `fdr` asks for p-values of a
+        method that was not calibrated.
+        """
+        (method,) = _known([method])
+        calibration = self._calibration_for(method, draws, asked=fdr or alpha is not None)
+        if calibration is not None:
+            alpha = calibration.alpha if alpha is None else alpha
+            alpha = conformal.check_alpha(alpha, len(calibration.scores[method]))
+        values, parts = np.empty(len(x)), np.empty(x.shape, np.float32)
+        batches = _batches(self.runner, x, self.statistics, draws=draws, seed=seed, start=start)
+        for batch in batches:
+            values[batch.rows] = METHODS[method](batch)
+            parts[batch.rows] = batch.deviance
+        if calibration is None or alpha is None:
+            return Scores(values, None, None, parts)
+        p = calibration.p_values(method, values)
+        flagged = conformal.false_discoveries(p, alpha) if fdr else np.asarray(p <= alpha)
+        return Scores(values, p, flagged, parts)
+
+    def calibrate(
+        self,
+        x_normal: Floats,
+        alpha: float = 0.01,
+        *,
+        methods: Sequence[str] | None = None,
+        draws: int = DRAWS,
+        seed: int = 0,
+    ) -> "Scorer":
+        """Return a scorer whose scores by `methods` come with p-values.
+
+        `x_normal`, float32 (N, *x_shape), are normal items that the model was not trained on.
+        `methods` None takes recon, mahalanobis, default, for a VAE elbo, and for a bundle with
+        activations nap: all but `iwae`, which costs `draws` decodings of each item. If there are
+        no statistics and a method needs them, the first half of the items fits them and only the
+        other half calibrates: pass items in random order, but windows of a stream in order of
+        time. Raises `InputError`, for example for too few items for a p-value of `alpha`.
+        """
+        methods = self._cheap_methods() if methods is None else _known(methods)
+        fitted = self.statistics
+        fits = fitted is None and not FITTED.isdisjoint(methods)
+        half = len(x_normal) // 2 if fits else 0
+        alpha = conformal.check_alpha(alpha, len(x_normal) - half)
+        if fits:
+            fitted = fit(self.runner, x_normal[:half])
+        values: dict[str, list[Values]] = {method: [] for method in methods}
+        keys = {"draws": draws, "seed": seed, "start": CALIBRATION_START}
+        for batch in _batches(self.runner, x_normal[half:], fitted, **keys):
+            for method in methods:
+                values[method].append(METHODS[method](batch))
+        scores = {method: np.sort(np.concatenate(parts)) for method, parts in values.items()}
+        calibration = Calibration(alpha, self.runner.precision, draws, scores)
+        return Scorer(self.runner, fitted, calibration)
+
+    def save(self, path: str | os.PathLike[str]) -> Bundle:
+        """Write a copy of the runner's bundle with the statistics and the calibration.
+
+        `path` is as in `bundle.write`, or the bundle's own.
+        """
+        arrays: dict[str, Mapping[str, npt.ArrayLike]] = {}
+        fields = {}
+        if self.statistics is not None:
+            arrays[statistics.FILE] = self.statistics.arrays()
+        if self.calibration is not None:
+            arrays[conformal.FILE] = self.calibration.scores
+            fields["calibration"] = self.calibration.fields()
+        return bundle.extend(self.runner.bundle, path, arrays=arrays, fields=fields)
+
+    def _cheap_methods(self) -> list[str]:
+        """Return the methods that cost one or two reconstructions of each item."""
+        described = self.runner.bundle
+        if self.statistics:
+            has_h = self.statistics.h is not None
+        else:
+            has_h = "activations" in described.roles
+        elbo = ["elbo"] * (described.model == "vae")
+        return ["default", "recon", "mahalanobis", *elbo, *["nap"] * has_h]
+
+    def _calibration_for(self, method: str, draws: int, asked: bool) -> Calibration | None:
+        """Return the calibration that such scores compare with.
+
+        None if there is none and the caller did not ask for p-values.
+        """
+        known, name = self.calibration, self.runner.bundle.name
+        if known is None or method not in known.scores:
+            if asked:
+                has = f"has one of {', '.join(known.scores)}" if known else "has none"
+                raise InputError(
+                    f"alpha, fdr: {method} is not calibrated (bundle {name!r} {has}): `edgevae "
+                    f"calibrate`, or vae.calibrate, calibrates it by held-out normal items"
+                )
+            return None
+        if known.precision != self.runner.precision:
+            raise InputError(
+                f"bundle {name!r} was calibrated in {known.precision}, and scores in "
+                f"{self.runner.precision} are others: load it with precision={known.precision!r}, "
+                f"or calibrate it again in {self.runner.precision}"
+            )
+        if method == "iwae" and known.draws != draws:
+            raise InputError(
+                f"draws: iwae was calibrated with {known.draws}, and scores by {draws} are others: "
+                f"pass draws={known.draws}, or calibrate again"
+            )
+        return known
+
+
+def fit(runner: Runner, x_train: Floats) -> Statistics:
+    """Return the statistics of the training items that `mahalanobis`, `default` and `nap` need.
+
+    `x_train` is float32 (N, *x_shape), N from 2, and should be ten times the number of latent
+    dimensions or more. It is read in batches. Memory holds a matrix (H, H) of float64 for `nap`
+    if the bundle has activations. Raises `InputError`.
+    """
+    if len(x_train) < 2:
+        raise InputError(f"x_train: expected at least 2 items, got {len(x_train)}")
+    h_moments = Moments() if "activations" in runner.bundle.roles else None
+    mu_moments, mus, deviances = Moments(), [], []
+    for batch in _batches(runner, x_train, None):
+        mu_moments.add(batch.mu)
+        mus.append(batch.mu)
+        deviances.append(likelihood.per_item(batch.deviance))
+        if h_moments is not None:
+            h_moments.add(batch.h_difference())
+    mu = mu_moments.whitening(_MU_RIDGE)
+    logs = log_pairs(np.concatenate(deviances), mu.distance(np.concatenate(mus)))
+    return Statistics(
+        mu=mu,
+        location=logs.mean(0).astype(np.float32),
+        scale=np.maximum(logs.std(0), 1e-6).astype(np.float32),
+        h=None if h_moments is None else h_moments.whitening(_H_RIDGE),
+    )
+
+
+def _batches(
+    runner: Runner,
+    x: Floats,
+    fitted: Statistics | None,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    start: int = 0,
+) -> Iterator[ScoredBatch]:
+    """Yield the rows of x, encoded and decoded, as many at a time as bounded memory holds."""
+    draws, seed = checks.whole(draws, "draws", least=1), checks.seed(seed)
+    start = checks.start(start)
+    if runner.bundle.classes:
+        raise InputError(
+            f"bundle {runner.bundle.name!r} has a conditional decoder, which needs the class of "
+            f"each item, and scores do not know it: score with a model trained without classes"
+        )
+    shapes = runner.bundle.x_shape, runner.bundle.latent_shape
+    step = max(1, MAX_ELEMENTS // max(int(np.prod(shape)) for shape in shapes))
+    for i in range(0, len(x), step):
+        rows = slice(i, min(i + step, len(x)))
+        posterior = runner.encode(x[rows])
+        x_hat = runner.decode(posterior.mu)
+        yield ScoredBatch(
+            runner=runner,
+            statistics=fitted,
+            rows=rows,
+            x=x[rows],
+            posterior=posterior,
+            x_hat=x_hat,
+            deviance=likelihood.deviance(x[rows], x_hat, runner.bundle.likelihood),
+            draws=draws,
+            seed=seed,
+            start=(start + i) & checks.LAST,
+        )
+
+
+def _known(methods: Sequence[str]) -> list[str]:
+    """Return the methods without repetitions. Raises `InputError` for an unknown one."""
+    for method in methods:
+        if method not in METHODS:
+            raise InputError(f"method: expected {', '.join(METHODS)}, got {method!r:.60}")
+    return list(dict.fromkeys(methods))
