@@ -27,7 +27,7 @@ from edgevae.vae import VAE
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
 
-    from edgevae.data.labels import Labels
+    from edgevae.data import Labels
     from edgevae.engine import Arrays, Graph, Plan
 
 Floats = npt.NDArray[np.float32]
@@ -50,7 +50,7 @@ class Batcher:
     """
 
     def __init__(self, vae: VAE, max_batch: int = 64, max_delay: float = 0.002) -> None:
-        self._max_batch = checks.whole(max_batch, "max_batch", least=1)
+        self._max_batch = checks.integer(max_batch, "max_batch", least=1)
         if not isinstance(max_delay, (int, float)) or not 0 <= max_delay < float("inf"):
             raise InputError(f"max_delay: expected seconds, at least 0, got {max_delay!r:.60}")
         self._max_delay = float(max_delay)

@@ -1,4 +1,4 @@
-"""What callers give, checked before any work: an `InputError` names the argument and the fix."""
+"""Checks of arguments before any work begins: an `InputError` names the argument and the fix."""
 
 from operator import index
 from typing import Any
@@ -11,12 +11,12 @@ from edgevae.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 
-# The last of the 2^64 seeds and rows.
+# The largest seed, and the largest row number of a stream.
 LAST = (1 << 64) - 1
 
 
-def whole(value: int, name: str, *, least: int = 0, most: int | None = None) -> int:
-    """A whole number within its bounds."""
+def integer(value: int, name: str, *, least: int = 0, most: int | None = None) -> int:
+    """Return an integer within its bounds."""
     try:
         number = index(value)
     except TypeError:
@@ -28,17 +28,17 @@ def whole(value: int, name: str, *, least: int = 0, most: int | None = None) -> 
 
 
 def seed(value: int | None) -> int:
-    """One of the 2^64 seeds; a fresh one for None."""
-    return sampling.fresh_seed() if value is None else whole(value, "seed", most=LAST)
+    """Return a seed in [0, LAST]; a fresh one for None."""
+    return sampling.fresh_seed() if value is None else integer(value, "seed", most=LAST)
 
 
 def start(value: int) -> int:
-    """The number of a first row, one of 2^64 of a stream."""
-    return whole(value, "start", most=LAST)
+    """Return the number of a first row, in [0, LAST]."""
+    return integer(value, "start", most=LAST)
 
 
-def least_zero(value: float, name: str, unit: str) -> float:
-    """A finite number of at least 0; `unit` tells what it is, where it is not one."""
+def nonnegative(value: float, name: str, unit: str) -> float:
+    """Return a finite number of at least 0; `unit` describes it in the error."""
     if not isinstance(value, (int, float, np.number)) or not 0 <= value < float("inf"):
         raise InputError(
             f"{name}: expected a finite number of at least 0 ({unit}), got {value!r:.60}"
@@ -47,19 +47,19 @@ def least_zero(value: float, name: str, unit: str) -> float:
 
 
 def temperature(value: float) -> float:
-    """A finite scale of the noise, at least 0."""
-    return least_zero(value, "temperature", "1 is the prior itself")
+    """Return the scale of the noise: a finite number of at least 0."""
+    return nonnegative(value, "temperature", "1 is the prior itself")
 
 
 def drawing(
-    n: int, seed_given: int | None, first: int, scale: float
+    n: int, seed_or_none: int | None, first: int, scale: float
 ) -> tuple[int, int, int, float]:
-    """What rows of a prior to draw: how many, their seed, the first of them, the temperature."""
-    return whole(n, "n", most=LAST), seed(seed_given), start(first), temperature(scale)
+    """Return the number of rows to draw, their seed, the first row and the temperature."""
+    return integer(n, "n", most=LAST), seed(seed_or_none), start(first), temperature(scale)
 
 
 def latents(z: npt.ArrayLike) -> Floats:
-    """z as dense, finite float32."""
+    """Return z as a C-contiguous array of finite float32."""
     try:
         rows = np.asarray(z)
     except ValueError:  # lists of different lengths
@@ -72,10 +72,10 @@ def latents(z: npt.ArrayLike) -> Floats:
     return rows
 
 
-def room(
+def output_array(
     shape: tuple[int, ...], dtype: str, out: npt.NDArray[Any] | None = None
 ) -> npt.NDArray[Any]:
-    """The array to fill: `out`, where it is what the result will be, or a new one."""
+    """Return the array to fill: `out`, if it has this shape and dtype, or a new one."""
     if out is None:
         return _empty(shape, dtype)
     if (

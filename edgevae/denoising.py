@@ -244,7 +244,7 @@ def fit(runner: Runner, x: Floats, y: labels.Numbers | None = None, seed: int = 
     """
     bundle = runner.bundle
     span = bundle.x_range
-    if bundle.kind != "image" or span is None or min(bundle.x_shape[1:]) < _SIDE:
+    if not bundle.data.drawable or span is None or min(bundle.x_shape[1:]) < _SIDE:
         raise InputError(f"bundle {bundle.name!r}: expected images of {_SIDE} pixels a side")
     if not bundle.noise:
         raise InputError(f"bundle {bundle.name!r} was not trained to denoise: nothing to weigh")
@@ -307,7 +307,7 @@ def read(bundle: Bundle) -> Table | None:
     arrays: Mapping[str, npt.NDArray[Any]] | None = bundle.arrays(FILE)
     if arrays is None:
         return None
-    sides = bundle.x_shape[1:] if bundle.kind == "image" else (1, 1)
+    sides = bundle.x_shape[1:] if bundle.data.drawable else (1, 1)
     each = tuple(int(bands(side)[-1]) + 1 for side in sides)
     sigmas, kinds = (len(arrays[key]) if key in arrays else 0 for key in ("sigmas", "contrasts"))
     shapes = {

@@ -124,10 +124,10 @@ def decode(
     rows, single = _latents(z, bundle.latent_shape)
     _, height, width = bundle.latent_shape
     overlap = spec.overlap if overlap is None else overlap
-    overlap = checks.whole(overlap, "overlap", most=min(height, width) - 1)
+    overlap = checks.integer(overlap, "overlap", most=min(height, width) - 1)
     y = classes.numbers(labels, bundle.classes, len(rows))
     shape = x_shape(bundle, rows)
-    x_hat: Floats = checks.room(shape if single else (len(rows), *shape), "float32", out)
+    x_hat: Floats = checks.output_array(shape if single else (len(rows), *shape), "float32", out)
     together = runner.plan("decoder").workers
     for i, picture in enumerate(x_hat[None] if single else x_hat):
 

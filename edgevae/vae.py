@@ -16,9 +16,8 @@ import numpy.typing as npt
 from edgevae import bundle as bundles
 from edgevae import checks, denoising, scoring, tiling
 from edgevae.bundle import Bundle
+from edgevae.data import Items, Labels
 from edgevae.data import labels as classes
-from edgevae.data.images import Given
-from edgevae.data.labels import Labels
 from edgevae.engine import Asked, Graph, Placement, Plan, Runner
 from edgevae.errors import InputError
 from edgevae.latents import Posterior, paths, read_latents, widened
@@ -122,7 +121,7 @@ class VAE:
         calls. `labels` are as in `generate`; they matter if each class has a prior of its own.
         """
         n, seed, start, temperature = self._check_drawing(n, seed, start, temperature)
-        z: Floats = checks.room((n, *self.bundle.latent_shape), "float32")
+        z: Floats = checks.output_array((n, *self.bundle.latent_shape), "float32")
         y = self._generated_classes(labels, n, start)
         return self.runner.prior.draw(
             n, seed=seed, start=start, temperature=temperature, y=y, out=z
@@ -163,7 +162,7 @@ class VAE:
             )
 
         self.runner.decode_into(latents, x_hat, y)
-        return x_hat.tolist() if self.bundle.text else x_hat
+        return self.bundle.data.result(x_hat)
 
     def stream(
         self,
@@ -186,7 +185,7 @@ class VAE:
         row_bytes = self._allocate(1, dtype, None).nbytes
         if batch is None:
             batch = self.runner.batch_rows(row_bytes)
-        batch = checks.whole(batch, "batch", least=1)
+        batch = checks.integer(batch, "batch", least=1)
         return (
             self.generate(
                 min(batch, n - first),
@@ -313,8 +312,8 @@ class VAE:
         Item i takes the noise of row start + i of the stream `seed`, purpose posterior. `labels`
         are as in `decode`: one, or one for each item.
         """
-        n, items = checks.whole(n, "n", least=1), self.runner.read(x)
-        strength = checks.least_zero(strength, "strength", "1 is the posterior itself")
+        n, items = checks.integer(n, "n", least=1), self.runner.read(x)
+        strength = checks.nonnegative(strength, "strength", "1 is the posterior itself")
         y = self._class_numbers(labels, len(items.rows))
         if self.bundle.model == "autoencoder":
             raise InputError(
@@ -346,7 +345,7 @@ class VAE:
         the circle if the prior is the standard normal and latents lie on its shell, of radius
         sqrt(dims). With a mixture prior, such as that of `fashion`, the line is as good.
         """
-        steps = checks.whole(steps, "steps", least=2)
+        steps = checks.integer(steps, "steps", least=2)
         y = self._class_numbers(labels, steps)
         path = paths.arc if spherical else paths.line
         first, last = self._read_one(a, "a"), self._read_one(b, "b")
@@ -370,9 +369,9 @@ class VAE:
         prior's mean to as many above, so that traversals of different items line up. `labels` are
         as in `decode`: one, or one for each step.
         """
-        dim = checks.whole(dim, "dim", most=self.bundle.dims - 1)
-        steps = checks.whole(steps, "steps", least=2)
-        span = checks.least_zero(span, "span", "in standard deviations of the prior")
+        dim = checks.integer(dim, "dim", most=self.bundle.dims - 1)
+        steps = checks.integer(steps, "steps", least=2)
+        span = checks.nonnegative(span, "span", "in standard deviations of the prior")
         y = self._class_numbers(labels, steps)
         positions = paths.positions(self.prior, dim, steps, span)
         if isinstance(z, np.ndarray) and z.shape == self.bundle.latent_shape:
@@ -455,7 +454,7 @@ class VAE:
             self._tables[name] = read(self.bundle)
         return self._tables[name]
 
-    def _read_one(self, x: Any, name: str) -> Given:
+    def _read_one(self, x: Any, name: str) -> Items:
         items = self.runner.read(x)
         if len(items.rows) != 1:
             raise InputError(f"{name}: expected a single item, got {len(items.rows)}")
@@ -487,25 +486,8 @@ class VAE:
 
     def _allocate(self, n: int, dtype: str, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """Return the array to fill: `out`, if it is as the result will be, or a new one."""
-        if dtype not in ("float32", "uint8"):
-            raise InputError(f"dtype: expected 'float32' or 'uint8', got {dtype!r}")
-        shape: tuple[int, ...] = n, *self.bundle.x_shape
-        if self.bundle.text:
-            if dtype != "float32" or out is not None:
-                raise InputError(
-                    f"{'out' if dtype == 'float32' else 'dtype'}: bundle {self.bundle.name!r} "
-                    f"makes a list of str, which takes none; decode(sample(n)) makes float32"
-                )
-            return checks.room((n,), f"U{self.bundle.text.length}")
-        if dtype == "uint8":
-            if self.bundle.kind != "image":
-                raise InputError(
-                    f"dtype: expected 'float32', since bundle {self.bundle.name!r} makes "
-                    f"{self.bundle.kind}s, got 'uint8', which is for images"
-                )
-            channels, height, width = self.bundle.x_shape
-            shape = n, height, width, channels
-        return checks.room(shape, dtype, out)
+        owner = f"bundle {self.bundle.name!r}"
+        return self.bundle.data.allocate(n, dtype, out, owner=owner)
 
 
 def load(

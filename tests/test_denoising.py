@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import edgevae
-from edgevae import BundleError, InputError, bundle, denoising, sampling
+from edgevae import BundleError, InputError, bundle, data, denoising, sampling
 
 SIDE = 16
 
@@ -16,8 +16,9 @@ class Smooth:
     """A model that sees through noise and loses detail: the low frequencies of what it is given."""
 
     class bundle:  # noqa: N801
-        name, kind, noise = "smooth", "image", 0.5
-        x_shape, x_range = (1, SIDE, SIDE), (0.0, 1.0)
+        name, noise = "smooth", 0.5
+        data = data.Image((1, SIDE, SIDE))
+        x_shape, x_range = data.x_shape, data.x_range
 
     def reconstruct(self, x, y=None):
         kept = denoising._transform(np.asarray(x, np.float32))

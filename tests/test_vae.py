@@ -20,7 +20,8 @@ from PIL import Image
 
 import edgevae
 from edgevae import packing, sampling, vae
-from edgevae.data import images
+from edgevae.data import Image as Images
+from edgevae.data import pictures as picture_files
 from edgevae.engine import Runner, graph
 from edgevae.errors import BundleError, EdgeVAEError, InputError, ProviderError
 from edgevae.latents import paths as walks
@@ -316,7 +317,8 @@ def test_whatever_form_an_image_has_it_is_the_same_image(grey, pictures, tmp_pat
 def test_sixteen_bits_are_scaled_not_clipped():
     grey = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
     expected = np.floor(grey / 257 + 0.5).astype(np.uint8)
-    np.testing.assert_array_equal(images.from_pil(Image.fromarray(grey), 1)[..., 0], expected)
+    got = picture_files.from_pil(Image.fromarray(grey), 1)
+    np.testing.assert_array_equal(got[..., 0], expected)
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
@@ -329,19 +331,18 @@ def test_a_photo_is_turned_upright(tmp_path, pictures):
     exif = Image.Exif()
     exif[274] = 6  # the camera was held so that a viewer turns it by 90 degrees clockwise
     Image.fromarray(pictures[0, ..., 0]).save(tmp_path / "x.png", exif=exif)
-    upright = images.from_pil(images.open_image(tmp_path / "x.png"), 1)
+    upright = picture_files.from_pil(picture_files.open_image(tmp_path / "x.png"), 1)
     np.testing.assert_array_equal(upright[..., 0], np.rot90(pictures[0, ..., 0], -1))
 
 
 def test_pixels_fill_the_range(colour):
     ends = np.array([0, 255], np.uint8)
-    x = images.given(np.broadcast_to(ends[:, None, None, None], (2, 8, 6, 3)), "image", (3, 8, 6),
-                     colour.bundle.x_range).rows  # fmt: skip
+    x = colour.bundle.data.read(np.broadcast_to(ends[:, None, None, None], (2, 8, 6, 3))).rows
     assert np.unique(x[0]).tolist() == [-1.0]
     assert np.unique(x[1]).tolist() == [1.0]
     every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     for span in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)):
-        back = images.given(every, "image", (1, 16, 16), span)
+        back = Images((1, 16, 16), span).read(every)
         np.testing.assert_array_equal(back.back(back.rows), every)
 
 

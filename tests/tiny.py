@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from edgevae import bundle
+from edgevae.data import kind_from_json
+from edgevae.json_fields import Fields
 
 GRAPHS = Path(__file__).parent / "graphs"
 
@@ -100,7 +102,7 @@ class Tiny:
         return GRAPHS / f"{'_'.join(parts)}.onnx"
 
     def arguments(self) -> dict[str, object]:
-        """What `bundle.write` takes beside the path."""
+        """Return the arguments of `write`: the description, the graphs and the self-check."""
         rng = np.random.default_rng(7)
         x = rng.random((3, *self.x_shape)).astype(np.float32)
         z = rng.standard_normal((3, *self.latent_shape)).astype(np.float32)
@@ -127,7 +129,20 @@ class Tiny:
         }
 
     def write(self, path: Path, **changes: object) -> bundle.Bundle:
-        return bundle.write(path, **{**self.arguments(), **changes})
+        arguments = {**self.arguments(), **changes}
+        shape, x_range = arguments.pop("x_shape"), arguments.pop("x_range")
+        described = {
+            "kind": arguments.pop("kind"),
+            "x": {"shape": list(shape), "range": x_range and list(x_range)},
+        }
+        if "features" in arguments:
+            described["features"] = arguments.pop("features").as_json()
+        if "stride" in arguments:
+            described["stride"] = arguments.pop("stride")
+        if "text" in arguments:
+            described["text"] = arguments.pop("text").as_json()["text"]
+        data = kind_from_json(Fields(described, f"manifest of {path}"))
+        return bundle.write(path, data=data, **arguments)
 
 
 @dataclass(frozen=True)

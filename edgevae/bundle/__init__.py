@@ -1,8 +1,6 @@
 """A bundle, the folder that a device needs to run one VAE: its only reader and writer."""
 
 from edgevae.bundle.manifest import (
-    CASES,
-    KINDS,
     LIKELIHOODS,
     MODELS,
     PRIORS,
@@ -19,8 +17,7 @@ from edgevae.bundle.manifest import (
     read,
     write,
 )
-from edgevae.data.likelihood import Likelihood
-from edgevae.data.text import Text
+from edgevae.data import CASES, KINDS, Likelihood, Text
 
 __all__ = [
     "CASES",

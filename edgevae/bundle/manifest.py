@@ -33,19 +33,14 @@ import numpy.typing as npt
 
 from edgevae import atomic as durable
 from edgevae import npz
-from edgevae.data import features
-from edgevae.data.features import Features
-from edgevae.data.likelihood import Likelihood
-from edgevae.data.text import Text
-from edgevae.errors import BundleError, InputError
+from edgevae.data import Features, Kind, Likelihood, Text, kind_from_json
+from edgevae.errors import BundleError
 from edgevae.json_fields import Fields, is_number, parse
 from edgevae.sampling import MixtureTable
 
 SCHEMA = 1
 STREAM = 1
-KINDS = ("image", "vector", "signal", "text")
 LIKELIHOODS = ("gaussian", "bernoulli", "categorical")
-CASES = ("as given", "title")
 MODELS = ("vae", "autoencoder")
 PRIORS = ("mixture", "normal", "none")
 _SELFCHECK = {  # what goes into a graph, and what comes out
@@ -135,9 +130,7 @@ class Bundle:
 
     path: Path
     name: str
-    kind: str
-    x_shape: tuple[int, ...]
-    x_range: tuple[float, float] | None
+    data: Kind
     latent_shape: tuple[int, ...]
     stream: int
     opset: int
@@ -155,12 +148,33 @@ class Bundle:
     provenance: Mapping[str, str | float]
     files: Mapping[str, File]
     calibration: Mapping[str, str | float]
-    features: Features | None = None
-    stride: int | None = None
-    text: Text | None = None
     classes: tuple[str, ...] = ()
     tiles: Tiles | None = None
     by_class: bool = False
+
+    @property
+    def kind(self) -> str:
+        return self.data.name
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        return self.data.x_shape
+
+    @property
+    def x_range(self) -> tuple[float, float] | None:
+        return self.data.x_range
+
+    @property
+    def features(self) -> Features | None:
+        return self.data.features
+
+    @property
+    def stride(self) -> int | None:
+        return self.data.stride
+
+    @property
+    def text(self) -> Text | None:
+        return self.data if isinstance(self.data, Text) else None
 
     @property
     def dims(self) -> int:
@@ -302,9 +316,7 @@ def write(
     path: str | os.PathLike[str],
     *,
     name: str,
-    kind: str,
-    x_shape: tuple[int, ...],
-    x_range: tuple[float, float] | None,
+    data: Kind,
     latent_shape: tuple[int, ...],
     opset: int,
     encoder: bytes | None,
@@ -321,10 +333,7 @@ def write(
     quality: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
     chunk_rows: Mapping[str, int] = MappingProxyType({}),
     row_bytes: Mapping[str, int] = MappingProxyType({}),
-    features: Features | None = None,
-    stride: int | None = None,
     activations: bytes | None = None,
-    text: Text | None = None,
     classes: Sequence[str] = (),
     tiles: Tiles | None = None,
     by_class: bool = False,
@@ -351,11 +360,12 @@ def write(
     files["selfcheck.npz"] = npz.dump_typed({key: selfcheck[key] for key in keys})
     if prior is not None:
         files["prior.npz"] = npz.dump_typed({key: getattr(prior, key) for key in _PRIOR})
+    described = data.as_json()
     manifest = {
         "schema": SCHEMA,
         "name": name,
-        "kind": kind,
-        "x": {"shape": list(x_shape), "range": None if x_range is None else list(x_range)},
+        "kind": described.pop("kind"),
+        "x": described.pop("x"),
         "latent_shape": list(latent_shape),
         "stream": STREAM,
         "opset": opset,
@@ -371,9 +381,7 @@ def write(
         ),
         **({"chunk_rows": dict(chunk_rows)} if chunk_rows else {}),
         **({"row_bytes": dict(row_bytes)} if row_bytes else {}),
-        **({"features": features.as_json()} if features else {}),
-        **({"stride": stride} if stride else {}),
-        **({"text": text._asdict()} if text else {}),
+        **described,
         **({"classes": list(classes)} if classes else {}),
         **({"tiles": tiles._asdict()} if tiles else {}),
         "tolerance": tolerance,
@@ -499,17 +507,15 @@ def _interpret(folder: Path, manifest: Fields) -> Bundle:
     if "calibration" in manifest:
         listed("calibration.npz", "a calibration")
 
-    x = manifest.fields("x")
+    data = kind_from_json(manifest)
     bundle = Bundle(
         path=folder,
         name=manifest.text("name"),
-        kind=manifest.text("kind", KINDS),
-        x_shape=x.shape("shape"),
-        x_range=x.span("range"),
+        data=data,
         latent_shape=manifest.shape("latent_shape"),
         stream=manifest.integer("stream"),
         opset=manifest.integer("opset"),
-        likelihood=_likelihood(manifest.fields("likelihood"), x.shape("shape")),
+        likelihood=_likelihood(manifest.fields("likelihood"), data.x_shape),
         noise=manifest.number("noise"),
         model=manifest.text("model", MODELS) if "model" in manifest else "vae",
         prior=prior.text("kind"),
@@ -522,49 +528,14 @@ def _interpret(folder: Path, manifest: Fields) -> Bundle:
         licence=manifest.text("licence"),
         provenance=manifest.scalars("provenance"),
         files=files,
-        features=_features(manifest, x.shape("shape")[0]),
-        stride=manifest.integer("stride") if "stride" in manifest else None,
         calibration=manifest.scalars("calibration") if "calibration" in manifest else {},
-        text=_text(manifest.fields("text")) if "text" in manifest else None,
         classes=_classes(manifest),
         tiles=_tiles(manifest.fields("tiles")) if "tiles" in manifest else None,
         by_class="by_class" in prior and prior.take("by_class") is True,
     )
-    if bundle.kind == "image" and (len(bundle.x_shape) != 3 or bundle.x_shape[0] not in (1, 3)):
-        raise x.bad("shape", "[1 or 3, height, width] for images")
-    if (bundle.text is None) == (bundle.kind == "text"):
-        raise manifest.bad("text", "there for kind 'text', and for no other")
-    if bundle.text and bundle.x_shape != (bundle.text.length, len(bundle.text.alphabet) + 1):
-        raise x.bad("shape", "[length, characters of the alphabet and 1] for text")
     if bundle.by_class and (not bundle.classes or bundle.components % len(bundle.classes)):
         raise prior.bad("components", "as many for each of the classes")
-    if bundle.kind == "image" and bundle.x_range is None:
-        raise x.bad("range", "[low, high] for images")
-    if bundle.kind == "signal" and len(bundle.x_shape) != 2:
-        raise x.bad("shape", "[features, window] for signals")
     return bundle
-
-
-def _features(manifest: Fields, count: int) -> Features | None:
-    """What training knew of each of `count` features, where the manifest says so."""
-    if "features" not in manifest:
-        return None
-    try:
-        return features.read(manifest.fields("features").whole(), count)
-    except InputError as error:
-        raise manifest.bad("features", f"what training knew of each feature ({error})") from error
-
-
-def _text(fields: Fields) -> Text:
-    alphabet = fields.text("alphabet")
-    if len(set(alphabet)) != len(alphabet) or "\0" in alphabet:
-        raise fields.bad("alphabet", "a string of characters that differ, none of them NUL")
-    text = Text(alphabet, fields.integer("length"), fields.text("case", CASES))
-    if text.length < 1:
-        raise fields.bad("length", "at least 1")
-    if text.case == "title" and alphabet != alphabet.lower():
-        raise fields.bad("alphabet", "in lower case, as case is 'title'")
-    return text
 
 
 def _classes(manifest: Fields) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ ARRAYS = ("npy", "npz")  # the forms of output that are not pictures
 
 def default_out(stem: str, picture: str, bundle: "Bundle") -> str:
     """Return the default of --out: a picture for images, "-" for text, an array for others."""
-    return {"image": stem + picture, "text": "-"}.get(bundle.kind, f"{stem}.npy")
+    return bundle.data.default_output(stem, picture)
 
 
 def out_like_inputs(paths: Sequence[str], inputs: "Inputs", stem: str) -> str:
@@ -44,7 +44,7 @@ def form_of(out: str, bundle: "Bundle", stream: str = "npy") -> str:
         raise UsageError(f"--out {out}: bundle {bundle.name!r} makes {fix}")
     if bundle.text:
         return form
-    if bundle.kind != "image" and form not in ARRAYS:
+    if not bundle.data.drawable and form not in ARRAYS:
         raise UsageError(
             f"--out {out}: bundle {bundle.name!r} makes {bundle.kind}s, which cannot be drawn; "
             f"write .npy or .npz"

@@ -25,7 +25,7 @@ from edgevae.compiler.reading import normalise as front
 from edgevae.compiler.reading.ports import Tell
 from edgevae.compiler.rewrites import pipeline as passes
 from edgevae.compiler.rewrites.pipeline import Row
-from edgevae.data.features import Features
+from edgevae.data import KINDS, Image, Kind, Range
 from edgevae.errors import CheckError, InputError
 
 Source = bytes | str | os.PathLike[str]
@@ -56,7 +56,7 @@ def compile(
     *,
     out: str | os.PathLike[str],
     name: str | None = None,
-    kind: str | None = None,
+    data: Kind | str | None = None,
     x_range: tuple[float, float] | None = None,
     model: str = "vae",
     prior: bundle.Mixture | str | os.PathLike[str] | None = None,
@@ -72,12 +72,9 @@ def compile(
     int8: bool = False,
     calibration: Floats | None = None,
     force: bool = False,
-    features: Features | None = None,
-    stride: int | None = None,
     classes: Sequence[str] = (),
     by_class: bool = False,
     activations: Source | None = None,
-    text: bundle.Text | None = None,
 ) -> Compiled:
     """Writes the bundle of a decoder and, where there is one, its encoder: ONNX, opset 11 or later.
 
@@ -87,9 +84,10 @@ def compile(
     those of the first class first. `activations`, of the encoder's x, gives h (N, H) for the score
     `nap`. Outputs are found by their names or order, or are those named by `decoder_output` and
     `encoder_outputs` (mu, logvar); one encoder output of twice the latent's channels is split. What
-    is None is inferred: `name` from `out`, `kind` ("image" or "vector", never "signal") from the
+    is None is inferred: `name` from `out`, `data` ("image" or "vector", never "signal") from the
     shape of x_hat, `x_range` of images from the decoder's last operators, `tolerance` from the size
-    of the outputs. `prior` is a mixture, or the path of an .npz with weights (K,), means (K, D) and
+    of the outputs. `data` is the name of a kind, or a `Kind` that is complete, `x_range` included.
+    `prior` is a mixture, or the path of an .npz with weights (K,), means (K, D) and
     logvars (K, D); None is the standard normal. `model` is as in `Bundle`: the encoder of an
     "autoencoder" may have one output, mu, and without a mixture it has no prior. `likelihood` is as
     in `Bundle`; None is a Gaussian with sigma 1. `selfcheck` holds inputs and right outputs, which
@@ -114,10 +112,10 @@ def compile(
     z = priors.latents(mixture, latent_shape, _ROWS)
     (x_hat,) = sources["decoder"].right.run(z)
     _check_shapes(sources, x_hat, latent_shape)
-    kind = kind or _kind(x_hat.shape[1:], tell)
     normal = {role: front.normal(source, tell) for role, source in sources.items()}
-    if x_range is None and kind == "image":
-        x_range = _range(normal["decoder"], sources["decoder"].where, tell)
+    if not isinstance(data, Kind):
+        where = sources["decoder"].where
+        data = _kind(data, x_hat.shape[1:], x_range, normal["decoder"], where, tell)
     if likelihood is None:
         likelihood = {"name": "gaussian", "sigma": 1.0}
         tell("likelihood: not given; took a Gaussian of sigma 1, which scores in squared errors")
@@ -136,21 +134,19 @@ def compile(
             lambda rows, seed: priors.latents(mixture, latent_shape, rows, seed=seed),
             check=check,
             x=calibration,
-            x_range=x_range,
+            x_range=data.x_range,
             noise=noise,
             force=force,
             tell=tell,
         )
     tiles = None
-    if kind == "image" and x_range is not None:
-        tiles = _tiles(graphs["decoder"], z, x_hat, x_range, tell)
+    if isinstance(data, Image):
+        tiles = _tiles(graphs["decoder"], z, x_hat, data.x_range, tell)
     files = {role: _data(graph.model) for role, graph in graphs.items()}
     written = bundle.write(
         out,
         name=name or Path(out).absolute().name,
-        kind=kind,
-        x_shape=x_hat.shape[1:],
-        x_range=x_range,
+        data=data,
         latent_shape=latent_shape,
         opset=max(graph.model.opset_imports[""] for graph in graphs.values()),
         encoder=files.get("encoder"),
@@ -167,12 +163,9 @@ def compile(
         quality={"int8": made.quality} if made else {},
         chunk_rows={role: _chunk(graph, check, measure) for role, graph in graphs.items()},
         row_bytes={role: footprint.row_bytes(graph.model) for role, graph in graphs.items()},
-        features=features,
-        stride=stride,
         classes=classes,
         by_class=by_class,
         activations=files.get("activations"),
-        text=text,
         tiles=tiles,
     )
     return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
@@ -232,13 +225,6 @@ def _check_int8(model: str, mixture: object) -> None:
         )
 
 
-def _range(decoder: ir.Model, where: str, tell: Tell) -> tuple[float, float]:
-    """Infer the range of an image's pixels from the decoder in normal form."""
-    x_range = guess.x_range(decoder, where)
-    tell(f"range: {x_range[0]:g} to {x_range[1]:g}, by the decoder's last operators")
-    return x_range
-
-
 def _variants(made: variant.Variant | None) -> dict[str, dict[str, bytes]]:
     """Return the files of the variants, by variant and role."""
     if made is None:
@@ -260,10 +246,23 @@ def _source(source: Source) -> bytes | Path:
     return source if isinstance(source, bytes) else Path(source)
 
 
-def _kind(x_shape: tuple[int, ...], tell: Tell) -> str:
-    kind = guess.kind(x_shape)
-    tell(f"kind: {kind}, as x has shape {x_shape}")
-    return kind
+def _kind(
+    name: str | None,
+    x_shape: tuple[int, ...],
+    x_range: Range | None,
+    decoder: ir.Model,
+    where: str,
+    tell: Tell,
+) -> Kind:
+    """Return the kind of a decoder's data; infer what the caller did not say, and note it."""
+    if name is None:
+        name = guess.kind(x_shape)
+        tell(f"kind: {name}, as x has shape {x_shape}")
+    kind = KINDS[name]
+    if x_range is None and kind.drawable:
+        x_range = guess.x_range(decoder, where)
+        tell(f"range: {x_range[0]:g} to {x_range[1]:g}, by the decoder's last operators")
+    return kind(x_shape, x_range)
 
 
 def _rewritten(given: front.Given, normal: ir.Model, items: Floats, measure: bool) -> _Graph:

@@ -1,1 +1,44 @@
-"""The data of a model: images, vectors, signals and text."""
+"""The data of a model: images, vectors, signals and text, their labels and their likelihood."""
+
+from edgevae.data.features import Features
+from edgevae.data.image import Image, to_uint8
+from edgevae.data.items import Items, Range
+from edgevae.data.kind import Kind
+from edgevae.data.kinds import KINDS, kind_from_json
+from edgevae.data.labels import Label, Labels
+from edgevae.data.likelihood import Likelihood
+from edgevae.data.pictures import (
+    IMAGE_SUFFIXES,
+    from_pil,
+    open_file,
+    open_image,
+    read_image,
+    to_pil,
+)
+from edgevae.data.signal import Signal
+from edgevae.data.text import CASES, Text
+from edgevae.data.vector import Vector
+
+__all__ = [
+    "CASES",
+    "IMAGE_SUFFIXES",
+    "KINDS",
+    "Features",
+    "Image",
+    "Items",
+    "Kind",
+    "Label",
+    "Labels",
+    "Likelihood",
+    "Range",
+    "Signal",
+    "Text",
+    "Vector",
+    "from_pil",
+    "kind_from_json",
+    "open_file",
+    "open_image",
+    "read_image",
+    "to_pil",
+    "to_uint8",
+]

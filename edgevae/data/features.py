@@ -1,21 +1,21 @@
-"""The features of vectors and signals: what they are called, how training scaled them, and what
-stands in for a value that is missing."""
+"""The features of vectors and signals: names, scales, and the values that replace NaN."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from edgevae.errors import InputError
+from edgevae.errors import BundleError
+from edgevae.json_fields import Fields, show
+
+Floats = npt.NDArray[np.float32]
 
 
 class Features(NamedTuple):
     """One entry for each of the C features of x (C,) or (C, L).
 
-    The graphs speak the data's own units and hold `center` and `scale` themselves: these tell what
-    (x - center) / scale the networks see. `impute` has what replaces NaN, None where NaN is
-    refused.
+    The graphs take and return the data's own units. The networks inside see (x - center) / scale.
+    `impute` holds the values that replace NaN; None if NaN is refused.
     """
 
     names: tuple[str, ...]
@@ -23,37 +23,50 @@ class Features(NamedTuple):
     scale: tuple[float, ...]
     impute: tuple[float, ...] | None = None
 
+    def imputed(self, x: Floats) -> Floats:
+        """Return x (N, C) or (N, C, L) with NaN replaced, or x itself if nothing is to replace."""
+        if self.impute is None or not (missing := np.isnan(x)).any():
+            return x
+        values = np.asarray(self.impute, np.float32).reshape(-1, *(1,) * (x.ndim - 2))
+        return np.where(missing, values, x)
+
     def as_json(self) -> dict[str, Any]:
-        """The manifest's field."""
+        """Return the manifest's field `features`."""
         return {key: value and list(value) for key, value in self._asdict().items()}
 
+    @classmethod
+    def from_json(cls, fields: Fields, count: int) -> Self | None:
+        """Return the features of a manifest, for x of `count` features; None without the field.
 
-def read(entry: Mapping[str, object], count: int) -> Features:
-    """`as_json` read back, for x of `count` features. Raises `InputError`."""
-    parts: dict[str, Any] = {}
-    for key in Features._fields:
-        value = entry.get(key)
-        if key == "impute" and value is None:
-            continue
-        kinds = str if key == "names" else (int, float)
-        if not isinstance(value, list) or not all(isinstance(part, kinds) for part in value):
-            of = "strings" if key == "names" else "numbers"
-            raise InputError(f"{key} must be a list of {of}, got {value!r:.60}")
-        if len(value) != count:
-            raise InputError(
-                f"{key} must have an entry for each of {count} features, got {value!r:.60}"
-            )
-        parts[key] = tuple(value) if key == "names" else tuple(map(float, value))
-    found = Features(**parts)
-    numbers = (*found.center, *found.scale, *(found.impute or ()))
-    if not np.isfinite(numbers).all() or min(found.scale) <= 0:
-        raise InputError("center, scale and impute must be finite, and scale above 0")
-    return found
+        Raises `BundleError`.
+        """
+        if "features" not in fields:
+            return None
+        entry = fields.fields("features")
+        parts: dict[str, Any] = {}
+        for key in cls._fields:
+            if key == "impute" and (key not in entry or entry.take(key) is None):
+                continue
+            values = _entries(fields, key, entry.take(key), count)
+            parts[key] = tuple(values) if key == "names" else tuple(map(float, values))
+        features = cls(**parts)
+        numbers = (*features.center, *features.scale, *(features.impute or ()))
+        if not np.isfinite(numbers).all() or min(features.scale) <= 0:
+            raise _bad(fields, "center, scale and impute must be finite, and scale above 0")
+        return features
 
 
-def imputed(x: npt.NDArray[np.float32], features: Features | None) -> npt.NDArray[np.float32]:
-    """x (N, C) or (N, C, L) with what replaces NaN in its place; x itself where nothing does."""
-    if features is None or features.impute is None or not (missing := np.isnan(x)).any():
-        return x
-    values = np.asarray(features.impute, np.float32).reshape(-1, *(1,) * (x.ndim - 2))
-    return np.where(missing, values, x)
+def _entries(fields: Fields, key: str, values: object, count: int) -> list[Any]:
+    types = str if key == "names" else (int, float)
+    if not isinstance(values, list) or not all(isinstance(value, types) for value in values):
+        of = "strings" if key == "names" else "numbers"
+        raise _bad(fields, f"{key} must be a list of {of}, got {show(values)}")
+    if len(values) != count:
+        raise _bad(
+            fields, f"{key} must have an entry for each of {count} features, got {show(values)}"
+        )
+    return values
+
+
+def _bad(fields: Fields, problem: str) -> BundleError:
+    return fields.bad("features", f"what training knew of each feature ({problem})")

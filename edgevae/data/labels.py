@@ -1,7 +1,7 @@
-"""Classes, for a bundle whose decoder is told which one to make: labels as callers give them.
+"""Labels: the classes that callers ask a conditional decoder for.
 
 The decoder's input `y` has a class number for each row, int64 (n,); the manifest's `classes` names
-them in their order. A label is a number or a name, whose case does not matter.
+the classes in the order of their numbers. A label is a number, or a name in any case.
 """
 
 from collections.abc import Sequence
@@ -18,21 +18,22 @@ Labels = Label | Sequence[Label] | npt.NDArray[np.integer]
 
 
 def cycle(classes: Sequence[str], n: int, start: int) -> Numbers | None:
-    """What rows start .. start + n - 1 are where nobody says: each class in turn, row 0 the first.
+    """Return the class numbers of rows start .. start + n - 1 if the caller passes no labels.
 
-    None for a bundle without classes.
+    Row i has class i modulo the number of classes. None for a bundle without classes.
     """
     if not classes:
         return None
-    rows = np.arange(n, dtype=np.uint64) + np.uint64(start & checks.LAST)  # which wraps, as rows do
+    rows = np.arange(n, dtype=np.uint64) + np.uint64(start & checks.LAST)  # wraps as rows do
     return (rows % np.uint64(len(classes))).astype(np.int64)
 
 
 def numbers(labels: Labels | None, classes: Sequence[str], n: int) -> Numbers | None:
-    """The class number of each of n rows: one label is that of all, else there are n of them.
+    """Return the class number of each of n rows, int64 (n,).
 
-    None for a bundle without classes. Raises `InputError` for labels that are missing, not asked
-    for, too many or too few, and for a class that there is not.
+    `labels` is one label for all rows, or one for each row. None for a bundle without classes.
+    Raises `InputError` if labels are missing, if there are too many or too few, for an unknown
+    class, and for labels that a bundle without classes cannot use.
     """
     if not classes:
         if labels is not None:
@@ -43,13 +44,14 @@ def numbers(labels: Labels | None, classes: Sequence[str], n: int) -> Numbers | 
         return None
     if labels is None:
         raise InputError(f"labels: expected a class for each row, got none; {_listed(classes)}")
-    given = labels.tolist() if isinstance(labels, np.ndarray) else labels
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        return np.full(n, _number(given, classes), np.int64)
-    found = [_number(label, classes) for label in given]
-    if len(found) != n:
-        raise InputError(f"labels: expected one label, or {n}, one for each row, got {len(found)}")
-    return np.array(found, np.int64)
+    if isinstance(labels, np.ndarray):
+        labels = labels.tolist()
+    if isinstance(labels, str) or not isinstance(labels, Sequence):
+        return np.full(n, _number(labels, classes), np.int64)
+    each = [_number(label, classes) for label in labels]
+    if len(each) != n:
+        raise InputError(f"labels: expected one label, or {n}, one for each row, got {len(each)}")
+    return np.array(each, np.int64)
 
 
 def _number(label: object, classes: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""-log p(x|z) under a bundle's likelihood: what every score and every report of fit adds up."""
+"""The likelihood of a bundle: -log p(x|z), which scores and reports of fit add up."""
 
 import math
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ Floats = npt.NDArray[np.floating[Any]]
 Nats = npt.NDArray[np.float64]
 Likelihood = Mapping[str, str | float | list[float]]
 
-# Probabilities are kept so far from 0, a Bernoulli's from 1 too: no value costs more than 16.1
-# nats.
+# Probabilities are at least this far from 0, and those of a Bernoulli from 1 too, so that no value
+# costs more than 16.1 nats.
 _LEAST = 1e-7
 
 
 def nats(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
-    """-log p(x|z) of each value, x_hat being what z decodes to: float64 of x's shape, in nats.
+    """Return -log p(x|z) of each value in nats, float64 of x's shape; x_hat is the decoded z.
 
     x and x_hat are (N, *x_shape). Gaussian: ((x - x_hat) / sigma)^2 / 2 + log sigma +
     log(2 pi) / 2, which is a density, hence may be negative. Bernoulli: -x log x_hat -
@@ -30,27 +30,27 @@ def nats(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
         return -(x * np.log(x_hat) + (1 - x) * np.log1p(-x_hat))
     if likelihood["name"] == "categorical":
         return np.asarray(-x * np.log(x_hat.clip(_LEAST, 1)), np.float64)
-    sigma = np.asarray(likelihood["sigma"], np.float64)  # one, or one for each value of an item
+    sigma = np.asarray(likelihood["sigma"], np.float64)  # one, or one for each value of x
     if sigma.ndim:
         sigma = sigma.reshape(x.shape[1:])
     return ((x - x_hat) / sigma) ** 2 / 2 + np.log(sigma) + math.log(2 * math.pi) / 2
 
 
 def deviance(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
-    """`nats` less the least it could be for that x, which x_hat = x reaches: at least 0.
+    """Return `nats` minus its minimum for that x, which x_hat = x reaches: at least 0.
 
-    Float64 of x's shape. Gaussian: ((x - x_hat) / sigma)^2 / 2. Bernoulli: the Kullback-Leibler
-    divergence of the two Bernoullis. Categorical: `nats` itself, since a one-hot x may be
-    certain. Half of what statistics calls deviance.
+    The result is float64 of x's shape, half of what statistics calls deviance. Gaussian:
+    ((x - x_hat) / sigma)^2 / 2. Bernoulli: the Kullback-Leibler divergence of the two Bernoullis.
+    Categorical: `nats` itself, since a one-hot x may be certain.
     """
     return np.maximum(nats(x, x_hat, likelihood) - nats(x, x, likelihood), 0.0)
 
 
 def recon(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
-    """-log p(x|z) of each item: float64 (N,), the sum of its `nats`."""
+    """Return -log p(x|z) of each item, the sum of its `nats`: float64 (N,)."""
     return per_item(nats(x, x_hat, likelihood))
 
 
 def per_item(values: Nats) -> Nats:
-    """The sum over each item of values (N, *x_shape): (N,)."""
+    """Return the sum of values (N, *x_shape) over each item: (N,)."""
     return np.asarray(values.sum(axis=tuple(range(1, values.ndim))), np.float64)

@@ -1,91 +1,158 @@
-"""Strings as people have them to one-hot rows as a model has them, and back.
-
-A string of a bundle's alphabet is float32 (length, symbols): row i is one-hot in character i, and
-the rows after the last character are one-hot in the end, the last symbol.
-"""
+"""Text: strings of an alphabet, as one-hot rows."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from edgevae.data import images
-from edgevae.data.images import Floats, Given
+from edgevae import checks
+from edgevae.data.items import Floats, Items, Range
+from edgevae.data.kind import Kind, check_dtype, type_name
 from edgevae.errors import InputError
+from edgevae.json_fields import Fields
 
 Strings = npt.NDArray[np.str_]
 
+CASES = ("as given", "title")
 
-class Text(NamedTuple):
-    """What strings a bundle of kind "text" knows: x is one-hot (length, len(alphabet) + 1).
 
-    The last symbol is the end, which fills the rest of each row. `case` "title": the alphabet
-    is lower-case, what is given is lowered first, and what is made is in title case.
+@dataclass(frozen=True)
+class Text(Kind):
+    """Strings of at most `length` characters of an alphabet: float32 (length, symbols), one-hot.
+
+    Row i of an item stands for character i. The last of the len(alphabet) + 1 symbols is the end,
+    which fills the rows after the last character. If `case` is "title", the alphabet is in lower
+    case: strings are lowered before they are encoded, and decoded strings are in title case.
     """
 
+    name: ClassVar[str] = "text"
+    is_text: ClassVar[bool] = True
+
+    x_shape: tuple[int, ...] = field(init=False)
+    x_range: Range | None = field(default=(0.0, 1.0), kw_only=True)
     alphabet: str
     length: int
     case: str = "as given"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "x_shape", (self.length, len(self.alphabet) + 1))
 
-def given(x: Any, text: Text) -> Given:
-    """Reads x: a str, which comes back as one, a list of them, or float32 as `decode` gives.
+    def read(self, x: Any) -> Items:
+        """Return a caller's strings as one-hot rows, float32 (N, length, symbols).
 
-    Raises `InputError` for a character that the alphabet lacks, and for what is too long.
-    """
-    if isinstance(x, str):
-        rows = one_hot([fitting(x, "x", text)], text)
-        return Given(rows, lambda x_hat: strings(x_hat, text).tolist(), single=True)
-    if isinstance(x, (list, tuple)) and any(isinstance(item, str) for item in x):
-        items = [fitting(item, f"item {i} of the list", text) for i, item in enumerate(x)]
-        return Given(one_hot(items, text), lambda x_hat: strings(x_hat, text).tolist())
-    if isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.dtype.kind == "f"):
-        return images.given(x, "text", (text.length, len(text.alphabet) + 1), (0.0, 1.0))
-    kind = f"an array of {x.dtype}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
-    raise InputError(
-        f"x: expected a str, a list of str, or one-hot float32 (N, {text.length}, "
-        f"{len(text.alphabet) + 1}), got {kind}; list(x) or x.tolist() makes a list"
-    )
-
-
-def fitting(item: Any, where: str, text: Text) -> str:
-    """The item in the alphabet's case; `InputError`, which says `where`, unless it fits."""
-    if not isinstance(item, str):
-        raise InputError(f"{where}: expected a str as the others are, got a {type(item).__name__}")
-    folded = item.lower() if text.case == "title" else item
-    for position, character in enumerate(folded):
-        if character not in text.alphabet:
-            raise InputError(
-                f"{where}: {item!r:.60} has {character!r} at position {position} (from 0), not one "
-                f"of the model's alphabet, {text.alphabet!r}; remove it or spell it otherwise"
-            )
-    if len(folded) > text.length:
+        x is a str, which gives a str back, a list of str, which gives a list back, or float32 rows
+        as `decode` returns them. Raises `InputError` for a character that the alphabet lacks and
+        for a string that is too long.
+        """
+        if isinstance(x, str):
+            rows = self.one_hot([self.fitting(x, "x")])
+            return Items(rows, lambda x_hat: self.strings(x_hat).tolist(), single=True)
+        if isinstance(x, (list, tuple)) and any(isinstance(item, str) for item in x):
+            items = [self.fitting(item, f"item {i} of the list") for i, item in enumerate(x)]
+            return Items(self.one_hot(items), lambda x_hat: self.strings(x_hat).tolist())
+        if isinstance(x, (list, tuple)) or (isinstance(x, np.ndarray) and x.dtype.kind == "f"):
+            return super().read(x)
         raise InputError(
-            f"{where}: {item!r:.60} has {len(folded)} characters, expected at most {text.length}; "
-            f"shorten it"
+            f"x: expected a str, a list of str, or one-hot float32 (N, {self.length}, "
+            f"{len(self.alphabet) + 1}), got {type_name(x)}; list(x) or x.tolist() makes a list"
         )
-    return folded
 
+    def fitting(self, item: Any, where: str) -> str:
+        """Return a string in the alphabet's case.
 
-def one_hot(items: Sequence[str], text: Text) -> Floats:
-    """Strings that are `fitting` as float32 (N, length, symbols)."""
-    place = {character: code for code, character in enumerate(text.alphabet)}
-    codes = np.full((len(items), text.length), len(place))
-    for row, item in zip(codes, items, strict=True):
-        row[: len(item)] = [place[character] for character in item]
-    rows: Floats = np.eye(len(place) + 1, dtype=np.float32)[codes]
-    return rows
+        Raises `InputError`, which begins with `where`, if it does not fit the alphabet or length.
+        """
+        if not isinstance(item, str):
+            raise InputError(
+                f"{where}: expected a str as the others are, got a {type(item).__name__}"
+            )
+        folded = item.lower() if self.case == "title" else item
+        for position, character in enumerate(folded):
+            if character not in self.alphabet:
+                raise InputError(
+                    f"{where}: {item!r:.60} has {character!r} at position {position} (from 0), not "
+                    f"one of the model's alphabet, {self.alphabet!r}; remove it or spell it "
+                    f"otherwise"
+                )
+        if len(folded) > self.length:
+            raise InputError(
+                f"{where}: {item!r:.60} has {len(folded)} characters, expected at most "
+                f"{self.length}; shorten it"
+            )
+        return folded
 
+    def one_hot(self, items: Sequence[str]) -> Floats:
+        """Return strings that are `fitting` as float32 (N, length, symbols)."""
+        place = {character: code for code, character in enumerate(self.alphabet)}
+        codes = np.full((len(items), self.length), len(place))
+        for row, item in zip(codes, items, strict=True):
+            row[: len(item)] = [place[character] for character in item]
+        rows: Floats = np.eye(len(place) + 1, dtype=np.float32)[codes]
+        return rows
 
-def strings(x_hat: Floats, text: Text, out: Strings | None = None) -> Strings:
-    """The likeliest characters of x_hat (N, length, symbols), up to the first end: (N,) of str."""
-    codes = x_hat.argmax(axis=2)
-    # As code points, of which numpy takes NULs at the end of a string for none.
-    points = np.array([*map(ord, text.alphabet), 0], np.uint32)[codes]
-    points *= np.logical_and.accumulate(points != 0, axis=1)
-    made: Any = np.ascontiguousarray(points).view(f"U{text.length}")[:, 0]
-    if out is None:
-        out = np.empty(len(made), f"U{text.length}")
-    out[...] = np.char.title(made) if text.case == "title" else made
-    return out
+    def strings(self, x_hat: Floats, out: Strings | None = None) -> Strings:
+        """Return the most likely characters of x_hat (N, length, symbols), up to the first end.
+
+        The result is an array (N,) of str: `out`, or a new one.
+        """
+        codes = x_hat.argmax(axis=2)
+        # Code points, because numpy drops the NULs at the end of a string.
+        points = np.array([*map(ord, self.alphabet), 0], np.uint32)[codes]
+        points *= np.logical_and.accumulate(points != 0, axis=1)
+        decoded: Any = np.ascontiguousarray(points).view(f"U{self.length}")[:, 0]
+        if out is None:
+            out = np.empty(len(decoded), f"U{self.length}")
+        out[...] = np.char.title(decoded) if self.case == "title" else decoded
+        return out
+
+    def allocate(
+        self,
+        n: int,
+        dtype: str = "float32",
+        out: npt.NDArray[Any] | None = None,
+        *,
+        owner: str = "the model",
+    ) -> npt.NDArray[Any]:
+        check_dtype(dtype)
+        if dtype != "float32" or out is not None:
+            raise InputError(
+                f"{'out' if dtype == 'float32' else 'dtype'}: {owner} makes a list of str, which "
+                f"takes none; decode(sample(n)) makes float32"
+            )
+        return checks.output_array((n,), f"U{self.length}")
+
+    def finish(self, x_hat: Floats, out: npt.NDArray[Any]) -> None:
+        self.strings(x_hat, out)
+
+    def result(self, out: npt.NDArray[Any]) -> list[str]:
+        strings: list[str] = out.tolist()
+        return strings
+
+    def default_output(self, stem: str, picture: str) -> str:
+        return "-"
+
+    def as_json(self) -> dict[str, Any]:
+        spelling = {"alphabet": self.alphabet, "length": self.length, "case": self.case}
+        return {**super().as_json(), "text": spelling}
+
+    @classmethod
+    def from_json(cls, fields: Fields) -> Self:
+        x, spelling = fields.fields("x"), fields.fields("text")
+        alphabet = spelling.text("alphabet")
+        if len(set(alphabet)) != len(alphabet) or "\0" in alphabet:
+            raise spelling.bad("alphabet", "a string of characters that differ, none of them NUL")
+        text = cls(
+            alphabet,
+            spelling.integer("length"),
+            spelling.text("case", CASES),
+            x_range=x.span("range"),
+        )
+        if text.length < 1:
+            raise spelling.bad("length", "at least 1")
+        if text.case == "title" and alphabet != alphabet.lower():
+            raise spelling.bad("alphabet", "in lower case, as case is 'title'")
+        if x.shape("shape") != text.x_shape:
+            raise x.bad("shape", "[length, characters of the alphabet and 1] for text")
+        return text

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from edgevae import atomic
 from edgevae.bundle import Bundle
+from edgevae.data import Kind
 from edgevae.engine.machine import cpu_name
 from edgevae.engine.ort import onnxruntime
 from edgevae.errors import InputError
@@ -101,7 +102,7 @@ def choose(
     elif role in bundle.chunk_rows:
         chunk, source = larger * bundle.chunk_rows[role], "the manifest"
     else:
-        chunk, source = larger * guess(bundle.kind, bundle.x_shape), "a guess by the size of x"
+        chunk, source = larger * guess(bundle.data), "a guess by the size of x"
     if single_call_rows is None:
         single_call_rows = min(chunk, _SINGLE_CALL_ROWS_A_THREAD * setting.threads)
     if most is not None:
@@ -125,17 +126,17 @@ def most_rows(bundle: Bundle, role: str, max_memory: int) -> int:
     return max_memory // need
 
 
-def guess(kind: str, x_shape: tuple[int, ...]) -> int:
+def guess(data: Kind) -> int:
     """Return how many rows one worker should run at a time, by the kind and size of x alone."""
     rows, numbers = (
-        (_IMAGE_ROWS, _IMAGE_NUMBERS) if kind == "image" else (_VECTOR_ROWS, _VECTOR_NUMBERS)
+        (_IMAGE_ROWS, _IMAGE_NUMBERS) if data.drawable else (_VECTOR_ROWS, _VECTOR_NUMBERS)
     )
-    return max(1, min(rows, numbers // math.prod(x_shape)))
+    return max(1, min(rows, numbers // math.prod(data.x_shape)))
 
 
 def row_bytes(bundle: Bundle, role: str) -> int:
     """Return the memory of one more row in flight: the manifest's `row_bytes`, or an estimate."""
-    sizes = _IMAGE_SIZES if bundle.kind == "image" else _VECTOR_SIZES
+    sizes = _IMAGE_SIZES if bundle.data.drawable else _VECTOR_SIZES
     return bundle.row_bytes.get(role, 4 * (sizes * math.prod(bundle.x_shape) + bundle.dims))
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from edgevae import checks
 from edgevae.bundle import Bundle, how_to_have
-from edgevae.data import images, text
+from edgevae.data import Items
 from edgevae.engine import plans, workers
 from edgevae.engine.graph import Graph, Placement, Shapes
 from edgevae.engine.machine import usable_threads
@@ -49,9 +49,9 @@ class Runner:
         self.precision = precision
         self.variant = _variant(bundle, precision)
         self.threads = (
-            usable_threads() if threads is None else checks.whole(threads, "threads", least=1)
+            usable_threads() if threads is None else checks.integer(threads, "threads", least=1)
         )
-        self._chunk = None if chunk is None else checks.whole(chunk, "chunk", least=1)
+        self._chunk = None if chunk is None else checks.integer(chunk, "chunk", least=1)
         self._max_memory = None if max_memory is None else plans.memory(max_memory)
         self._most_rows: dict[str, int] = {}
         if self._max_memory is not None:
@@ -138,12 +138,9 @@ class Runner:
 
     # --- rows --------------------------------------------------------------------------------
 
-    def read(self, x: Any) -> images.Given:
+    def read(self, x: Any) -> Items:
         """Return the items x, in any form that `VAE.reconstruct` takes, as rows."""
-        bundle = self.bundle
-        if bundle.text:
-            return text.given(x, bundle.text)
-        return images.given(x, bundle.kind, bundle.x_shape, bundle.x_range, bundle.features)
+        return self.bundle.data.read(x)
 
     def encode(self, x: Floats) -> Posterior:
         """Return q(z|x) of each row of x."""
@@ -192,11 +189,7 @@ class Runner:
                 return
             x_hat = np.empty((last - first, *self.bundle.x_shape), np.float32)
             decoder.run(inputs, {"x_hat": x_hat}, threads=threads)
-            if self.bundle.text:
-                text.strings(x_hat, self.bundle.text, rows)
-                return
-            assert self.bundle.x_range is not None  # every image has a range
-            images.to_uint8(x_hat, self.bundle.x_range, rows)
+            self.bundle.data.finish(x_hat, rows)
 
         self._divide("decoder", len(out), work)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevae.bundle import Bundle
-from edgevae.data import images
+from edgevae.data import open_file
 from edgevae.errors import InputError
 from edgevae.files.batches import Floats, checked_rows
 
@@ -30,7 +30,7 @@ def load(source: str | bytes, where: str, names: Sequence[str] = ("x", "x_hat"))
     mapped into memory: its rows are read when they are used. Raises `InputError`.
     """
     if isinstance(source, str):
-        with images.open_file(source) as opened:
+        with open_file(source) as opened:
             if not opened.read(8).startswith(STARTS):
                 raise InputError(f"{where}: expected a .npy or .npz of numbers, got another format")
     try:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae.bundle import Bundle
-from edgevae.data import images
 from edgevae.errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -36,7 +35,7 @@ def batch_rows(bundle: Bundle) -> int:
 def checked_rows(x: Any, bundle: Bundle, where: str) -> Floats:
     """Return items as float32 (N, *x_shape). Raises `InputError`, which names `where`."""
     try:
-        return images.given(x, bundle.kind, bundle.x_shape, bundle.x_range, bundle.features).rows
+        return bundle.data.read(x).rows
     except InputError as error:
         raise InputError(str(error) if where in str(error) else f"{where}: {error}") from error
 

@@ -155,7 +155,7 @@ def _from_pictures(paths: Sequence[str], bundle: Bundle, resize: bool) -> Inputs
                 f"{path}: expected an image file beside others; give images, or one folder, one "
                 f".npy or .npz, or - for standard input"
             )
-    if bundle.kind != "image":
+    if not bundle.data.drawable:
         raise InputError(
             f"{paths[0]}: expected {bundle.kind}s, which bundle {bundle.name!r} takes, in "
             f"{', '.join((*array_files.SUFFIXES, *sorted(tables.SUFFIXES)))}, or - for standard "
@@ -210,7 +210,7 @@ def _open_stdin(bundle: Bundle) -> tuple[str, bytes, IO[bytes]]:
         return "array", first, stream
     if bundle.text:
         return "text", first, stream
-    if bundle.kind == "image" and first.lstrip()[:1] not in (b"{", b"["):
+    if bundle.data.drawable and first.lstrip()[:1] not in (b"{", b"["):
         return "image", first, stream
     return "table", first, stream
 

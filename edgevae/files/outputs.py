@@ -22,8 +22,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from edgevae import atomic
 from edgevae.bundle import Bundle
-from edgevae.data import text
-from edgevae.data.images import to_pil, to_uint8
+from edgevae.data import to_pil, to_uint8
 from edgevae.errors import InputError
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ def write_lines(out: str, batches: Iterable[Any], bundle: Bundle) -> None:
     assert bundle.text is not None
     with staged(out, readable=True) as file:
         for batch in batches:
-            lines = batch if isinstance(batch, list) else text.strings(batch, bundle.text)
+            lines = batch if isinstance(batch, list) else bundle.text.strings(batch)
             file.write("".join(f"{line}\n" for line in lines).encode())
 
 

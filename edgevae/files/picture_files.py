@@ -7,22 +7,20 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from edgevae.bundle import Bundle
-from edgevae.data import images
+from edgevae.data import IMAGE_SUFFIXES, from_pil, open_file, read_image, to_pil
 from edgevae.errors import InputError
 from edgevae.files.batches import Floats, checked_rows
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
-
 
 def in_folder(folder: str) -> list[Path]:
     """Return the picture files in a folder, by name. Raises `InputError` if there is none."""
-    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise InputError(
-            f"{folder}: expected a folder of images, found no {', '.join(sorted(SUFFIXES))}"
+            f"{folder}: expected a folder of images, found no {', '.join(sorted(IMAGE_SUFFIXES))}"
         )
     return files
 
@@ -47,7 +45,7 @@ def read(files: Sequence[Path], bundle: Bundle, size: int, resize: bool) -> Iter
         for first in range(0, len(files), size):
             rows = []
             for path in files[first : first + size]:
-                with images.open_file(path) as file:
+                with open_file(path) as file:
                     rows.append(read_picture(file, bundle, str(path), resize))
             yield np.concatenate(rows)
 
@@ -56,7 +54,7 @@ def read(files: Sequence[Path], bundle: Bundle, size: int, resize: bool) -> Iter
 
 def read_picture(file: IO[bytes], bundle: Bundle, where: str, resize: bool) -> Floats:
     """Return the picture in an open file as float32 (1, C, H, W). Raises `InputError`."""
-    image = images.read_image(file, where)
+    image = read_image(file, where)
     channels, height, width = bundle.x_shape
     if image.size == (width, height):
         return checked_rows(image, bundle, where)
@@ -65,7 +63,7 @@ def read_picture(file: IO[bytes], bundle: Bundle, where: str, resize: bool) -> F
     from PIL import Image
 
     try:
-        pixels = images.to_pil(images.from_pil(image, channels))
+        pixels = to_pil(from_pil(image, channels))
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     return checked_rows(pixels.resize((width, height), Image.Resampling.LANCZOS), bundle, where)
@@ -79,7 +77,7 @@ def check_header(path: Path, bundle: Bundle, resize: bool) -> None:
     from PIL import Image, UnidentifiedImageError
 
     _, height, width = bundle.x_shape
-    with images.open_file(path) as file:
+    with open_file(path) as file:
         try:
             with Image.open(file) as image:
                 if not resize and image.size not in ((width, height), (height, width)):

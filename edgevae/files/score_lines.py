@@ -13,7 +13,6 @@ import numpy as np
 
 from edgevae.bundle import Bundle
 from edgevae.files import outputs as output
-from edgevae.files.tables import feature_names
 from edgevae.scoring import Scores
 
 FORMS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json"}
@@ -38,8 +37,8 @@ def answers(ids: list[str | int], scores: Scores, bundle: Bundle) -> list[Answer
     found: list[Answer] = [
         dict(zip(COLUMNS, row, strict=True)) for row in zip(ids, *columns, strict=True)
     ]
-    if bundle.kind in ("vector", "signal"):
-        names = feature_names(bundle)
+    if bundle.data.tabular:
+        names = bundle.data.feature_names
         nats = scores.parts.reshape(n, len(names), -1).sum(2, dtype=np.float64)
         for answer, each in zip(found, nats, strict=True):
             strangest = np.argsort(-each, kind="stable")[:TOP]

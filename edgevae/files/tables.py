@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae.bundle import Bundle
-from edgevae.data.images import open_file
+from edgevae.data import open_file
 from edgevae.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,21 +62,12 @@ class Schema(NamedTuple):
 
 def schema(bundle: Bundle) -> Schema:
     """Return the columns of a table of a bundle's items, or of the steps of its signals."""
-    width = (len(feature_names(bundle)),)
     return Schema(
-        feature_names(bundle),
+        bundle.data.feature_names,
         required=bundle.features is not None,
-        shapes=(bundle.x_shape,) if bundle.kind == "image" else (width, bundle.x_shape),
+        shapes=bundle.data.row_shapes,
         missing=bundle.features is not None and bundle.features.impute is not None,
     )
-
-
-def feature_names(bundle: Bundle) -> tuple[str, ...]:
-    """Return the names of a bundle's features; x0, x1 and so on if it has none."""
-    if bundle.features:
-        return bundle.features.names
-    width = bundle.x_shape[0] if bundle.kind == "signal" else prod(bundle.x_shape)
-    return numbered("x", width)
 
 
 def numbered(letter: str, count: int) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from edgevae.bundle import Bundle
-from edgevae.data import images, text
+from edgevae.data import open_file
 from edgevae.errors import InputError
 from edgevae.files.batches import Batch, Floats
 
@@ -12,7 +12,7 @@ from edgevae.files.batches import Batch, Floats
 def strings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the strings of a command line or of one .txt, and the name of each in errors."""
     if len(arguments) == 1 and Path(arguments[0]).suffix.lower() == ".txt":
-        with images.open_file(arguments[0]) as file:
+        with open_file(arguments[0]) as file:
             return lines(file.read(), arguments[0])
     return list(arguments), [f"input {i + 1}" for i in range(len(arguments))]
 
@@ -35,8 +35,8 @@ def read(
     """
     assert bundle.text is not None
     alphabet = bundle.text
-    known = [text.fitting(item, place, alphabet) for item, place in zip(items, places, strict=True)]
-    return (text.one_hot(known[i : i + size], alphabet) for i in range(0, len(known), size))
+    known = [alphabet.fitting(item, place) for item, place in zip(items, places, strict=True)]
+    return (alphabet.one_hot(known[i : i + size]) for i in range(0, len(known), size))
 
 
 def stream(stream: Iterable[bytes], bundle: Bundle, where: str) -> Iterator[Batch]:
@@ -48,5 +48,5 @@ def stream(stream: Iterable[bytes], bundle: Bundle, where: str) -> Iterator[Batc
             item = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise InputError(f"{place}: expected UTF-8, got {error}") from error
-        known = text.fitting(item, place, bundle.text)
-        yield Batch([item], text.one_hot([known], bundle.text))
+        known = bundle.text.fitting(item, place)
+        yield Batch([item], bundle.text.one_hot([known]))

@@ -18,7 +18,7 @@ def items(
 
     `disjoint` is as `windows` has it.
     """
-    rows = windows(rows, bundle, notify, disjoint=disjoint) if bundle.kind == "signal" else rows
+    rows = windows(rows, bundle, notify, disjoint=disjoint) if bundle.data.window else rows
     remaining = iter(rows)
     while batch := list(islice(remaining, size)):
         x = np.stack([row.values.reshape(bundle.x_shape) for row in batch])

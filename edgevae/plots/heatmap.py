@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from edgevae.data.images import Range
+from edgevae.data import Range
 
 Floats = npt.NDArray[np.float32]
 

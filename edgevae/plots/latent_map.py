@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from edgevae.data.images import to_uint8
+from edgevae.data import Image
 from edgevae.errors import InputError
 from edgevae.latents.posterior import Posterior
 
@@ -118,15 +118,16 @@ def manifold(vae: "VAE", side: int = 20) -> "Figure":
     The places are quantiles of N(0, 1) in both dimensions, each in the middle of an equal share of
     the prior (Kingma and Welling 2014, figure 4).
     """
-    if vae.bundle.dims != 2 or vae.bundle.kind != "image" or vae.bundle.x_range is None:
+    data = vae.bundle.data
+    if vae.bundle.dims != 2 or not isinstance(data, Image):
         raise InputError(
             f"bundle {vae.bundle.name!r}: a manifold is drawn of images by a latent of 2 "
-            f"dimensions, got {vae.bundle.kind}s by {vae.bundle.dims}; `python -m train "
+            f"dimensions, got {data.name}s by {vae.bundle.dims}; `python -m train "
             f"fashion2d` trains one"
         )
     quantiles = [NormalDist().inv_cdf((i + 0.5) / side) for i in range(side)]
     z = np.array([(a, b) for b in reversed(quantiles) for a in quantiles], np.float32)
-    tiles = to_uint8(vae.decode(z.reshape(-1, *vae.bundle.latent_shape)), vae.bundle.x_range)
+    tiles = data.pixels(vae.decode(z.reshape(-1, *vae.bundle.latent_shape)))
     _, height, width, channels = tiles.shape
     picture = tiles.reshape(side, side, height, width, channels).swapaxes(1, 2)
     figure, axes = _figure(8, 8 * height / width)
@@ -147,7 +148,7 @@ def pictures(
     drawn = {"scatter": scatter(posterior.mu, labels, title), "units": units(posterior)}
     if vae.bundle.prior != "none":
         drawn["prior"] = prior(vae, posterior)
-    if vae.bundle.dims == 2 and vae.bundle.kind == "image":
+    if vae.bundle.dims == 2 and vae.bundle.data.drawable:
         drawn["manifold"] = manifold(vae)
     return drawn
 

@@ -230,7 +230,7 @@ def _batches(
     start: int = 0,
 ) -> Iterator[ScoredBatch]:
     """Yield the rows of x, encoded and decoded, as many at a time as bounded memory holds."""
-    draws, seed = checks.whole(draws, "draws", least=1), checks.seed(seed)
+    draws, seed = checks.integer(draws, "draws", least=1), checks.seed(seed)
     start = checks.start(start)
     if runner.bundle.classes:
         raise InputError(

@@ -16,7 +16,7 @@ from tiny import TINIES, Tiny
 
 from edgevae import bundle
 from edgevae.bundle import Bundle, Text, Tiles
-from edgevae.data.features import Features
+from edgevae.data import Features
 
 
 def write(tiny: Tiny, path: Path, **changes: object) -> Bundle:

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from edgevae import cli, vae
-from edgevae.data.features import Features
+from edgevae.data import Features
 from edgevae.diagnostics import verify as selfcheck
 from edgevae.engine import plans
 from edgevae.packing import pack

@@ -8,7 +8,7 @@ from tiny import Tiny
 
 import edgevae
 from edgevae import bundle
-from edgevae.data.features import Features
+from edgevae.data import Features
 from edgevae.errors import BundleError, InputError
 
 SIGNAL = Tiny("signal", (2, 6), None, (3,))

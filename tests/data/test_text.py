@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from edgevae.bundle import Text
-from edgevae.data import text
+from edgevae.data import Text
 from edgevae.errors import InputError
 
 NAMES = Text("abcdefghijklmnopqrstuvwxyz", 13, "title")
@@ -15,7 +14,7 @@ PLAIN = Text("aA-é", 4)
     ("knows", "items"), [(NAMES, ["Smith", "O", "Abcdefghijklm"]), (PLAIN, ["aA-é", "", "é", "--"])]
 )
 def test_strings_come_back_from_their_one_hot_rows(knows, items):
-    given = text.given(items, knows)
+    given = knows.read(items)
     assert given.rows.shape == (len(items), knows.length, len(knows.alphabet) + 1)
     assert given.rows.dtype == np.float32
     assert (given.rows.sum(2) == 1).all()
@@ -23,21 +22,21 @@ def test_strings_come_back_from_their_one_hot_rows(knows, items):
 
 
 def test_a_string_comes_back_as_one_and_in_title_case():
-    given = text.given("vAN", NAMES)
+    given = NAMES.read("vAN")
     assert given.single
     assert given.back(given.rows) == "Van"
 
 
 def test_what_follows_the_first_end_is_not_read():
-    rows = text.given(["abc"], NAMES).rows
+    rows = NAMES.read(["abc"]).rows
     rows[0, 1] = rows[0, 5]  # an end
-    assert text.strings(rows, NAMES).tolist() == ["A"]
+    assert NAMES.strings(rows).tolist() == ["A"]
 
 
 def test_the_likeliest_characters_are_taken():
     x_hat = np.full((1, 4, 5), 0.1, np.float32)
     x_hat[0, [0, 1, 2, 3], [3, 1, 4, 0]] = 0.2
-    assert text.strings(x_hat, PLAIN).tolist() == ["éA"]
+    assert PLAIN.strings(x_hat).tolist() == ["éA"]
 
 
 @pytest.mark.parametrize(
@@ -53,22 +52,22 @@ def test_the_likeliest_characters_are_taken():
 )
 def test_what_does_not_fit_is_named(x, words):
     with pytest.raises(InputError) as raised:
-        text.given(x, NAMES)
+        NAMES.read(x)
     assert all(word in str(raised.value) for word in words), raised.value
 
 
 def test_case_is_kept_where_the_alphabet_has_both():
     with pytest.raises(InputError, match="'É' at position 0"):
-        text.given("É", PLAIN)
+        PLAIN.read("É")
 
 
 def test_no_strings_make_no_rows():
-    given = text.given([], NAMES)
+    given = NAMES.read([])
     assert given.rows.shape == (0, 13, 27)
     assert given.back(given.rows) == []
 
 
 def test_one_hot_rows_are_taken_as_they_are_and_given_back_as_rows():
-    rows = text.given(["smith"], NAMES).rows
-    given = text.given(rows, NAMES)
+    rows = NAMES.read(["smith"]).rows
+    given = NAMES.read(rows)
     assert given.back(rows) is rows

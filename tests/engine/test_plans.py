@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import edgevae
 from edgevae import bundle
+from edgevae.data import KINDS
 from edgevae.engine import plans
 from edgevae.errors import InputError
 
@@ -216,4 +217,4 @@ def test_a_bad_chunk_is_refused(tiny_paths, bad):
     ],
 )
 def test_chunks_shrink_as_items_grow(kind, x_shape, rows):
-    assert plans.guess(kind, x_shape) == rows
+    assert plans.guess(KINDS[kind](x_shape)) == rows

@@ -11,7 +11,7 @@ from tiny import Tiny
 
 import edgevae
 from edgevae.bundle import Text
-from edgevae.data.features import Features
+from edgevae.data import Features
 from edgevae.errors import InputError
 from edgevae.files import batches, inputs, tables
 

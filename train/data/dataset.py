@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgevae.bundle import Text
+from edgevae.data import Text
 from edgevae.errors import InputError
 
 
@@ -54,7 +54,7 @@ class Data:
             "names": list(self.names),
             "impute": self.impute and list(self.impute),
             "stride": self.stride,
-            "text": self.text and self.text._asdict(),
+            "text": self.text and self.text.as_json()["text"],
         }
 
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from edgevae.data import IMAGE_SUFFIXES
 from edgevae.errors import InputError
 from train.data import lines
 from train.data.dataset import Data, hold_out, read_array
@@ -40,7 +41,6 @@ FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 GREY, COLOUR = {"1", "L", "LA"}, {"P", "RGB", "RGBA", "CMYK", "YCbCr"}  # Pillow's modes, 8 bits
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-from edgevae.bundle import Text
-from edgevae.data import text
+from edgevae.data import Text
 from edgevae.errors import InputError
 from train.data.dataset import Data
 
@@ -66,12 +65,12 @@ def hold_out(name: str, items: Sequence[str], case: str, licence: str, seed: int
         raise InputError(f"expected at least 20 lines in {name}, got {len(items)}: add more data")
     encoding = Text("".join(sorted(set("".join(items)))), max(map(len, items)), case)
     order = torch.randperm(len(items), generator=torch.Generator().manual_seed(seed)).tolist()
-    x = torch.from_numpy(text.one_hot([items[i] for i in order], encoding)).bool()
+    x = torch.from_numpy(encoding.one_hot([items[i] for i in order])).bool()
     held_out = len(items) // 10
     return Data(name, "text", x[held_out:], x[:held_out], licence, text=encoding)
 
 
 def strings(x: torch.Tensor, encoding: Text) -> list[str]:
     """Return one-hot items, or probabilities x_hat, as strings."""
-    decoded: list[str] = text.strings(x.float().numpy(), encoding).tolist()
+    decoded: list[str] = encoding.strings(x.float().numpy()).tolist()
     return decoded

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import edgevae
-from edgevae.data import likelihood, text
+from edgevae.data import likelihood
 from train.data.dataset import Data
 from train.data.lines import strings
 from train.evaluation.ngrams import Ngrams
@@ -70,7 +70,7 @@ def sets(vae: edgevae.VAE, train: Sequence[str], held_out: Sequence[str]) -> dic
     z = np.random.default_rng(0).standard_normal((ROWS, *vae.bundle.latent_shape))
     knows = vae.bundle.text
     assert knows is not None
-    normal = text.strings(vae.decode(z.astype(np.float32)), knows).tolist()
+    normal = knows.strings(vae.decode(z.astype(np.float32))).tolist()
     each = (list(held_out), list(train[:ROWS]), vae.generate(ROWS, seed=0), normal, shuffled)
     judged = dict(zip(SETS, each, strict=True))
     if not vae.bundle.components:
@@ -80,8 +80,7 @@ def sets(vae: edgevae.VAE, train: Sequence[str], held_out: Sequence[str]) -> dic
 
 def kept(vae: edgevae.VAE, test: Sequence[str]) -> dict[str, float]:
     """How much of held-out strings is left after encoding and decoding, at z = mu and at one z."""
-    assert vae.bundle.text is not None
-    x = text.given(list(test), vae.bundle.text).rows
+    x = vae.bundle.data.read(list(test)).rows
     posterior = vae.encode(x)
     x_hat = vae.decode(posterior.mu)
     right = x_hat.argmax(2) == x.argmax(2)

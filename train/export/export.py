@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from edgevae import bundle, compiler, sampling
-from edgevae.bundle import Text
 from edgevae.compiler.graphs import parity
-from edgevae.data.features import Features
+from edgevae.data import Features, Image, Kind, Signal, Text, Vector
 from edgevae.errors import CheckError, InputError
 from train.data.dataset import as_float
 from train.model import checkpoint
@@ -105,8 +104,7 @@ def export(
         encoder,
         out=out,
         name=name or content["data"]["name"],
-        kind=content["data"]["kind"],
-        x_range=(0.0, 1.0) if model.images or model.likelihood == "categorical" else None,
+        data=kind(content["data"], model),
         prior=prior,
         selfcheck={key: value.numpy() for key, value in check.items()},
         likelihood=likelihood(model),
@@ -117,10 +115,7 @@ def export(
         int8=int8,
         classes=classes,
         by_class=content.get("by_class", False),
-        features=features(content, model),
-        stride=content["data"].get("stride"),
         activations=hidden,
-        text=Text(**content["data"]["text"]) if content["data"].get("text") else None,
     )
     return compiled.bundle
 
@@ -199,10 +194,20 @@ def per_feature(values: Tensor) -> list[float]:
     return [float(str(value)) for value in firsts]
 
 
-def features(content: dict[str, Any], model: VAE) -> Features | None:
-    """What training knew of each feature of vectors or signals."""
-    data = content["data"]
-    if model.images or not data.get("names"):
+def kind(data: dict[str, Any], model: VAE) -> Kind:
+    """Return the kind of the data that a checkpoint was trained on, as its `data` describes it."""
+    if data["kind"] == "image":
+        return Image(model.x_shape)
+    if data["kind"] == "text":
+        return Text(**data["text"])
+    if data["kind"] == "signal":
+        return Signal(model.x_shape, features=features(data, model), stride=data.get("stride"))
+    return Vector(model.x_shape, features=features(data, model))
+
+
+def features(data: dict[str, Any], model: VAE) -> Features | None:
+    """Return the names, scales and medians of vectors' or signals' features, if they are known."""
+    if not data.get("names"):
         return None
     impute = data["impute"]
     return Features(

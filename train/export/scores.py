@@ -9,7 +9,7 @@ from torch import Tensor
 
 import edgevae
 from edgevae import bundle, scoring
-from edgevae.data.features import Features
+from edgevae.data import Features
 from train.data import scaling
 from train.data.dataset import Data, as_float
 from train.experiments.run import fitted

@@ -158,7 +158,7 @@ def run(args: Namespace) -> Result:
         sources.encoder,
         out=args.out,
         name=args.name,
-        kind=args.kind,
+        data=args.kind,
         x_range=tuple(args.range) if args.range else sources.x_range,
         model="autoencoder" if args.autoencoder else sources.model,
         prior=args.prior,

@@ -42,7 +42,9 @@ def run(args: Namespace) -> Result:
     form = form_of(out, vae.bundle)
     z = inputs.read_latents(args.latents, vae.bundle)
     y = numbers(options.labels(args), vae.bundle.classes, len(z))
-    shown = replace(vae.bundle, x_shape=tiling.x_shape(vae.bundle, z)) if args.tile else vae.bundle
+    shown = vae.bundle
+    if args.tile:
+        shown = replace(shown, data=replace(shown.data, x_shape=tiling.x_shape(shown, z)))
 
     def batches() -> "Iterator[NDArray[np.float32]]":
         step = 1 if args.tile else 256

@@ -78,7 +78,7 @@ def _check_dtype(dtype: str | None, form: str, out: str, vae: "VAE") -> None:
     """Raise UsageError if results of this bundle in this form cannot be of type `dtype`."""
     if dtype == "float32" and form not in ARRAYS:
         raise UsageError(f"--dtype float32: pictures are uint8; write .npy or .npz, not {out}")
-    if dtype == "uint8" and vae.bundle.kind != "image":
+    if dtype == "uint8" and not vae.bundle.data.drawable:
         raise UsageError(
             f"--dtype uint8 is for images; {vae.bundle.name!r} makes {vae.bundle.kind}s"
         )

@@ -69,7 +69,7 @@ def run(args: Namespace) -> Result:
     if args.alpha is not None and args.threshold is not None:
         raise UsageError("--alpha flags by p-values, --threshold by scores: use one of them")
     vae = options.load(args)
-    if args.heatmaps and vae.bundle.kind != "image":
+    if args.heatmaps and not vae.bundle.data.drawable:
         raise UsageError(f"--heatmaps are of images; {vae.bundle.name!r} takes {vae.bundle.kind}s")
     done = flagged = 0
     with score_lines.writer(out, form) as write:
@@ -93,8 +93,7 @@ def _draw_heatmaps(
     from edgevae.files import outputs
     from edgevae.plots import heatmap
 
-    assert bundle.x_range is not None  # every image has one
-    x_range = bundle.x_range
+    x_range = bundle.x_range or (0.0, 1.0)
     maps = (heatmap.draw(x[i : i + 1], parts[i : i + 1], x_range) for i in range(len(x)))
     names = [name if isinstance(name, str) else f"{name:06d}" for name in ids]
     outputs.write_folder(folder, maps, names, (0.0, 1.0))

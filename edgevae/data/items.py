@@ -1,0 +1,83 @@
+"""Items as float32 rows, with the way back to the type in which a caller passed them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae.errors import InputError
+
+Floats = npt.NDArray[np.float32]
+Range = tuple[float, float]
+
+# A float may lie outside of the range by this many times the range's width. Noise of sigma 0.5
+# stays well inside; values of 0 to 255 for a model of [0, 1] do not.
+_SLACK = 4
+
+
+@dataclass(frozen=True)
+class Items:
+    """A caller's items as float32 rows (N, *x_shape), and the way back.
+
+    `restore` converts any number of such rows into a batch of the caller's type. `single` is true
+    if the caller passed one item without a batch axis.
+    """
+
+    rows: Floats
+    restore: Callable[[Floats], Any]
+    single: bool = False
+
+    def back(self, x_hat: Floats) -> Any:
+        """Return one result for each row, in a batch if the caller passed a batch."""
+        results = self.restore(x_hat)
+        return results[0] if self.single else results
+
+    def several(self, x_hat: Floats) -> Any:
+        """Return n results for each row, from x_hat of shape (n, N, *x_shape).
+
+        The result is an array (N, n, ...) or a list of N lists. A single item has n results, and
+        no axis N.
+        """
+        results = [self.back(one_each) for one_each in x_hat]
+        if isinstance(results[0], np.ndarray):
+            return np.stack(results, axis=0 if self.single else 1)
+        return results if self.single else [list(row) for row in zip(*results, strict=True)]
+
+
+def batched(x: npt.NDArray[Any], item_shape: tuple[int, ...]) -> tuple[npt.NDArray[Any], bool]:
+    """Return x with a batch axis, and whether it was a single item without one.
+
+    Raises `InputError` for any other shape.
+    """
+    if x.shape == item_shape:
+        return x[None], True
+    if x.ndim == len(item_shape) + 1 and x.shape[1:] == item_shape:
+        return x, False
+    dims = ", ".join(map(str, item_shape))
+    raise InputError(f"x: expected {x.dtype} of shape (N, {dims}) or ({dims}), got {x.shape}")
+
+
+def check_values(rows: Floats, x_range: Range | None) -> None:
+    """Raise `InputError` for NaN and infinity, and for values far outside of the range."""
+    if not rows.size:
+        return
+    # The minimum and the maximum show every NaN and infinity without a mask of the rows' size.
+    least, most = float(rows.min()), float(rows.max())
+    if not (math.isfinite(least) and math.isfinite(most)):
+        bad = ~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
+        raise InputError(
+            f"x: expected finite numbers, got NaN or infinity in row {bad.argmax()} "
+            f"({bad.sum()} of {len(rows)} rows); remove them or replace them"
+        )
+    if x_range is None:
+        return
+    low, high = x_range
+    slack = _SLACK * (high - low)
+    if least < low - slack or most > high + slack:
+        raise InputError(
+            f"x: expected values of about {low:g} to {high:g}, got {least:g} to {most:g}; scale "
+            f"them as in training (pixels of 0 to 255: pass uint8, or divide by 255)"
+        )
