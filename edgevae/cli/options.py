@@ -1,14 +1,17 @@
 """The options that several verbs share, and the values that are computed from them."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
 from edgevae.cli.reporting import note
 
 if TYPE_CHECKING:
+    from edgevae.bundle import Bundle
     from edgevae.data.labels import Label
+    from edgevae.files.batches import Batch
+    from edgevae.files.inputs import Inputs
     from edgevae.vae import VAE
 
 LAST_UINT64 = 2**64 - 1
@@ -123,9 +126,37 @@ def add_inputs(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
         "inputs",
         nargs=nargs,
         metavar="INPUT",
-        help="image files, or one folder of them, one .npy or .npz, or - for standard input; for "
-        "a bundle of text: strings, one .txt of lines, or -",
+        help="image files, or one folder of them, one .npy or .npz, tables (.csv, .jsonl, "
+        ".parquet), or - for standard input; for text: strings, one .txt of lines, or -",
     )
+    add_resize(parser)
+
+
+def add_resize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resize",
+        action="store_true",
+        help="resize pictures to the model's height and width; the aspect ratio may change",
+    )
+
+
+def read_inputs(paths: Sequence[str], args: argparse.Namespace, bundle: "Bundle") -> "Inputs":
+    """Return the items that `paths` name, as the bundle takes them. Raises InputError."""
+    from edgevae.files import inputs
+
+    return inputs.read(paths, bundle, resize=args.resize, notify=note)
+
+
+def stream_inputs(
+    paths: Sequence[str], args: argparse.Namespace, bundle: "Bundle", *, disjoint: bool = False
+) -> "Iterator[Batch]":
+    """Yield batches of the items that `paths` name, each as soon as it is there.
+
+    `disjoint` is as in `edgevae.files.inputs.stream`. Raises InputError.
+    """
+    from edgevae.files import inputs
+
+    return inputs.stream(paths, bundle, note, disjoint=disjoint, resize=args.resize)
 
 
 def add_out(parser: argparse.ArgumentParser, text: str) -> None:

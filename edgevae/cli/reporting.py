@@ -4,11 +4,9 @@ Data goes to --out. The report goes to standard output, or to standard error if 
 standard output. Messages and the progress bar go to standard error, the bar only to a terminal.
 """
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgevae.cli import streams
 from edgevae.errors import CheckError
@@ -19,8 +17,7 @@ FLAGGED = 10  # `score` succeeded and flagged at least one item
 Facts = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """The outcome of a verb.
 
     facts: the report as JSON, indented by `indent` spaces unless that is None. text: the report
@@ -58,10 +55,12 @@ def deliver(result: Result, *, as_json: bool) -> int:
     """
     report = result.text and f"{result.text}\n"
     if as_json:
+        import json
+
         report = json.dumps(result.facts, indent=result.indent) + "\n"
-    if as_json and result.data_on_stdout:
-        sys.stderr.write(report)
-        report = ""
+        if result.data_on_stdout:
+            sys.stderr.write(report)
+            report = ""
     streams.write(report)
     if result.message and not as_json:
         note(result.message)

@@ -2,8 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgevae.cli.reporting import Result
 
@@ -14,8 +13,7 @@ that cannot be written; 5 provider not available; 6 check failed; 10 `score` fla
 """
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(NamedTuple):
     """A verb such as `generate`.
 
     summary: one sentence for the list of verbs. details: further sentences for the verb's own

@@ -307,6 +307,45 @@ def test_traverse_draws_dimensions_or_the_most_certain(grey, files, capsys):
     assert "--dim: expected 0 to 3, got 4" in capsys.readouterr().err
 
 
+def test_pictures_of_another_size_are_resized_on_request(grey, files, capsys):
+    with Image.open(files[0]) as image:
+        image.resize((16, 24)).save("large.png")
+    verbs = (
+        ["encode", "large.png"],
+        ["reconstruct", "large.png"],
+        ["denoise", "large.png"],
+        ["vary", "large.png"],
+        ["traverse", "large.png"],
+        ["interpolate", "large.png", files[1]],
+        ["score", "large.png", "--method", "recon"],
+    )
+    for verb in verbs:
+        assert cli.main([*verb, "--model", grey]) == 4
+        assert (
+            "large.png: expected an image of 8 x 8 pixels, got 16 x 24" in capsys.readouterr().err
+        )
+        assert cli.main([*verb, "--model", grey, "--resize"]) == 0
+    assert pixels("reconstructed.png").shape == (8, 8)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_every_verb_that_reads_takes_tables(tiny_paths, tmp_path, monkeypatch, suffix):
+    monkeypatch.chdir(tmp_path)
+    table, model = f"x{suffix}", str(tiny_paths["vector"])
+    rows = ["[0, 1, 2, 3, 4]", "[4, 3, 2, 1, 0]"]
+    lines = rows if suffix == ".jsonl" else ["a,b,c,d,e", *(row[1:-1] for row in rows)]
+    Path(table).write_text("\n".join(lines) + "\n")
+    x = np.float32([[0, 1, 2, 3, 4], [4, 3, 2, 1, 0]])
+    assert cli.main(["encode", table, "--model", model]) == 0
+    with np.load("latents.npz") as latents:
+        np.testing.assert_allclose(latents["mu"], vae.load(model).encode(x).mu, atol=1e-6)
+    assert cli.main(["reconstruct", table, "--model", model]) == 0
+    expected = vae.load(model).reconstruct(x)
+    np.testing.assert_allclose(np.load("reconstructed.npy"), expected, atol=1e-6)
+    assert cli.main(["vary", table, "-n", "3", "--model", model]) == 0
+    assert np.load("varied.npy").shape == (6, 5)
+
+
 # --- info, verify ----------------------------------------------------------------------------
 
 
@@ -326,6 +365,17 @@ def test_info_says_what_runs_and_what_the_bundle_is(grey, capsys):
     text = capsys.readouterr().out
     assert facts["bundle"]["files"]["decoder.onnx"]["sha256"][:16] in text
     assert "mixture of 5" in text
+
+
+def test_info_shows_the_plans_of_the_provider_in_use(grey, monkeypatch, capsys):
+    monkeypatch.setattr(vae.VAE, "provider", "another")
+    assert cli.main(["info", grey, "--threads", "3", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["plans_on_cpu"]["decoder"]["workers"] == 3
+    expected = plans.choose(
+        vae.load(grey).bundle, "decoder", plans.Setting("another", "float32", 3)
+    )
+    assert facts["plans_on_another"]["decoder"] == expected._asdict()
 
 
 @pytest.mark.parametrize("name", ["grey", "colour", "vector"])

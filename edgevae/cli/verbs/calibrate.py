@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 
 from edgevae.cli import options
 from edgevae.cli.options import number
-from edgevae.cli.reporting import Result, note, written
+from edgevae.cli.reporting import Result, written
 from edgevae.cli.verb import Verb
 
 
@@ -17,6 +17,7 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="INPUT",
         help="normal items, in any form that `score` reads",
     )
+    options.add_resize(parser)
     parser.add_argument("--out", required=True, metavar="BUNDLE", help="folder to write")
     parser.add_argument(
         "--alpha",
@@ -38,10 +39,9 @@ def add_options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> Result:
     import numpy as np
 
-    from edgevae.files import inputs
-
     vae = options.load(args)
-    batches = [x for _, x in inputs.stream(args.data, vae.bundle, note, disjoint=True)]
+    stream = options.stream_inputs(args.data, args, vae.bundle, disjoint=True)
+    batches = [x for _, x in stream]
     x = np.concatenate(batches or [np.empty((0, *vae.bundle.x_shape), np.float32)])
     calibrated = vae.calibrate(x, args.alpha, methods=args.method, draws=args.draws)
     bundle = calibrated.save(args.out)

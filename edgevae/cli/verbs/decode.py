@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "latents", metavar="LATENTS", help=".npz with z or mu, .npy, or - for standard input"
+        "latents",
+        metavar="LATENTS",
+        help=".npz with z or mu, .npy, a table, or - for standard input",
     )
     options.add_out(
         parser,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgevae.cli import options
 from edgevae.cli.destinations import form_named
 from edgevae.cli.options import UsageError
-from edgevae.cli.reporting import Result, note, progress, written
+from edgevae.cli.reporting import Result, progress, written
 from edgevae.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ def add_options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> Result:
     import numpy as np
 
-    from edgevae.files import inputs, outputs
+    from edgevae.files import outputs
 
     out = args.out or ("-" if args.inputs == ["-"] else "latents.npz")
     if form_named(out, stream="npz") != "npz":
         raise UsageError(f"--out: mu and logvar need a name that ends in .npz, got {out!r}")
     vae = options.load(args)
-    items = inputs.read(args.inputs, vae.bundle, notify=note)
+    items = options.read_inputs(args.inputs, args, vae.bundle)
     shape = items.rows, *vae.bundle.latent_shape
     mu, logvar = np.empty(shape, np.float32), np.empty(shape, np.float32)
 

@@ -17,12 +17,12 @@ def add_options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> Result:
     import numpy as np
 
-    from edgevae.files import array_files, inputs, outputs
+    from edgevae.files import array_files, outputs
     from edgevae.latents.posterior import Posterior
     from edgevae.plots import latent_map
 
     vae = options.load(args)
-    items = inputs.read(args.inputs, vae.bundle, notify=note)
+    items = options.read_inputs(args.inputs, args, vae.bundle)
     labels = array_files.read_labels(args.inputs, items.rows)
     posteriors = [vae.encode(x) for x in progress(items.batches, items.rows)]
     parts = ([getattr(each, part) for each in posteriors] for part in ("mu", "logvar"))

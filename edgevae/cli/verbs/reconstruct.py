@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edgevae.cli import options
 from edgevae.cli.destinations import file_names, form_of, out_like_inputs
 from edgevae.cli.options import UsageError
-from edgevae.cli.reporting import Result, note, progress, written
+from edgevae.cli.reporting import Result, progress, written
 from edgevae.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def _map_items(args: Namespace, vae: "VAE", run: "Callable[[Floats], Floats]", s
     """Run every batch of the inputs and write the results in the inputs' own form."""
     import numpy as np
 
-    from edgevae.files import inputs, outputs
+    from edgevae.files import outputs
 
-    items = inputs.read(args.inputs, vae.bundle, notify=note)
+    items = options.read_inputs(args.inputs, args, vae.bundle)
     out = args.out or out_like_inputs(args.inputs, items, stem)
     form = form_of(out, vae.bundle, stream="sheet" if items.form == "image" else "npy")
     if args.compare and form != "sheet":

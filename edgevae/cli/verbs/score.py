@@ -2,12 +2,11 @@
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgevae.cli import options
 from edgevae.cli.options import UsageError, number
-from edgevae.cli.reporting import FLAGGED, OK, Result, note, written
+from edgevae.cli.reporting import FLAGGED, OK, Result, written
 from edgevae.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -20,13 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        metavar="INPUT",
-        help="image files, or one folder of them, .npy, .npz, .csv, .jsonl, .parquet, or - for "
-        "lines on standard input",
-    )
+    options.add_inputs(parser)
     options.add_out(
         parser,
         ".csv, .jsonl, or - for standard output, as CSV or, with --json, as JSON (default: -)",
@@ -59,7 +52,9 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> Result:
-    from edgevae.files import inputs, score_lines
+    from dataclasses import replace
+
+    from edgevae.files import score_lines
 
     out = args.out or "-"
     try:
@@ -73,7 +68,7 @@ def run(args: Namespace) -> Result:
         raise UsageError(f"--heatmaps are of images; {vae.bundle.name!r} takes {vae.bundle.kind}s")
     done = flagged = 0
     with score_lines.writer(out, form) as write:
-        for ids, x in inputs.stream(args.inputs, vae.bundle, note):
+        for ids, x in options.stream_inputs(args.inputs, args, vae.bundle):
             scores = vae.score(x, args.method, alpha=args.alpha, draws=args.draws, start=done)
             if args.threshold is not None:
                 scores = replace(scores, is_anomaly=scores.values >= args.threshold)

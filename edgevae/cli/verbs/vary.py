@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edgevae.cli import options
 from edgevae.cli.destinations import default_out, file_names, form_of
 from edgevae.cli.options import integer, number
-from edgevae.cli.reporting import Result, note, progress, written
+from edgevae.cli.reporting import Result, progress, written
 from edgevae.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> Result:
-    from edgevae.files import inputs, outputs
+    from edgevae.files import outputs
 
     vae = options.load(args)
     out = args.out or default_out("varied", ".png", vae.bundle)
     form = form_of(out, vae.bundle)
-    items = inputs.read(args.inputs, vae.bundle, notify=note)
+    items = options.read_inputs(args.inputs, args, vae.bundle)
     seed = options.seed(args)
     rows = items.rows * args.n
 

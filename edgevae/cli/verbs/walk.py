@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edgevae.cli import options
 from edgevae.cli.destinations import default_out, form_of
 from edgevae.cli.options import UsageError, integer, number
-from edgevae.cli.reporting import Facts, Result, note, progress, written
+from edgevae.cli.reporting import Facts, Result, progress, written
 from edgevae.cli.verb import Verb
 from edgevae.errors import InputError
 
@@ -82,7 +82,7 @@ def _ends(args: Namespace, vae: "VAE") -> "tuple[Floats, Floats, Facts]":
     import numpy as np
 
     if args.inputs:
-        items = [_read_one(path, vae) for path in args.inputs]
+        items = [_read_one(path, args, vae) for path in args.inputs]
         a, b = vae.encode(np.concatenate(items)).mu
         return a, b, {"inputs": args.inputs}
     seed = options.seed(args)
@@ -90,18 +90,19 @@ def _ends(args: Namespace, vae: "VAE") -> "tuple[Floats, Floats, Facts]":
     return a, b, {"seed": seed, "start": args.start}
 
 
-def _read_one(path: str, vae: "VAE") -> "Floats":
+def _read_one(path: str, args: Namespace, vae: "VAE") -> "Floats":
     """Return the one item of a file, float32 (1, *x_shape)."""
-    from edgevae.files import inputs
-
-    items = inputs.read([path], vae.bundle, notify=note)
+    items = options.read_inputs([path], args, vae.bundle)
     if items.rows != 1:
         raise InputError(f"{path}: expected one item, got {items.rows}; name a file of one item")
     return next(items.batches)
 
 
 def add_traverse_options(parser: ArgumentParser) -> None:
-    parser.add_argument("input", metavar="INPUT", help="an image, a .npy or .npz of one item, or -")
+    parser.add_argument(
+        "input", metavar="INPUT", help="an image, or a .npy, .npz or table of one item, or -"
+    )
+    options.add_resize(parser)
     parser.add_argument(
         "--dim",
         type=integer(0),
@@ -147,7 +148,7 @@ def traverse(args: Namespace) -> Result:
     vae = options.load(args)
     out = args.out or default_out("traversed", ".png", vae.bundle)
     form = form_of(out, vae.bundle)
-    posterior = vae.encode(_read_one(args.input, vae))
+    posterior = vae.encode(_read_one(args.input, args, vae))
     if unknown := [dim for dim in args.dim or () if dim >= vae.bundle.dims]:
         raise UsageError(f"--dim: expected 0 to {vae.bundle.dims - 1}, got {unknown[0]}")
     # A narrow posterior means that the dimension carries much information about the item.
