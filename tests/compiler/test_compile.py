@@ -186,7 +186,7 @@ def test_the_verb_prints_what_it_inferred_and_the_passes(graphs, tmp_path, capsy
     printed = capsys.readouterr()
     assert printed.out.split()[:5] == ["graph", "pass", "places", "before", "after"]
     assert "range: 0 to 1, by the decoder's last operators" in printed.err
-    assert cli.main([*line, "--json", "--sigma", "0.1", "--name", "mine"]) == 0
+    assert cli.main([*line, "--json", "--sigma", "0.1", "--name", "mine", "--replace"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert set(report["passes"]) == {"decoder", "encoder"}
     bundle = edgevae.load(tmp_path / "b").bundle
@@ -205,6 +205,19 @@ def test_the_verb_s_errors_have_the_exit_codes_of_the_others(graphs, tmp_path, c
     line[2] = str(graphs / "decoder.onnx")
     assert cli.main([*line, "--no-measure"]) == 3
     assert (tmp_path / "full" / "mine.txt").read_text() == "keep"
+
+
+def test_the_verb_replaces_a_bundle_only_on_request(graphs, tmp_path, capsys, monkeypatch):
+    line = ["compile", "--decoder", str(graphs / "decoder.onnx"), "--out", str(tmp_path / "b")]
+    assert cli.main([*line, "--no-measure"]) == 0
+    before = (tmp_path / "b" / "manifest.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(compiler, "compile", lambda *_, **__: pytest.fail("work was done"))
+        assert cli.main(line) == 4
+    assert "found one; use --replace" in capsys.readouterr().err
+    assert (tmp_path / "b" / "manifest.json").read_bytes() == before
+    assert cli.main([*line, "--no-measure", "--name", "other", "--replace"]) == 0
+    assert edgevae.load(tmp_path / "b").bundle.name == "other"
 
 
 def test_without_the_extra_the_verb_says_how_to_get_it(tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """`edgevae compile`: make a bundle of ONNX graphs."""
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevae.cli.options import UsageError, integer, number
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 def add_options(parser: ArgumentParser) -> None:
     _add_sources(parser)
     parser.add_argument("--out", required=True, metavar="BUNDLE", help="folder to write")
+    parser.add_argument(
+        "--replace", action="store_true", help="replace the bundle that --out holds already"
+    )
     _add_description(parser)
     _add_ports(parser)
     parser.add_argument(
@@ -150,6 +154,8 @@ def _add_int8(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> Result:
+    _check_usage(args)
+    _check_replace(args)
     sources = _sources(args)
     from edgevae import compiler
 
@@ -185,12 +191,29 @@ def run(args: Namespace) -> Result:
     )
 
 
-def _sources(args: Namespace) -> "Sources":
-    """Return the graphs that the arguments name. Raises UsageError if they contradict."""
+def _check_usage(args: Namespace) -> None:
+    """Raise UsageError if options contradict each other."""
     if (args.folder is None) == (args.decoder is None) or (args.folder and args.encoder):
         raise UsageError("expected FOLDER, or --decoder and maybe --encoder")
     if args.folder is None and (args.size or args.scaling_factor):
         raise UsageError("--size and --scaling-factor are for FOLDER")
+    if args.calibration is not None and not args.int8:
+        raise UsageError("--calibration is for --int8")
+    if args.likelihood == "bernoulli" and args.sigma is not None:
+        raise UsageError("--sigma is a gaussian's; a bernoulli likelihood has none")
+
+
+def _check_replace(args: Namespace) -> None:
+    """Raise InputError if --out holds a bundle that may not be replaced."""
+    if not args.replace and Path(args.out, "manifest.json").is_file():
+        raise InputError(
+            f"--out {args.out}: expected a folder without a bundle, found one; use --replace to "
+            f"replace it, or name another folder"
+        )
+
+
+def _sources(args: Namespace) -> "Sources":
+    """Return the graphs that the arguments name. Raises UsageError if the extra is missing."""
     try:
         from edgevae import compiler
     except ModuleNotFoundError as error:
@@ -204,8 +227,6 @@ def _calibration(args: Namespace) -> "NDArray[np.float32] | None":
     """Return the array of --calibration, float32 (N, *x_shape) with N from 2."""
     if args.calibration is None:
         return None
-    if not args.int8:
-        raise UsageError("--calibration is for --int8")
     import numpy as np
 
     x: NDArray[np.float32] = np.load(args.calibration, allow_pickle=False)
@@ -219,8 +240,6 @@ def _calibration(args: Namespace) -> "NDArray[np.float32] | None":
 def _likelihood(args: Namespace) -> dict[str, str | float] | None:
     """Return the likelihood that the options describe, None if they describe none."""
     if args.likelihood == "bernoulli":
-        if args.sigma is not None:
-            raise UsageError("--sigma is a gaussian's; a bernoulli likelihood has none")
         return {"name": "bernoulli"}
     if args.sigma is None and args.likelihood is None:
         return None
