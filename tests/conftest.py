@@ -79,17 +79,17 @@ def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AbstractContextM
 
     @contextmanager
     def interrupted(stage: str) -> Iterator[None]:
-        from train.model import checkpoint
+        from train.model.checkpoint import Checkpoint
 
-        save = checkpoint.save
+        save = Checkpoint.save
 
-        def save_and_die(path, content):
-            save(path, content)
-            if stage in content:
+        def save_and_die(checkpoint, path):
+            save(checkpoint, path)
+            if getattr(checkpoint, stage) is not None:
                 raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, "save", save_and_die)
+            patch.setattr(Checkpoint, "save", save_and_die)
             with pytest.raises(KeyboardInterrupt):
                 yield
 

@@ -9,8 +9,6 @@ import sys
 
 from edgevae.errors import EdgeVAEError
 
-INTERRUPTED = 130  # the exit code of a process that Ctrl-C ended
-
 # The module of each command, with `add_arguments(parser, name)`, and its line of help.
 COMMANDS = {
     "fashion": ("train.commands.train", "train on Fashion-MNIST"),
@@ -31,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments and arguments[0] not in (*COMMANDS, "-h", "--help"):
         arguments.insert(0, "folder")
     options = parser(arguments).parse_args(arguments)
+    options.arguments = arguments
     options.run(options)
 
 
@@ -58,4 +57,4 @@ if __name__ == "__main__":
     except (EdgeVAEError, FileNotFoundError, FloatingPointError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(130)  # as shells report a process that Ctrl-C ended

@@ -10,7 +10,7 @@ from train.export import any_module
 from train.export.denoising import add_table
 from train.export.export import export
 from train.export.scores import fit_scores
-from train.model import checkpoint
+from train.model.checkpoint import Checkpoint
 from train.options import integer
 
 
@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
 
 def export_checkpoint(options: argparse.Namespace) -> Bundle:
     written = export(
-        checkpoint.read(options.checkpoint),
+        Checkpoint.from_file(options.checkpoint),
         options.out,
         options.name,
         int8=options.int8,

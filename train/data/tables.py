@@ -74,8 +74,8 @@ def load(
     )
 
 
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    add = command.add_argument
+def add_arguments(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--kind",
         choices=("vector", "signal"),

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from train.data.dataset import Data, as_float
-from train.model import checkpoint
-from train.stages.fit import batch_rows, cosine, fastest_precision, seed_step
+from train.model import state_file
+from train.stages.loop import batch_rows, fastest_precision, seed_step
+from train.stages.schedule import cosine
 
 FEATURES = 128
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -102,10 +103,10 @@ def judge(name: str, data: Data, path: Path, epochs: int) -> Judge:
     torch.manual_seed(seed)
     made = Judge(name, build(data.x_shape[0]), int(data.train_labels.max()) + 1)
     if path.is_file():
-        made.model.load_state_dict(checkpoint.read(path))
+        made.model.load_state_dict(state_file.read(path))
     else:
         train(made, data, epochs, seed)
-        checkpoint.save(path, made.model.state_dict())
+        state_file.write(path, made.model.state_dict())
     made.model.eval()
     with torch.inference_mode():
         chunks = zip(data.test.split(1000), data.test_labels.split(1000), strict=True)

@@ -35,7 +35,8 @@ from train.data.dataset import Data, as_float
 from train.data.datasets import FASHION_CLASSES, fashion
 from train.evaluation import pictures
 from train.experiments import odds_tables as odds
-from train.export.scores import trained
+from train.export.scores import train_scored_bundle
+from train.model.recipe import Recipe
 
 METHODS = ("recon", "elbo", "mahalanobis", "default", "nap")
 ALPHAS = (0.01, 0.05)
@@ -101,7 +102,7 @@ def validated(data: Data, label: int, out: Path) -> dict[str, float]:
     """The AUROC of each method by training images alone."""
     assert data.train_labels is not None
     items, held_out = one_class(data, label)
-    vae = edgevae.load(trained(items, out, IMAGES, RECIPE).path, "cpu")
+    vae = edgevae.load(train_scored_bundle(items, out, IMAGES, Recipe(**RECIPE)).path, "cpu")
     others = [data.train[data.train_labels == other][:200] for other in range(10) if other != label]
     x = as_float(torch.cat([held_out, *others])).numpy()
     strange = np.arange(len(x)) >= len(held_out)
@@ -122,7 +123,7 @@ def judged(data: Data, label: int, out: Path) -> dict[str, Any]:
     """The AUROC of each method on the test images, and how many normal ones are flagged."""
     assert data.test_labels is not None
     items, held_out = one_class(data, label)
-    vae = edgevae.load(trained(items, out, IMAGES, RECIPE).path, "cpu")
+    vae = edgevae.load(train_scored_bundle(items, out, IMAGES, Recipe(**RECIPE)).path, "cpu")
     calibrating = as_float(held_out[:CALIBRATES]).numpy()
     vae = vae.calibrate(calibrating, min(ALPHAS), methods=METHODS)
     x, strange = as_float(data.test).numpy(), (data.test_labels != label).numpy()

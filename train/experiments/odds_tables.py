@@ -25,7 +25,8 @@ from sklearn.model_selection import train_test_split
 import edgevae
 from edgevae.errors import InputError
 from train.data.dataset import Data
-from train.export.scores import trained
+from train.export.scores import train_scored_bundle
+from train.model.recipe import Recipe
 
 ADDRESS = (
     "https://raw.githubusercontent.com/Minqi824/ADBench/"
@@ -123,9 +124,9 @@ def judged(name: str, folder: Path | None, out: Path) -> dict[str, Any]:
         items = torch.from_numpy(train)
         names = tuple(f"x{i}" for i in range(x.shape[1]))
         data = Data(name, "vector", items, items[:100], "CC BY 4.0", names=names)
-        vae = edgevae.load(
-            trained(data, out / f"seed-{seed}", network(x), RECIPE, seed).path, "cpu"
-        )
+        recipe = Recipe(**RECIPE, seed=seed)
+        source = train_scored_bundle(data, out / f"seed-{seed}", network(x), recipe)
+        vae = edgevae.load(source.path, "cpu")
         for method in METHODS:
             value = figure_of(table.figure, flags, vae.score(test, method).values)
             figures[method].append(value)

@@ -1,30 +1,32 @@
-"""A run that a module describes, where the command line would otherwise."""
+"""Train a model that an experiment describes, as the command line would."""
 
 from pathlib import Path
 from typing import Any
 
 from train.data.dataset import Data
-from train.model import checkpoint
-from train.stages.fit import fabric, fit
+from train.model.checkpoint import Checkpoint
+from train.model.recipe import Recipe
+from train.stages.fit import Fit
+from train.stages.loop import begin, make_fabric
 
 
-def fitted(
+def train_model(
     data: Data,
     out: Path,
     architecture: dict[str, Any],
-    recipe: dict[str, Any],
+    recipe: Recipe,
     *,
     precision: str | None = None,
     accelerator: str = "auto",
-    start: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The last checkpoint of a VAE of these items; goes on from the one in `out`, if there is one.
+    start: Checkpoint | None = None,
+) -> Checkpoint:
+    """Return the checkpoint of a VAE after its first stage; go on from the one in `out`, if any.
 
-    `architecture` and `recipe` are the arguments of `models.VAE` and of `fit`, where others than
-    these; `start` is a checkpoint whose averaged weights the run begins at.
+    `architecture` holds the arguments of `models.build` that differ from those of a Gaussian VAE
+    under N(0, I). The run begins with the averaged weights of `start`.
     """
-    description = {
-        "architecture": {
+    wanted = Checkpoint(
+        architecture={
             "variational": True,
             "x_shape": list(data.x_shape),
             "likelihood": "gaussian",
@@ -32,22 +34,13 @@ def fitted(
             "prior": "normal",
             **architecture,
         },
-        "recipe": {"beta": 1.0, "noise": 0.0, **recipe},
-        "data": data.facts(),
-        "samples": data.test[:8].clone(),
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    engine = fabric(out, "csv", precision, accelerator)
-    engine.launch()
-    engine.seed_everything(recipe["seed"], verbose=False)
-    last = out / "last.pt"
-    return fit(
-        engine,
-        checkpoint.build(description["architecture"]),
-        data,
-        out,
-        description=description,
-        **description["recipe"],
-        start=start,
-        resume=checkpoint.read(last) if last.is_file() else None,
+        recipe=recipe,
+        data=data.facts(),
+        samples=data.test[:8].clone(),
     )
+    out.mkdir(parents=True, exist_ok=True)
+    last = out / "last.pt"
+    resumed = Checkpoint.from_file(last) if last.is_file() else None
+    run = begin(make_fabric(out, "csv", precision, accelerator), wanted, data, out, resumed)
+    Fit(start=start).run(run)
+    return run.checkpoint

@@ -31,8 +31,8 @@ from edgevae.compiler.graphs.fold_affine import Affine
 from edgevae.compiler.reading import latent_scale as latent
 from edgevae.errors import InputError
 from train.export.any_prior import mixture_of
-from train.export.export import prove, to_onnx
-from train.model import checkpoint
+from train.export.export import to_onnx, verify
+from train.model import state_file
 
 LEAST = -30.0  # the logvar of an autoencoder's posterior, which is a point
 ROWS = 8
@@ -147,8 +147,8 @@ def export(
     random = torch.from_numpy(sampling.normal(7, math.prod(x_shape), seed=1)).reshape(7, *x_shape)
     with torch.no_grad():
         unit = largest(*encoder(torch.cat([x, random]))[: 1 if logvar is None else 2])
-    prove(graphs["encoder"], encoder, (x, random), unit)
-    prove(graphs["decoder"], decoder, (z,), largest(x))
+    verify(graphs["encoder"], encoder, (x, random), unit)
+    verify(graphs["decoder"], decoder, (z,), largest(x))
     if x_range is None and diffusers_config(model) is not None:
         x_range = (-1.0, 1.0)  # by its convention: its decoders end without an activation
     return compiler.compile(
@@ -196,7 +196,7 @@ def module(made: object) -> nn.Module:
 
 def load(model: nn.Module, path: Path) -> None:
     """Loads a state dict, or what holds one as its "state_dict" or "model_state_dict"."""
-    content: Any = checkpoint.read(path)
+    content: Any = state_file.read(path)
     for key in ("state_dict", "model_state_dict"):
         content = content.get(key, content) if isinstance(content, dict) else content
     try:

@@ -1,4 +1,4 @@
-"""A checkpoint to a bundle: both graphs in ONNX, proved to compute what PyTorch does, compiled."""
+"""Export a checkpoint to a bundle: ONNX graphs, verified against PyTorch, then compiled."""
 
 import logging
 import subprocess
@@ -16,12 +16,12 @@ from edgevae.compiler.graphs import parity
 from edgevae.data import Features, Image, Kind, Signal, Text, Vector
 from edgevae.errors import CheckError, InputError
 from train.data.dataset import as_float
-from train.model import checkpoint
+from train.model.checkpoint import Checkpoint
 from train.model.models import VAE
 
 
 class Encoder(nn.Module):
-    """x -> (mu, logvar): the graph of encoder.onnx."""
+    """Map x to (mu, logvar): the graph of encoder.onnx."""
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Encoder(nn.Module):
 
 
 class Activations(nn.Module):
-    """x -> h: the graph of activations.onnx."""
+    """Map x to h: the graph of activations.onnx."""
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Activations(nn.Module):
 
 
 class Decoder(nn.Module):
-    """z, and y where it is conditional -> x_hat: the graph of decoder.onnx."""
+    """Map z, and y if the model is conditional, to x_hat: the graph of decoder.onnx."""
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
@@ -54,75 +54,88 @@ class Decoder(nn.Module):
 
 
 def export(
-    content: dict[str, Any],
+    checkpoint: Checkpoint,
     out: Path,
     name: str | None = None,
     *,
     int8: bool = False,
     activations: bool = False,
 ) -> bundle.Bundle:
-    """Write the bundle of a checkpoint, or raise CheckError and write nothing.
+    """Write the bundle of a checkpoint; raise `CheckError` and write nothing if it is not faithful.
 
-    With `int8` it has that variant too, calibrated on latents of its prior; with `activations` the
-    graph that the score `nap` needs.
-
-    An autoencoder's checkpoint has no prior, and its bundle the standard normal; a VAE's lacks
-    one only where training stopped before its end.
+    With `int8` the bundle has int8 graphs too, calibrated on latents of its prior; with
+    `activations` the graph that the score `nap` needs. An autoencoder has no prior, and its bundle
+    has the standard normal; a VAE without one has not finished training, and is refused.
     """
-    model = checkpoint.averaged(content)
-    prior = checkpoint.prior(content)
-    if "prior" not in content and model.variational:
+    if checkpoint.variational and not checkpoint.has_prior:
         raise InputError(
             "expected a checkpoint with its prior, got one of a run that has not ended: "
             "go on with python -m train ... --resume, then export"
         )
-    real = as_float(content["samples"])
-    z = torch.from_numpy(sampling.draw(prior, len(real), model.latent_dim, seed=0))
-    classes = content.get("classes", [])
-    y = torch.arange(len(z)) % len(classes) if classes else None
-    encoder = to_onnx(Encoder(model).eval(), {"x": real[:2]}, ("mu", "logvar"))
-    examples = {"z": z[:2]} if y is None else {"z": z[:2], "y": y[:2]}
-    decoder = to_onnx(Decoder(model).eval(), examples, ("x_hat",))
-    # 1 for images, whose shift is 0 and scale 1; float32 errs in proportion to vectors' units.
-    unit = model.scale + model.shift.abs()
-    random = torch.rand(7, *model.x_shape) * model.scale + model.shift
-    prove(encoder, Encoder(model), (real, random))
-    prove(decoder, Decoder(model), (z, torch.randn(7, model.latent_dim)), unit, len(classes))
-    with torch.inference_mode():
-        mu, logvar = model.encode(real)
-        check = {"x": real, "mu": mu, "logvar": logvar, "z": z, "x_hat": model.decode(z, y)}
-        if y is not None:
-            check["y"] = y
-    hidden = None
-    if activations:
-        hidden = to_onnx(Activations(model).eval(), {"x": real[:2]}, ("h",))
-        prove(hidden, Activations(model), (real, random))
-        with torch.inference_mode():
-            check["h"] = model.activations(real)
+    model = checkpoint.averaged_model()
+    graphs = Graphs(model, checkpoint, activations=activations)
+    data = checkpoint.data
     compiled = compiler.compile(
-        decoder,
-        encoder,
+        graphs.decoder,
+        graphs.encoder,
         out=out,
-        name=name or content["data"]["name"],
-        data=kind(content["data"], model),
-        prior=prior,
-        selfcheck={key: value.numpy() for key, value in check.items()},
+        name=name or data["name"],
+        data=kind(data, model),
+        prior=checkpoint.prior,
+        selfcheck={key: value.numpy() for key, value in graphs.check.items()},
         likelihood=likelihood(model),
-        noise=content["recipe"]["noise"],
-        licence=content["data"]["licence"],
-        provenance=provenance(content, model),
-        tolerance=10 * parity.LIMIT * max(1.0, unit.max().item()),
+        noise=checkpoint.recipe.noise,
+        licence=data["licence"],
+        provenance=provenance(checkpoint, model),
+        tolerance=10 * parity.LIMIT * max(1.0, graphs.unit.max().item()),
         int8=int8,
-        classes=classes,
-        by_class=content.get("by_class", False),
-        activations=hidden,
+        classes=checkpoint.classes,
+        by_class=checkpoint.by_class,
+        activations=graphs.activations,
     )
     return compiled.bundle
 
 
+class Graphs:
+    """The ONNX graphs of a model, verified against PyTorch, and the answers of a self-check.
+
+    `unit` is the unit of x_hat: 1 for images, the scale and centre of each feature otherwise, as
+    float32 errs in proportion to them.
+    """
+
+    def __init__(self, model: VAE, checkpoint: Checkpoint, *, activations: bool) -> None:
+        x = as_float(checkpoint.samples)
+        random = torch.rand(7, *model.x_shape) * model.scale + model.shift
+        self.unit = model.scale + model.shift.abs()
+        self.encoder = to_onnx(Encoder(model).eval(), {"x": x[:2]}, ("mu", "logvar"))
+        verify(self.encoder, Encoder(model), (x, random))
+
+        z = sampling.draw(checkpoint.prior, len(x), model.latent_dim, seed=0)
+        latents = {"z": torch.from_numpy(z)}
+        classes = len(checkpoint.classes)
+        labels = {"y": torch.arange(len(z)) % classes} if classes else {}
+        latents |= labels
+        examples = {key: value[:2] for key, value in latents.items()}
+        self.decoder = to_onnx(Decoder(model).eval(), examples, ("x_hat",))
+        normal = torch.randn(7, model.latent_dim)
+        verify(self.decoder, Decoder(model), (latents["z"], normal), self.unit, classes)
+
+        with torch.inference_mode():
+            mu, logvar = model.encode(x)
+            x_hat = model.decode(**latents)
+        self.check = {"x": x, "mu": mu, "logvar": logvar, "z": latents["z"], "x_hat": x_hat}
+        self.check |= labels
+        self.activations = None
+        if activations:
+            self.activations = to_onnx(Activations(model).eval(), {"x": x[:2]}, ("h",))
+            verify(self.activations, Activations(model), (x, random))
+            with torch.inference_mode():
+                self.check["h"] = model.activations(x)
+
+
 def to_onnx(graph: nn.Module, examples: Mapping[str, Tensor], output_names: Sequence[str]) -> bytes:
-    """A graph with a dynamic batch and no external data; `examples` of its inputs, by name."""
-    # It warns of every torchvision operator that it could translate, were torchvision there.
+    """Export a module with a dynamic batch and no external data, from example inputs by name."""
+    # The exporter warns about every torchvision operator if torchvision is not installed.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     batch = torch.export.Dim("batch")
     program = torch.onnx.export(
@@ -140,29 +153,28 @@ def to_onnx(graph: nn.Module, examples: Mapping[str, Tensor], output_names: Sequ
     return data
 
 
-def prove(
+def verify(
     graph: bytes,
     module: nn.Module,
     inputs: Sequence[Tensor],
     unit: Tensor | float = 1.0,
     classes: int = 0,
 ) -> None:
-    """Raise CheckError unless onnxruntime and PyTorch agree on `inputs` at every batch.
+    """Raise `CheckError` unless onnxruntime and PyTorch agree on `inputs` at every batch size.
 
-    They may differ by parity.LIMIT of `unit`, a number or one for each value of an output. Where
-    there are `classes`, random ones are told.
+    They may differ by parity.LIMIT of `unit`, a number or one for each value of an output. A
+    conditional module is run with random classes below `classes`.
     """
     unit = np.asarray(unit)
     runner = parity.Runner(graph, "the exported graph")
     for batch in batches(inputs):
-        told = [torch.randint(classes, (len(batch),))] if classes else []
+        labels = [torch.randint(classes, (len(batch),))] if classes else []
         with torch.inference_mode():
-            expected = module(batch, *told)
-        outputs = runner.run(batch.numpy(), *(y.numpy() for y in told))
-        for value, got in zip(
-            expected if isinstance(expected, tuple) else (expected,), outputs, strict=True
-        ):
-            error = float((np.abs(value.numpy() - got) / unit).max())
+            expected = module(batch, *labels)
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        outputs = runner.run(batch.numpy(), *(y.numpy() for y in labels))
+        for value, output in zip(expected, outputs, strict=True):
+            error = float((np.abs(value.numpy() - output) / unit).max())
             if not error <= parity.LIMIT:
                 raise CheckError(
                     f"expected the exported {type(module).__name__.lower()} to agree with PyTorch "
@@ -172,13 +184,14 @@ def prove(
 
 
 def batches(inputs: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Yield each of `inputs` at each batch size to verify, repeating the items of a small one."""
     for items in inputs:
         for rows in parity.BATCHES:
-            yield items[torch.arange(rows) % len(items)]  # a small data set's come round again
+            yield items[torch.arange(rows) % len(items)]
 
 
 def likelihood(model: VAE) -> dict[str, str | float | list[float]]:
-    """What turns an error into nats; sigma is in x's units, so that vectors have one a feature."""
+    """Return the likelihood that turns errors into nats; sigma is in x's units, one a feature."""
     if model.likelihood != "gaussian":
         return {"name": model.likelihood}
     sigma = per_feature(model.log_sigma.exp() * model.scale)
@@ -186,15 +199,15 @@ def likelihood(model: VAE) -> dict[str, str | float | list[float]]:
 
 
 def per_feature(values: Tensor) -> list[float]:
-    """The first value of each feature of (C,) or (C, L), at which the others are the same.
+    """Return the value of each feature of (C,) or (C, L), which is the same at all steps.
 
-    In as few digits as float32 needs.
+    Each has as few digits as float32 needs.
     """
     firsts = values.detach().reshape(len(values), -1)[:, 0].numpy()
     return [float(str(value)) for value in firsts]
 
 
-def kind(data: dict[str, Any], model: VAE) -> Kind:
+def kind(data: Mapping[str, Any], model: VAE) -> Kind:
     """Return the kind of the data that a checkpoint was trained on, as its `data` describes it."""
     if data["kind"] == "image":
         return Image(model.x_shape)
@@ -205,7 +218,7 @@ def kind(data: dict[str, Any], model: VAE) -> Kind:
     return Vector(model.x_shape, features=features(data, model))
 
 
-def features(data: dict[str, Any], model: VAE) -> Features | None:
+def features(data: Mapping[str, Any], model: VAE) -> Features | None:
     """Return the names, scales and medians of vectors' or signals' features, if they are known."""
     if not data.get("names"):
         return None
@@ -218,27 +231,29 @@ def features(data: dict[str, Any], model: VAE) -> Features | None:
     )
 
 
-def provenance(content: dict[str, Any], model: VAE) -> dict[str, str | float]:
-    sharp = content.get("sharp", content.get("spelled"))
+def provenance(checkpoint: Checkpoint, model: VAE) -> dict[str, str | float]:
+    """Return the facts of a bundle's provenance: data, architecture, steps, recipe, versions."""
+    sharpened = checkpoint.finetune_decoder or checkpoint.finetune_text
+    attuned = checkpoint.finetune_encoder
     facts: dict[str, str | float] = {
-        "data": content["data"]["name"],
+        "data": checkpoint.data["name"],
         "model": "vae" if model.variational else "autoencoder",
-        "architecture": content["architecture"]["architecture"],
+        "architecture": checkpoint.architecture["architecture"],
         "parameters": sum(p.numel() for p in model.parameters()),
-        "steps": content["step"],
-        "sharpen_steps": sharp["step"] if sharp else 0,
-        "attune_steps": content["attuned"]["step"] if "attuned" in content else 0,
-        **{f"recipe_{key}": +value for key, value in content["recipe"].items()},  # True is 1
+        "steps": checkpoint.step,
+        "sharpen_steps": sharpened.step if sharpened else 0,
+        "attune_steps": attuned.step if attuned else 0,
+        **{f"recipe_{key}": +value for key, value in checkpoint.recipe.as_dict().items()},
         "torch": torch.__version__.split("+")[0],
         "onnx": onnx.__version__,
     }
-    if runs_by := content["data"].get("runs_by"):
+    if runs_by := checkpoint.data.get("runs_by"):
         facts["runs_by"] = runs_by
     return facts | ({"commit": commit} if (commit := git_commit()) else {})
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout that trains, where there is one."""
+    """Return the commit of the checkout that trains, if it is one."""
     run = subprocess.run(
         ["git", "rev-parse", "--short=12", "HEAD"],
         cwd=Path(__file__).parent,

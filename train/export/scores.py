@@ -1,4 +1,4 @@
-"""What anomaly scores need to know of the data: statistics of the training items, p-values."""
+"""Add to a bundle what anomaly scores need: statistics of the training items, a calibration."""
 
 import math
 from pathlib import Path
@@ -12,21 +12,23 @@ from edgevae import bundle, scoring
 from edgevae.data import Features
 from train.data import scaling
 from train.data.dataset import Data, as_float
-from train.experiments.run import fitted
+from train.experiments.run import train_model
 from train.export.export import export
+from train.model.recipe import Recipe
 
 ALPHA = 0.01
 
 
 def fit_scores(written: bundle.Bundle, data: Data) -> bundle.Bundle:
-    """The bundle with statistics of the items it was trained on, calibrated by those held out.
+    """Add statistics of the training items to a bundle, and calibrate it by the held-out ones.
 
-    The statistics are of what training looked at, so that outliers do not spoil them either.
-    Of signals the held-out windows that do not overlap, as p-values want items that say nothing
-    of each other. Fewer than 99, which no p-value of ALPHA can come from, do not calibrate.
+    The statistics are those of the items as training bounded them, so that outliers do not spoil
+    them. Of signals, only held-out windows that do not overlap calibrate, as p-values require
+    independent items. The bundle is not calibrated by fewer than 99 items, from which no p-value as
+    small as ALPHA can come.
     """
     written = with_statistics(written, data)
-    held_out = as_float(data.test[:: apart(data)]).numpy()
+    held_out = as_float(data.test[:: independent_step(data)]).numpy()
     if (len(held_out) + 1) * ALPHA < 1:
         return written
     calibrated = edgevae.load(written.path, "cpu").calibrate(held_out, ALPHA)
@@ -34,13 +36,14 @@ def fit_scores(written: bundle.Bundle, data: Data) -> bundle.Bundle:
 
 
 def with_statistics(written: bundle.Bundle, data: Data) -> bundle.Bundle:
+    """Add statistics of the training items to a bundle."""
     runner = edgevae.load(written.path, "cpu").runner
-    statistics = scoring.fit(runner, looked_at(data.train, written.features).numpy())
+    statistics = scoring.fit(runner, bounded_items(data.train, written.features).numpy())
     return bundle.extend(written, written.path, arrays={scoring.FILE: statistics.arrays()})
 
 
-def looked_at(items: Tensor, features: Features | None) -> Tensor:
-    """Items as training bounded them."""
+def bounded_items(items: Tensor, features: Features | None) -> Tensor:
+    """Return items as float32, bounded as in training."""
     if features is None:
         return as_float(items)
     shape = (-1, *(1,) * (items.ndim - 2))
@@ -50,22 +53,23 @@ def looked_at(items: Tensor, features: Features | None) -> Tensor:
     return scaling.bounded(items, center, scale)
 
 
-def apart(data: Data) -> int:
-    """How many windows on from one is the next that shares no step with it; 1 of other items."""
+def independent_step(data: Data) -> int:
+    """Return the step from a window to the next that shares no time with it; 1 for other kinds."""
     return 1 if data.stride is None else math.ceil(data.x_shape[-1] / data.stride)
 
 
-def trained(
-    data: Data, out: Path, architecture: dict[str, Any], recipe: dict[str, Any], seed: int = 0
+def train_scored_bundle(
+    data: Data, out: Path, architecture: dict[str, Any], recipe: Recipe
 ) -> bundle.Bundle:
-    """The bundle of a VAE of these items, with activations and the statistics of scores.
+    """Return the bundle of a VAE of these items, with activations and the statistics of scores.
 
-    One that is there already is not made again.
+    A bundle that is in `out` already is returned as it is.
     """
     if (out / "bundle").exists():
         return bundle.read(out / "bundle")
-    content = fitted(
-        data, out, architecture, recipe | {"seed": seed}, precision="32-true", accelerator="cpu"
+    checkpoint = train_model(
+        data, out, architecture, recipe, precision="32-true", accelerator="cpu"
     )
-    written = export(content | {"prior": None}, out / "bundle", activations=True)
+    checkpoint.has_prior = True  # N(0, I)
+    written = export(checkpoint, out / "bundle", activations=True)
     return with_statistics(written, data)

@@ -6,7 +6,8 @@ z = mu + exp(logvar / 2) * eps, a decoder gives x_hat.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -325,3 +326,12 @@ class Autoencoder(VAE):
 
     def kl(self, z: Tensor, mu: Tensor, logvar: Tensor, by_z: bool = False) -> Tensor:
         return mu.new_zeros(len(mu))
+
+
+def build(architecture: Mapping[str, Any]) -> VAE:
+    """Return a model with random weights.
+
+    `architecture` holds the arguments of `VAE` and `variational`, which is false for `Autoencoder`.
+    """
+    arguments = dict(architecture)
+    return (VAE if arguments.pop("variational") else Autoencoder)(**arguments)

@@ -1,39 +1,109 @@
-"""The second stage for text: a VAE that spells.
+"""The second stage for text: a VAE whose samples are plausible strings (`--sharpen`).
 
-One pass decodes each character by itself, given z, so between the latents of two strings it mixes
-them letter by letter. Trained on, the VAE is to please a language model too (a GRU, of the
-training set) with what it decodes of draws from N(0, I): as far as real strings please it but for
-a margin, no further, and not by being shorter. Its own loss keeps x_hat at x. The device runs the
-same graphs as before, and never the language model.
+One pass decodes each character independently, given z, so that between the latents of two strings
+the decoder mixes them letter by letter. This stage trains the VAE further, with another loss beside
+its own: a language model (a GRU, trained on the training set) should find decoded draws from
+N(0, I) as likely as real strings, up to a margin, and their mean length should be that of real
+strings. The language model is not exported, and the exported graphs have the same layers as before.
 """
-
-from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from train.data.dataset import Data, as_float
-from train.model import checkpoint, elbo
-from train.stages.fit import (
-    LOG_EVERY,
-    averaging,
-    batch_rows,
-    cosine,
-    end,
-    progress,
-    seed_step,
-    set_rate,
-    show,
-)
+from train.model import elbo
+from train.stages.finetune_decoder import check_sharpen
+from train.stages.loop import Figures, Run, Trainer, averaging, train
+from train.stages.schedule import Schedule
+
+LEARNING_RATE, LANGUAGE_RATE = 1e-3, 4e-3
+LANGUAGE_EPOCHS = 3
+LANGUAGE_WARMUP = 10  # steps
+BETA = 0.25  # the weight of the KL: small, so that strings are still reconstructed
+WEIGHT = 20.0  # of the nats a character by which draws are less likely than real strings
+MARGIN = 0.15  # nats a character of that difference that cost nothing
+LENGTH_WEIGHT = 10.0  # of the squared difference of the mean lengths
+REAL_ITEMS = 10_000  # training strings that draws are compared with
+
+
+class FinetuneText:
+    """Train a VAE of text further, so that decoded draws are as likely as real strings.
+
+    The stage writes one checkpoint, at its end.
+    """
+
+    name = "spell"
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def check(self, data: Data, variational: bool) -> None:
+        check_sharpen(data.kind, variational)
+
+    def run(self, run: Run) -> None:
+        if run.checkpoint.finetune_text is not None:
+            return
+        language = train_language_model(run)
+        schedule = run.schedule(self.name, self.epochs, LEARNING_RATE, seed_offset=1)
+        trainer = TextTrainer(run, schedule, language)
+        train(run, schedule, trainer)
+        run.checkpoint.has_prior = False  # the prior, if any, was fitted to other latents
+        run.checkpoint.prior = None
+        run.checkpoint.finetune_text = trainer.state(schedule.steps)
+        run.save()
+
+
+class TextTrainer(Trainer):
+    """The whole model and one optimizer, beside a language model that does not learn."""
+
+    def __init__(self, run: Run, schedule: Schedule, language: nn.Module) -> None:
+        self.run, self.language = run, language
+        self.items = run.data.train.to(run.fabric.device)
+        with torch.inference_mode():
+            real = as_float(self.items[:REAL_ITEMS])
+            self.goal = nats(language, real).mean() + MARGIN
+            self.length = alive(real).sum(1).mean()
+        self.bare = run.checkpoint.fitted_model().to(run.fabric.device)
+        self.average = averaging(self.bare, schedule.steps)
+        self.parts = {"ema": self.average.module}
+        optimizer = torch.optim.AdamW(self.bare.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99))
+        self.model, self.optimizer = run.fabric.setup(self.bare, optimizer)
+        self.model.mark_forward_method("decode")
+        self.optimizers = [self.optimizer]
+
+    def step(self, rows: Tensor, step: int) -> Figures:
+        x = as_float(self.items[rows])
+        loss, recon, kl = elbo.loss(self.model, x, x, BETA)
+        z = torch.randn(len(x), self.bare.latent_dim, device=x.device)
+        drawn = hardened(self.model.decode(z))
+        unlikely = nats(self.language, drawn).mean()
+        longer = alive(drawn).sum(1).mean() - self.length
+        self.optimizer.zero_grad(set_to_none=True)
+        self.run.fabric.backward(
+            loss + WEIGHT * F.relu(unlikely - self.goal) + LENGTH_WEIGHT * longer.square()
+        )
+        self.optimizer.step()
+        self.average.update_parameters(self.bare)
+        return {
+            "recon": recon, "kl": kl, "nats": unlikely, "goal": self.goal, "longer": longer
+        }  # fmt: skip
+
+
+def hardened(x_hat: Tensor) -> Tensor:
+    """Return the likeliest symbols, one-hot, with the gradient of x_hat (straight through)."""
+    hard = F.one_hot(x_hat.argmax(2), x_hat.shape[2]).to(x_hat.dtype)
+    return hard + x_hat - x_hat.detach()
+
+
+# --- the language model ----------------------------------------------------------------------
 
 
 class LanguageModel(nn.Module):
-    """x (N, length, symbols), one-hot or probabilities -> log p of each symbol after those before.
+    """Map x (N, length, symbols), one-hot or probabilities, to log p of each symbol.
 
-    The end is the last symbol; the state before the first character is learned.
+    A symbol's probability is conditional on the symbols before it. The last symbol marks the end;
+    the input before the first character is learned.
     """
 
     def __init__(self, symbols: int, width: int = 160) -> None:
@@ -50,104 +120,40 @@ class LanguageModel(nn.Module):
 
 
 def alive(x: Tensor) -> Tensor:
-    """Whether each place of x belongs to its string, the end included: (N, length)."""
+    """Return 1 where a place of x belongs to its string, the end included, else 0: (N, length)."""
     return torch.cumprod(F.pad(1 - x[:, :-1, -1], (1, 0), value=1.0), dim=1)
 
 
 def nats(language: nn.Module, x: Tensor) -> Tensor:
-    """-log p of each string's characters up to its end, expected under x: their mean, (N,)."""
+    """Return the mean -log p of each string's characters up to its end, expected under x: (N,)."""
     log_p, places = (x * language(x)).sum(2), alive(x)
     return -(log_p * places).sum(1) / places.sum(1)
 
 
-def learn(
-    engine: Fabric, train: Tensor, epochs: int, batch: int, seed: int, rate: float = 4e-3
-) -> nn.Module:
-    """A language model of the training strings."""
-    torch.manual_seed(seed)
-    bare = LanguageModel(train.shape[2]).to(engine.device)
-    optimizer = torch.optim.AdamW(bare.parameters(), lr=rate)
-    language, optimizer = engine.setup(bare, optimizer)
-    steps = epochs * (len(train) // batch)
-    bar = progress(engine, "language", steps * batch, 0)
-    for step in range(steps):
-        set_rate(optimizer, rate * cosine(step, steps, warmup=10))
-        x = as_float(train[batch_rows(len(train), batch, step, seed)])
-        loss = nats(language, x).mean()
-        optimizer.zero_grad(set_to_none=True)
-        engine.backward(loss)
-        engine.clip_gradients(language, optimizer, max_norm=1.0)
-        optimizer.step()
-        bar.update(batch)
-        if step % LOG_EVERY == 0:
-            bar.set_postfix({"nats": f"{loss.item():.3f}"})
-    bar.close()
-    return language.requires_grad_(False)
+def train_language_model(run: Run) -> nn.Module:
+    """Return a language model of the training strings."""
+    torch.manual_seed(run.checkpoint.recipe.seed)
+    schedule = run.schedule("language", LANGUAGE_EPOCHS, LANGUAGE_RATE, warmup=LANGUAGE_WARMUP)
+    trainer = LanguageTrainer(run, schedule)
+    train(run, schedule, trainer)
+    return trainer.model.requires_grad_(False)
 
 
-def hardened(x_hat: Tensor) -> Tensor:
-    """The likeliest symbols, one-hot, with the gradient of the probabilities (straight through)."""
-    hard = F.one_hot(x_hat.argmax(2), x_hat.shape[2]).to(x_hat.dtype)
-    return hard + x_hat - x_hat.detach()
+class LanguageTrainer(Trainer):
+    """The language model, and one optimizer."""
 
+    def __init__(self, run: Run, schedule: Schedule) -> None:
+        self.run = run
+        self.items = run.data.train.to(run.fabric.device)
+        bare = LanguageModel(self.items.shape[2]).to(run.fabric.device)
+        optimizer = torch.optim.AdamW(bare.parameters(), lr=schedule.learning_rate)
+        self.model, self.optimizer = run.fabric.setup(bare, optimizer)
+        self.optimizers = [self.optimizer]
 
-def spell(
-    engine: Fabric,
-    content: dict[str, Any],
-    data: Data,
-    out: Path,
-    *,
-    epochs: int,
-    batch: int = 256,
-    learning_rate: float = 1e-3,
-    beta: float = 0.25,
-    weight: float = 20.0,
-    margin: float = 0.15,
-    length_weight: float = 10.0,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Train a finished first stage on; return the checkpoint, written at the end.
-
-    Where `content` has the stage already, that is all. `beta` is the KL's weight, small, so that
-    strings still come back. `weight` is that of the nats a character, of draws decoded, above
-    those of real strings and the `margin`; `length_weight` that of the squared difference of
-    their mean lengths.
-    """
-    if "spelled" in content:
-        return content
-    batch = min(batch, len(data.train))
-    steps = epochs * (len(data.train) // batch)
-    train = data.train.to(engine.device)
-    language = learn(engine, train, 3, batch, seed)
-    with torch.inference_mode():
-        real = as_float(train[:10_000])
-        goal, length = nats(language, real).mean() + margin, alive(real).sum(1).mean()
-
-    bare = checkpoint.build(content["architecture"])
-    bare.load_state_dict(content["ema"])
-    bare.to(engine.device)
-    average = averaging(bare, steps)
-    optimizer = torch.optim.AdamW(bare.parameters(), lr=learning_rate, betas=(0.9, 0.99))
-    model, optimizer = engine.setup(bare, optimizer)
-    model.mark_forward_method("decode")
-    bar = progress(engine, "spell", steps * batch, 0)
-    for step in range(steps):
-        seed_step(seed + 1, step)
-        set_rate(optimizer, learning_rate * cosine(step, steps, warmup=100))
-        x = as_float(train[batch_rows(len(train), batch, step, seed + 1)])
-        loss, recon, kl = elbo.loss(model, x, x, beta)
-        made = hardened(model.decode(torch.randn(batch, bare.latent_dim, device=x.device)))
-        spelled, longer = nats(language, made).mean(), alive(made).sum(1).mean() - length
-        optimizer.zero_grad(set_to_none=True)
-        engine.backward(loss + weight * F.relu(spelled - goal) + length_weight * longer.square())
-        optimizer.step()
-        average.update_parameters(bare)
-        bar.update(batch)
-        if step % LOG_EVERY == 0 or step == steps - 1:
-            figures = {"recon": recon, "kl": kl, "nats": spelled, "goal": goal, "longer": longer}
-            show(engine, bar, "spell", figures, step)
-    end(engine, bar)
-    content.pop("prior", None)  # which was fitted to other latents
-    content["spelled"] = {"ema": average.module.state_dict(), "step": steps}
-    checkpoint.save(out / "last.pt", content)
-    return content
+    def step(self, rows: Tensor, step: int) -> Figures:
+        loss = nats(self.model, as_float(self.items[rows])).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.run.fabric.backward(loss)
+        self.run.fabric.clip_gradients(self.model, self.optimizer, max_norm=1.0)
+        self.optimizer.step()
+        return {"nats": loss}

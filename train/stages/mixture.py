@@ -1,8 +1,8 @@
 """The prior that generation draws from: a mixture of diagonal Gaussians over sampled posteriors.
 
-The elbo pulls the posteriors towards N(0, I) but never gets their sum, the aggregate posterior,
-to fill it. A density fitted to that sum after training (ex-post density estimation: Ghosh et al.
-2020, "From variational to deterministic autoencoders") draws z where the decoder has been.
+The elbo pulls the posteriors towards N(0, I), but their sum, the aggregate posterior, does not fill
+it. A density fitted to that sum after training (ex-post density estimation: Ghosh et al. 2020,
+"From variational to deterministic autoencoders") draws z from where the decoder was trained.
 """
 
 import numpy as np
@@ -14,11 +14,37 @@ from torch import Tensor
 from edgevae.sampling import MixtureTable
 from train.data.dataset import Data, as_float
 from train.model.models import VAE
+from train.stages.loop import Run
+
+
+class FitMixture:
+    """Find the prior that generation draws from, by the `prior` of the run's architecture."""
+
+    name = "mixture"
+
+    def check(self, data: Data, variational: bool) -> None:
+        """Accept every data set."""
+
+    def run(self, run: Run) -> None:
+        checkpoint = run.checkpoint
+        if checkpoint.has_prior or not checkpoint.variational:
+            return
+        prior, components = (checkpoint.architecture[key] for key in ("prior", "components"))
+        table = None
+        if run.fabric.is_global_zero:
+            if prior == "fitted":
+                run.tell(f"mixture: fitting up to {components:,} Gaussians to the posteriors")
+            model = checkpoint.averaged_model().to(run.fabric.device)
+            table = generation_prior(model, run.data, prior, components, checkpoint.recipe.seed)
+        checkpoint.prior = run.fabric.broadcast(table)
+        checkpoint.by_class = bool(checkpoint.classes) and prior == "fitted"
+        checkpoint.has_prior = True
+        run.save()
 
 
 @torch.inference_mode()
 def encode(model: VAE, items: Tensor) -> tuple[Tensor, Tensor]:
-    """mu, logvar (N, D) of every item, computed and left where the model is."""
+    """Return mu and logvar (N, D) of every item, on the model's device."""
     device = model.log_sigma.device
     pairs = [model.encode(as_float(chunk.to(device))) for chunk in items.split(1000)]
     mu, logvar = (torch.cat(part) for part in zip(*pairs, strict=True))
@@ -26,16 +52,16 @@ def encode(model: VAE, items: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def sampled_posteriors(model: VAE, items: Tensor, seed: int) -> NDArray[np.float32]:
-    """One z of each item's posterior: (N, D), draws of the aggregate posterior."""
+    """Draw one z of each item's posterior, (N, D): samples of the aggregate posterior."""
     torch.manual_seed(seed)
     z: NDArray[np.float32] = model.reparameterize(*encode(model, items)).cpu().numpy()
     return z
 
 
 def fit_mixture(model: VAE, items: Tensor, components: int = 256, seed: int = 0) -> MixtureTable:
-    """The mixture of the training items' posteriors, by expectation maximisation.
+    """Fit a mixture to the posteriors of the training items by expectation maximisation.
 
-    It has `components` Gaussians, or fewer: at least 20 items to each.
+    It has `components` Gaussians, or fewer, so that there are at least 20 items for each.
     """
     z = sampled_posteriors(model, items, seed)
     components = max(1, min(components, len(z) // 20))
@@ -52,10 +78,10 @@ def fit_mixture(model: VAE, items: Tensor, components: int = 256, seed: int = 0)
 def fit_by_class(
     model: VAE, items: Tensor, labels: Tensor, components: int, seed: int
 ) -> MixtureTable:
-    """A mixture for each class, of as many of the `components`, one class after the other.
+    """Fit a mixture to each class; the result holds the mixtures one after the other.
 
-    The decoder is told the class, and still z says something of it: what z of a boot are like no
-    mixture of all tells.
+    The classes share `components` equally. A mixture of all classes would not do: the decoder
+    knows the class, yet z still depends on it.
     """
     parts = [items[labels == k] for k in range(model.classes)]
     each = max(1, min(components // model.classes, *(len(part) // 20 for part in parts)))
@@ -68,10 +94,10 @@ def fit_by_class(
 
 
 @torch.inference_mode()
-def drawn_from(
+def generation_prior(
     model: VAE, data: Data, prior: str, components: int, seed: int
 ) -> MixtureTable | None:
-    """What generation draws from, by the name of the prior (`models.VAE`); None is N(0, I)."""
+    """Return what generation draws from, by the name of the prior (see `VAE`); None is N(0, I)."""
     if prior == "fitted" and model.classes:
         return fit_by_class(model, data.train, data.train_labels, components, seed)
     if prior == "fitted":

@@ -13,7 +13,7 @@ from train.data import lines
 from train.data.datasets import load
 from train.evaluation import ngrams, text_report
 from train.export import export
-from train.model import checkpoint
+from train.model.checkpoint import Checkpoint
 from train.stages import finetune_text as spell
 
 
@@ -34,7 +34,7 @@ def run(path, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
     size = ["--widths", "16", "--latent-dim", "3", "--components", "2", "--batch", "16"]
     main(["--data", str(path), "--out", str(out), "--epochs", "2", "--sharpen", "1", *size])
-    return checkpoint.read(out / "last.pt")
+    return Checkpoint.from_file(out / "last.pt")
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +68,10 @@ def test_the_bundle_of_text_says_its_alphabet_and_makes_strings(written, path):
 
 
 def test_the_second_stage_is_what_is_exported(run, written):
-    assert run["spelled"]["step"] == written.provenance["sharpen_steps"] > 0
-    first, second = run["ema"], run["spelled"]["ema"]
+    assert run.finetune_text.step == written.provenance["sharpen_steps"] > 0
+    first, second = run.fit.parts["ema"], run.finetune_text.parts["ema"]
     assert not torch.equal(first["decoder.0.weight"], second["decoder.0.weight"])
-    exported = checkpoint.averaged(run).state_dict()
+    exported = run.averaged_model().state_dict()
     assert all(torch.equal(exported[key], value) for key, value in second.items())
 
 

@@ -9,8 +9,8 @@ from train.__main__ import main
 from train.data import scaling, tables, windows
 from train.data.dataset import Data
 from train.data.of_bundle import training_data
-from train.export.scores import apart
-from train.model import checkpoint
+from train.export.scores import independent_step
+from train.model.checkpoint import Checkpoint
 from train.model.conv1d import default_widths
 
 
@@ -163,7 +163,7 @@ def trained(tmp_path_factory):
     checkpointed = str(folder / "run/last.pt")
     out = ["--out", str(folder / "b"), "--activations", "--data", str(table)]
     main(["export", checkpointed, *out])
-    return table, checkpoint.read(folder / "run/last.pt"), edgevae.load(folder / "b", "cpu")
+    return table, Checkpoint.from_file(folder / "run/last.pt"), edgevae.load(folder / "b", "cpu")
 
 
 def test_a_signal_s_bundle_tells_what_training_knew(trained):
@@ -187,9 +187,9 @@ def test_a_signal_s_bundle_explains_the_signal_in_its_own_units(trained):
 
 
 def test_activations_are_what_pytorch_s_encoder_computes(trained):
-    _, content, vae = trained
-    x = content["samples"]
-    expected = checkpoint.averaged(content).activations(x).detach().numpy()
+    _, checkpoint, vae = trained
+    x = checkpoint.samples
+    expected = checkpoint.averaged_model().activations(x).detach().numpy()
     np.testing.assert_allclose(vae.activations(x.numpy()), expected, atol=1e-4)
     assert expected.shape[1] == 16 + 16 + 16 + 3  # each convolution's channels, then mu
     np.testing.assert_allclose(expected[:, -3:], vae.encode(x.numpy()).mu, atol=1e-4)
@@ -197,8 +197,8 @@ def test_activations_are_what_pytorch_s_encoder_computes(trained):
 
 def test_what_was_exported_with_its_data_scores(trained):
     """A wave at sixteen times its speed, after training on a table with a value of 1e30."""
-    _, content, vae = trained
-    normal = content["samples"].numpy()
+    _, checkpoint, vae = trained
+    normal = checkpoint.samples.numpy()
     strange = normal.copy()
     strange[:, 0] = np.tile([1.0, -1.0], 8)
     for method in ("recon", "default", "nap"):
@@ -207,8 +207,8 @@ def test_what_was_exported_with_its_data_scores(trained):
 
 def test_windows_that_calibrate_do_not_overlap():
     items = torch.zeros(4, 2, 16)
-    assert apart(Data("a", "signal", items, items, "MIT", stride=3)) == 6
-    assert apart(Data("a", "vector", items[..., 0], items[..., 0], "MIT")) == 1
+    assert independent_step(Data("a", "signal", items, items, "MIT", stride=3)) == 6
+    assert independent_step(Data("a", "vector", items[..., 0], items[..., 0], "MIT")) == 1
 
 
 def test_a_table_s_bundle_is_evaluated_on_the_items_it_held_out(tmp_path):

@@ -1,5 +1,6 @@
 """The benchmark's own arithmetic: a tiny VAE, whose p(x) numpy integrates."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -13,6 +14,17 @@ from train.data.dataset import Data
 from train.experiments import likelihood as benchmark
 from train.experiments import likelihood_report as benchmark_report
 from train.experiments.likelihood_models import Model
+from train.model.checkpoint import StageState
+
+TINY = Model(
+    {"architecture": "mlp", "widths": [6], "latent_dim": 1, "prior": "free", "components": 3},
+    (
+        {"epochs": 1, "batch": 16, "learning_rate": 1e-2},
+        {"epochs": 2, "batch": 16, "learning_rate": 1e-3, "draws": 3},
+    ),
+    None,
+    "tiny",
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,18 +32,9 @@ def content(tmp_path_factory):
     """Two stages of a model of a single latent dimension, whose prior is a learned mixture."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (64, 1, 4, 4), generator=generator).to(torch.uint8)
-    model = Model(
-        {"architecture": "mlp", "widths": [6], "latent_dim": 1, "prior": "free", "components": 3},
-        (
-            {"epochs": 1, "batch": 16, "learning_rate": 1e-2},
-            {"epochs": 2, "batch": 16, "learning_rate": 1e-3, "draws": 3},
-        ),
-        None,
-        "tiny",
-    )
     data = Data("noise", "image", images, images[:16], "MIT")
     out = tmp_path_factory.mktemp("benchmark")
-    return benchmark.train(model, data, out, seed=3, epochs=None)
+    return benchmark.train(TINY, data, out, seed=3, epochs=None)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +55,9 @@ def test_the_bound_nears_log_p_of_x(vae):
 
 
 def test_a_stage_begins_where_the_last_one_ended(content):
-    assert content["epochs"] == 3
-    assert content["recipe"]["draws"] == 3
-    assert content["seconds"] > 0
+    assert benchmark.facts_of(TINY, content, None)["epochs"] == 3
+    assert content.recipe.draws == 3
+    assert content.seconds > 0
 
 
 def test_what_was_bounded_is_not_bounded_again(content, vae, tmp_path, monkeypatch):
@@ -64,8 +67,9 @@ def test_what_was_bounded_is_not_bounded_again(content, vae, tmp_path, monkeypat
     np.testing.assert_array_equal(benchmark.bound(vae, x, 4, kept), nats)
     with pytest.raises(TypeError):
         benchmark.bound(vae, x, 4, tmp_path / "others.npy")
-    weights = {name: part + 1 for name, part in content["ema"].items()}
-    assert benchmark.digest(content) != benchmark.digest(content | {"ema": weights})
+    weights = {name: part + 1 for name, part in content.fit.parts["ema"].items()}
+    others = dataclasses.replace(content, fit=StageState(1, {"ema": weights}))
+    assert benchmark.digest(content) != benchmark.digest(others)
 
 
 def test_binarised_images_are_those_of_the_published_figures():
@@ -83,7 +87,7 @@ def test_binarised_images_are_those_of_the_published_figures():
 
 def test_the_training_images_are_parted_as_published():
     images = torch.arange(60_000, dtype=torch.int32)[:, None]
-    data = benchmark.parted(Data("order", "vector", images, images[:5], "MIT"))
+    data = benchmark.split(Data("order", "vector", images, images[:5], "MIT"))
     assert data.train[-1] == 49_999
     assert data.test[0] == 50_000
     assert len(data.test) == 10_000

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 
 import numpy as np
 import onnx
@@ -7,8 +8,11 @@ import torch
 
 import edgevae
 from edgevae.errors import CheckError
+from edgevae.sampling import MixtureTable
 from train.export import export
-from train.model.checkpoint import averaged, build
+from train.model.checkpoint import Checkpoint, StageState
+from train.model.models import build
+from train.model.recipe import Recipe
 
 
 def content(**architecture):
@@ -23,15 +27,18 @@ def content(**architecture):
         "images": True,
     } | architecture
     images = description["images"]
-    return {
-        "architecture": description,
-        "recipe": {"noise": 0.5, "epochs": 1},
-        "data": {"name": "squares", "kind": "image" if images else "vector", "licence": "MIT"},
-        "samples": (255 * torch.rand(8, 1, 8, 8)).to(torch.uint8) if images else torch.randn(8, 5),
-        "step": 7,
-        "ema": build(description).state_dict(),
-        "prior": [torch.tensor([0.5, 0.5]), torch.randn(2, 3), torch.zeros(2, 3)],
-    }
+    samples = (255 * torch.rand(8, 1, 8, 8)).to(torch.uint8) if images else torch.randn(8, 5)
+    ema = build(description).state_dict()
+    means = torch.randn(2, 3).numpy()
+    return Checkpoint(
+        architecture=description,
+        recipe=Recipe(epochs=1, noise=0.5),
+        data={"name": "squares", "kind": "image" if images else "vector", "licence": "MIT"},
+        samples=samples,
+        fit=StageState(7, {"ema": ema}),
+        has_prior=True,
+        prior=MixtureTable(np.full(2, 0.5, np.float32), means, np.zeros((2, 3), np.float32)),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +63,7 @@ def test_the_device_computes_what_pytorch_did(written):
 
 def test_activations_are_the_means_of_channels_and_mu(written):
     x = written.selfcheck()["x"]
-    expected = averaged(content()).activations(torch.from_numpy(x)).detach().numpy()
+    expected = content().averaged_model().activations(torch.from_numpy(x)).detach().numpy()
     assert expected.shape[1] == 4 + 6 + 6 + 16 + 3
     np.testing.assert_allclose(edgevae.load(written.path).activations(x), expected, atol=1e-5)
 
@@ -75,9 +82,9 @@ def test_vectors_keep_their_units(tmp_path):
     description = content(
         x_shape=[5], architecture="mlp", widths=[6], images=False, likelihood="gaussian"
     )
-    description["ema"]["shift"] += 100
+    description.fit.parts["ema"]["shift"] += 100
     scale = [0.001, 1.0, 2.0, 10.0, 5000.0]
-    description["ema"]["scale"] *= torch.tensor(scale)
+    description.fit.parts["ema"]["scale"] *= torch.tensor(scale)
     bundle = export.export(description, tmp_path / "b")
     assert bundle.likelihood["sigma"] == pytest.approx(scale)
     assert bundle.tolerance == pytest.approx(0.51)  # 1e-4 of the largest unit
@@ -91,7 +98,7 @@ def test_vectors_keep_their_units(tmp_path):
 def test_an_autoencoder_s_posterior_is_a_point(tmp_path):
     """Its bundle has no mixture; the device, which samples any posterior, gets mu."""
     description = content(variational=False, architecture="mlp", widths=[6])
-    del description["prior"]
+    description.has_prior, description.prior = False, None
     vae = edgevae.load(export.export(description, tmp_path / "b").path)
     assert vae.bundle.components == 0
     assert vae.bundle.provenance["model"] == "autoencoder"
@@ -101,7 +108,7 @@ def test_an_autoencoder_s_posterior_is_a_point(tmp_path):
 
 def test_a_run_that_has_not_ended_is_not_exported(tmp_path):
     description = content()
-    del description["prior"]
+    description.has_prior, description.prior = False, None
     with pytest.raises(ValueError, match="--resume, then export"):
         export.export(description, tmp_path / "b")
 
@@ -126,11 +133,10 @@ def test_a_graph_that_differs_from_pytorch_is_not_written(tmp_path, monkeypatch)
 
 
 def test_a_conditional_decoder_is_told_its_class(tmp_path):
-    given = {**content(classes=3), "classes": ["a", "b", "c"]}
-    vae = edgevae.load(export.export(given, tmp_path / "b").path, "cpu")
+    checkpoint = dataclasses.replace(content(classes=3), classes=["a", "b", "c"])
+    vae = edgevae.load(export.export(checkpoint, tmp_path / "b").path, "cpu")
     assert vae.bundle.classes == ("a", "b", "c")
-    model = build(given["architecture"]).eval()
-    model.load_state_dict(given["ema"])
+    model = checkpoint.averaged_model()
     z = vae.sample(5, seed=1)
     with torch.inference_mode():
         right = model.decode(torch.from_numpy(z), torch.tensor([2, 0, 1, 1, 2])).numpy()

@@ -1,5 +1,7 @@
 """The last stage of training: the encoder alone learns, of the decoder and the prior that ship."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,16 +10,17 @@ from train.__main__ import main
 from train.data.dataset import as_float
 from train.data.datasets import load
 from train.export.export import export
-from train.model import checkpoint
+from train.model.checkpoint import Checkpoint
+from train.model.models import build
 from train.stages import mixture
-from train.stages.finetune_encoder import as_shipped, recon
-from train.stages.fit import corrupt
+from train.stages.finetune_encoder import final_model, recon
+from train.stages.loop import corrupt
 
 
 def train(squares, out, *more):
     small = "--batch 8 --epochs 3 --architecture mlp --widths 32 --latent-dim 3 --components 2"
     main(["--data", str(squares), "--out", str(out), *small.split(), *more])
-    return checkpoint.read(out / "last.pt")
+    return Checkpoint.from_file(out / "last.pt")
 
 
 def same(one, other):
@@ -30,8 +33,8 @@ def whole(squares, tmp_path_factory):
 
 
 def test_the_encoder_alone_learns(whole):
-    before = checkpoint.averaged({k: v for k, v in whole.items() if k != "attuned"})
-    after = checkpoint.averaged(whole)
+    before = dataclasses.replace(whole, finetune_encoder=None).averaged_model()
+    after = whole.averaged_model()
     assert same(before.decoder.state_dict(), after.decoder.state_dict())
     assert not same(before.encoder.state_dict(), after.encoder.state_dict())
     assert after.log_sigma != before.log_sigma
@@ -39,47 +42,47 @@ def test_the_encoder_alone_learns(whole):
 
 def test_the_deployed_elbo_rises(squares, tmp_path):
     """Of noisy items, under the mixture and through the sharpened decoder."""
-    content = train(squares, tmp_path, "--epochs", "40", "--sharpen", "1", "--attune", "40")
+    checkpoint = train(squares, tmp_path, "--epochs", "40", "--sharpen", "1", "--attune", "40")
     x = as_float(load("squares", squares, None, 0).train)
 
-    def loss(content):
-        model = as_shipped(content)
+    def loss(checkpoint):
+        model = final_model(checkpoint)
         torch.manual_seed(0)
         with torch.no_grad():
             x_hat, kl = model(corrupt(x, 0.5, share=1.0))
         return (recon(model, x, x_hat) + kl).mean()
 
-    without = {key: part for key, part in content.items() if key != "attuned"}
-    assert loss(content) < loss(without) - 1
+    without = dataclasses.replace(checkpoint, finetune_encoder=None)
+    assert loss(checkpoint) < loss(without) - 1
 
 
 def test_a_stage_that_was_cut_off_reaches_the_same_weights(squares, whole, tmp_path, cut_off):
-    with cut_off("attuned"):
+    with cut_off("finetune_encoder"):
         train(squares, tmp_path, "--sharpen", "1", "--attune", "2")
-    assert checkpoint.read(tmp_path / "last.pt")["attuned"]["step"] == 9
-    resumed = train(squares, tmp_path, "--resume", "--sharpen", "1", "--attune", "2")["attuned"]
+    assert Checkpoint.from_file(tmp_path / "last.pt").finetune_encoder.step == 9
+    resumed = train(squares, tmp_path, "--resume", "--sharpen", "1", "--attune", "2")
+    resumed, straight = resumed.finetune_encoder, whole.finetune_encoder
     for part in ("encoder", "ema"):
-        assert same(resumed[part], whole["attuned"][part])
+        assert same(resumed.parts[part], straight.parts[part])
     for fact in ("step", "log_sigma"):
-        assert resumed[fact] == whole["attuned"][fact]
+        assert getattr(resumed, fact) == getattr(straight, fact)
 
 
 def test_a_decoder_that_is_sharpened_on_leaves_an_encoder_that_must_learn_again(squares, tmp_path):
     train(squares, tmp_path, "--sharpen", "1", "--attune", "1")
     longer = train(squares, tmp_path, "--resume", "--sharpen", "2")
-    assert "attuned" not in longer
+    assert longer.finetune_encoder is None
 
 
 def test_it_ships(whole, tmp_path):
     bundle = export(whole, tmp_path / "bundle", "squares")
-    assert bundle.provenance["attune_steps"] == whole["attuned"]["step"] == 18
-    assert bundle.likelihood["sigma"] == pytest.approx(np.exp(whole["attuned"]["log_sigma"]))
+    assert bundle.provenance["attune_steps"] == whole.finetune_encoder.step == 18
+    assert bundle.likelihood["sigma"] == pytest.approx(np.exp(whole.finetune_encoder.log_sigma))
 
 
 def test_bernoulli_images_and_a_standard_normal_have_the_stage_too(squares, tmp_path):
     options = "--likelihood bernoulli --prior normal --attune 1"
-    content = train(squares, tmp_path, *options.split())
-    model = as_shipped(content)
+    model = final_model(train(squares, tmp_path, *options.split()))
     assert model.prior is None
     mu, _ = mixture.encode(model, load("squares", squares, None, 0).train)
     assert torch.isfinite(mu).all()
@@ -89,7 +92,7 @@ def test_an_item_in_noise_weighs_no_more_than_a_clean_one():
     """The gradient in x_hat falls with the item's own error, as that of a logarithm does."""
     x = torch.zeros(2, 1, 4, 4)
     x_hat = torch.stack([torch.full((1, 4, 4), 0.1), torch.full((1, 4, 4), 0.5)]).requires_grad_()
-    model = checkpoint.build({"variational": True, "x_shape": (1, 8, 8), "widths": [4]})
+    model = build({"variational": True, "x_shape": (1, 8, 8), "widths": [4]})
     nats = recon(model, x, x_hat)
     torch.testing.assert_close(nats, 16 * torch.tensor([0.1, 0.5]).log())
     nats.sum().backward()

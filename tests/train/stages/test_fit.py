@@ -10,9 +10,13 @@ import torch
 from edgevae.errors import InputError
 from train.__main__ import main
 from train.data.dataset import Data
-from train.model import checkpoint
-from train.model.models import VAE
-from train.stages.fit import batch_rows, corrupt, cosine, fabric, fit, own_share
+from train.model import state_file
+from train.model.checkpoint import Checkpoint
+from train.model.models import VAE, build
+from train.model.recipe import Recipe
+from train.stages.fit import Fit
+from train.stages.loop import Run, batch_rows, corrupt, make_fabric, own_share
+from train.stages.schedule import cosine
 
 
 def train(squares, out, *more):
@@ -20,11 +24,15 @@ def train(squares, out, *more):
     main(
         ["--data", str(squares), "--out", str(out), "--batch", "8", "--epochs", "3", *shape, *more]
     )
-    return checkpoint.read(out / "last.pt")
+    return Checkpoint.from_file(out / "last.pt")
 
 
 def same(one, other):
     return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def sharp(checkpoint):
+    return checkpoint.finetune_decoder.parts
 
 
 @pytest.fixture(scope="module")
@@ -34,43 +42,44 @@ def whole(squares, tmp_path_factory):
 
 def test_a_resumed_run_reaches_the_same_weights(squares, whole, tmp_path):
     stopped = train(squares, tmp_path, "--stop-after", "1")
-    assert stopped["step"] == 9
-    assert not same(stopped["model"], whole["model"])
+    assert stopped.step == 9
+    assert not same(stopped.fit.parts["model"], whole.fit.parts["model"])
     resumed = train(squares, tmp_path, "--resume", "--sharpen", "1")
     for key in ("model", "ema"):
-        assert same(resumed[key], whole[key])
-    assert same(resumed["sharp"]["ema"], whole["sharp"]["ema"])
-    assert all(torch.equal(a, b) for a, b in zip(resumed["prior"], whole["prior"], strict=True))
+        assert same(resumed.fit.parts[key], whole.fit.parts[key])
+    assert same(sharp(resumed)["ema"], sharp(whole)["ema"])
+    for part in ("weights", "means", "logvars"):
+        np.testing.assert_array_equal(getattr(resumed.prior, part), getattr(whole.prior, part))
 
 
 def test_a_finished_stage_resumed_to_sharpen_is_the_same_run(squares, whole, tmp_path):
     first = train(squares, tmp_path)
-    assert "sharp" not in first
+    assert first.finetune_decoder is None
     resumed = train(squares, tmp_path, "--resume", "--sharpen", "1")
-    assert resumed["step"] == first["step"]
-    assert same(resumed["sharp"]["ema"], whole["sharp"]["ema"])
+    assert resumed.step == first.step
+    assert same(sharp(resumed)["ema"], sharp(whole)["ema"])
     again = train(squares, tmp_path, "--resume", "--sharpen", "1")
-    assert same(again["sharp"]["ema"], whole["sharp"]["ema"])
+    assert same(sharp(again)["ema"], sharp(whole)["ema"])
 
 
 def test_a_sharpening_that_was_cut_off_reaches_the_same_weights(squares, tmp_path, cut_off):
     straight = train(squares, tmp_path / "straight", "--sharpen", "2")
-    with cut_off("sharp"):
+    with cut_off("finetune_decoder"):
         train(squares, tmp_path / "cut", "--sharpen", "2")
-    assert checkpoint.read(tmp_path / "cut/last.pt")["sharp"]["step"] == 9
+    assert Checkpoint.from_file(tmp_path / "cut/last.pt").finetune_decoder.step == 9
     resumed = train(squares, tmp_path / "cut", "--resume", "--sharpen", "2")
-    assert resumed["sharp"]["step"] == 18
+    assert resumed.finetune_decoder.step == 18
     for part in ("decoder", "discriminator", "ema"):
-        assert same(resumed["sharp"][part], straight["sharp"][part])
-    assert resumed["sharp"]["log_sigma"] == straight["sharp"]["log_sigma"]
+        assert same(sharp(resumed)[part], sharp(straight)[part])
+    assert resumed.finetune_decoder.log_sigma == straight.finetune_decoder.log_sigma
 
 
 def test_more_epochs_drop_the_prior_of_the_shorter_run(squares, tmp_path):
     short = train(squares, tmp_path, "--sharpen", "1")
     longer = train(squares, tmp_path, "--resume", "--epochs", "4")
-    assert longer["step"] == 36
-    assert "sharp" not in longer
-    assert not torch.equal(longer["prior"][1], short["prior"][1])
+    assert longer.step == 36
+    assert longer.finetune_decoder is None
+    assert not np.array_equal(longer.prior.means, short.prior.means)
 
 
 @pytest.mark.parametrize(
@@ -83,14 +92,14 @@ def test_more_epochs_drop_the_prior_of_the_shorter_run(squares, tmp_path):
     ],
 )
 def test_another_run_is_not_continued_nor_replaced(squares, whole, tmp_path, options, message):
-    checkpoint.save(tmp_path / "last.pt", whole)
+    whole.save(tmp_path / "last.pt")
     with pytest.raises(ValueError, match=message):
         train(squares, tmp_path, *options.split())
-    assert checkpoint.read(tmp_path / "last.pt")["step"] == 27
+    assert Checkpoint.from_file(tmp_path / "last.pt").step == 27
 
 
 def test_other_data_do_not_continue_a_run(squares, whole, tmp_path):
-    checkpoint.save(tmp_path / "last.pt", whole)
+    whole.save(tmp_path / "last.pt")
     np.save(tmp_path / "other.npy", 255 - np.load(squares))
     with pytest.raises(
         ValueError, match="expected the data that the run was begun with, 'squares'"
@@ -119,9 +128,10 @@ def test_two_processes_train_one_model(squares, tmp_path):
         check=False,
     )
     assert run.returncode == 0, run.stderr
-    content = checkpoint.read(tmp_path / "last.pt")
-    assert [content["step"], content["sharp"]["step"], content["attuned"]["step"]] == [9, 9, 9]
-    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".partial"] == []
+    checkpoint = Checkpoint.from_file(tmp_path / "last.pt")
+    later = checkpoint.finetune_decoder.step, checkpoint.finetune_encoder.step
+    assert [checkpoint.step, *later] == [9, 9, 9]
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
 
 
 def test_a_batch_that_processes_cannot_share_is_refused():
@@ -141,14 +151,14 @@ def test_vectors_are_corrupted_in_their_own_units():
 
 
 def test_another_seed_is_another_run(squares, whole, tmp_path):
-    assert not same(train(squares, tmp_path, "--seed", "5")["model"], whole["model"])
+    other = train(squares, tmp_path, "--seed", "5")
+    assert not same(other.fit.parts["model"], whole.fit.parts["model"])
 
 
 def test_sharpening_touches_the_decoder_alone(whole):
-    first, sharp = checkpoint.build(whole["architecture"]), checkpoint.averaged(whole)
-    first.load_state_dict(whole["ema"])
-    assert same(first.encoder.state_dict(), sharp.encoder.state_dict())
-    assert not same(first.decoder.state_dict(), sharp.decoder.state_dict())
+    first, final = whole.fitted_model(), whole.averaged_model()
+    assert same(first.encoder.state_dict(), final.encoder.state_dict())
+    assert not same(first.decoder.state_dict(), final.decoder.state_dict())
 
 
 def test_training_lowers_the_loss_it_is_for(squares, tmp_path):
@@ -156,11 +166,11 @@ def test_training_lowers_the_loss_it_is_for(squares, tmp_path):
     changes += ["--architecture", "mlp", "--widths", "64"]
     short = train(squares, tmp_path / "short", *changes, "--stop-after", "1")
     long = train(squares, tmp_path / "long", *changes)
-    x = long["samples"].float() / 255
+    x = long.samples.float() / 255
 
-    def error(content):
-        model = checkpoint.build(content["architecture"])
-        model.load_state_dict(content["model"])
+    def error(checkpoint):
+        model = build(checkpoint.architecture)
+        model.load_state_dict(checkpoint.fit.parts["model"])
         return (model.decode(model.encode(x)[0]) - x).square().mean()
 
     assert error(long) < 0.7 * error(short), (error(long), error(short))
@@ -168,7 +178,7 @@ def test_training_lowers_the_loss_it_is_for(squares, tmp_path):
 
 def test_a_checkpoint_is_whole_or_absent(tmp_path, monkeypatch):
     path = tmp_path / "last.pt"
-    checkpoint.save(path, {"step": 1})
+    state_file.write(path, {"step": 1})
 
     def fails(content, file):
         file.write(b"half")
@@ -176,8 +186,8 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", fails)
     with pytest.raises(OSError, match="disk full"):
-        checkpoint.save(path, {"step": 2})
-    assert checkpoint.read(path) == {"step": 1}
+        state_file.write(path, {"step": 2})
+    assert state_file.read(path) == {"step": 1}
 
 
 def test_each_epoch_visits_every_item_once_in_a_new_order():
@@ -217,20 +227,17 @@ def test_a_conditional_decoder_learns_what_it_is_told(tmp_path):
     labels = torch.arange(64) % 2
     images = (200 * labels + 20).to(torch.uint8)[:, None, None, None].expand(64, 1, 8, 8)
     data = Data("halves", "image", images, images, "MIT", labels, labels, ("dark", "bright"))
-    model = VAE((1, 8, 8), 2, widths=[4], classes=2)
-    engine = fabric(tmp_path, "csv", "32-true", "cpu")
-    ended = fit(
-        engine,
-        model,
-        data,
-        tmp_path,
-        description={},
-        epochs=30,
-        batch=16,
-        noise=0.0,
-        learning_rate=0.02,
+    architecture = {"x_shape": [1, 8, 8], "latent_dim": 2, "widths": [4], "classes": 2}
+    wanted = Checkpoint(
+        {"variational": True, **architecture},
+        Recipe(epochs=30, batch=16, noise=0.0, learning_rate=0.02),
+        data.facts(),
+        images[:8],
     )
-    model.load_state_dict(ended["model"])
+    run = Run(make_fabric(tmp_path, "csv", "32-true", "cpu"), wanted, data, tmp_path)
+    Fit().run(run)
+    model = VAE(**architecture)
+    model.load_state_dict(run.checkpoint.fit.parts["model"])
     with torch.inference_mode():
         dark, bright = model.decode(torch.zeros(2, 2), torch.tensor([0, 1])).mean((1, 2, 3))
     assert bright - dark > 0.3

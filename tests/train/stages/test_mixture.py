@@ -35,7 +35,7 @@ def test_each_class_gets_a_mixture_of_its_own_items():
     images = (255 * labels).to(torch.uint8)[:, None, None, None].expand(120, 1, 8, 8)
     data = Data("halves", "image", images, images, "MIT", labels, labels, ("dark", "bright"))
     model = VAE((1, 8, 8), 2, widths=[4], classes=2).eval()
-    table = mixture.drawn_from(model, data, "fitted", 4, 0)
+    table = mixture.generation_prior(model, data, "fitted", 4, 0)
     assert table.weights.reshape(2, 2).sum(1) == pytest.approx(0.5)
     for k in (0, 1):
         alone = mixture.fit_mixture(model, images[labels == k], 2, 0)
