@@ -7,7 +7,7 @@ import onnx_ir as ir
 from edgevae.compiler.graphs import shapes
 from edgevae.compiler.graphs.parity import Floats
 from edgevae.compiler.rewrites import race
-from edgevae.diagnostics import tune
+from edgevae.engine import plans
 
 # onnxruntime's arena, with the workspaces of its convolutions, took two to three times what lives.
 _ARENA = 3
@@ -34,10 +34,11 @@ def measured_chunk(model: ir.Model, items: Floats, *, seconds: float = 1.0) -> i
     pays for each chunk, a large one for the memory that workers share, which one thread's own
     work does not show.
     """
-    largest = min(tune.SIZES[-1], 4 * modelled_chunk(model))  # beyond, memory is all that changes
-    sizes = [size for size in tune.SIZES if size <= largest]
+    # Beyond this size, memory is all that changes.
+    largest = min(plans.CHUNK_SIZES[-1], 4 * modelled_chunk(model))
+    sizes = [size for size in plans.CHUNK_SIZES if size <= largest]
     costs = race.by_rows(ir.to_proto(model).SerializeToString(), items, sizes, seconds=seconds)
-    good = [size for size in sizes if costs[size] * tune.AS_GOOD <= min(costs.values())]
+    good = [size for size in sizes if costs[size] * plans.NEARLY_BEST <= min(costs.values())]
     return good[(len(good) - 1) // 2]
 
 

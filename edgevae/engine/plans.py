@@ -27,6 +27,11 @@ _SINGLE_CALL_ROWS_A_THREAD = 4
 # An accelerator's chunk is so many times the CPU's.
 ACCELERATED = 16
 
+# The candidates for the rows of a chunk, when chunks are measured. Measurements repeat within a few
+# per cent, so a rate of at least `NEARLY_BEST` times the highest one counts as equally good.
+CHUNK_SIZES = tuple(1 << power for power in range(10))
+NEARLY_BEST = 0.97
+
 # The widest layers of a convolutional decoder hold some 10 to 30 times as many numbers as one
 # x_hat, and should stay in a core's cache from one to the next; the linear layers of a small one
 # want many rows for each pass over their weights. At the bounds below, decoders of 28x28, 3x64x64

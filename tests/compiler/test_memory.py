@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgevae.compiler import memory as footprint
-from edgevae.diagnostics import tune
+from edgevae.engine import plans
 
 
 def chain(*widths: int, keep_first: bool = False) -> ir.Model:
@@ -54,5 +54,5 @@ def test_chunks_shrink_as_rows_grow():
 
 def test_a_measured_chunk_is_one_of_the_sizes():
     chunk = footprint.measured_chunk(chain(5, 1 << 16), np.ones((3, 5), np.float32), seconds=0)
-    assert chunk in tune.SIZES
+    assert chunk in plans.CHUNK_SIZES
     assert chunk <= 4 * footprint.modelled_chunk(chain(5, 1 << 16))

@@ -100,7 +100,7 @@ def test_a_bundle_without_classes_takes_no_labels(tiny_paths):
 
 def test_everything_else_carries_the_class(vae):
     assert not selfcheck.verify(vae).failed
-    assert [found.role for found in tune.measure(vae, seconds=0.05)] == ["encoder", "decoder"]
+    assert [each.role for each in tune.measure(vae.runner, seconds=0.05)] == ["encoder", "decoder"]
     z = vae.sample(1, seed=1)
     copy = pickle.loads(pickle.dumps(vae))
     np.testing.assert_array_equal(copy.decode(z, labels=2), vae.decode(z, labels=2))

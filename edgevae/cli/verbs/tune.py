@@ -31,8 +31,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> Result:
     from edgevae import bundle
     from edgevae.diagnostics import tune
-    from edgevae.engine import VARIANTS, machine, plans
-    from edgevae.vae import VAE
+    from edgevae.engine import VARIANTS, Runner, machine, plans
 
     model = bundle.read(bundle.find(args.model))
     available = [name for name in ("float32", "int8") if VARIANTS[name] in model.variants]
@@ -41,19 +40,18 @@ def run(args: Namespace) -> Result:
     tables: list[str] = []
     files: list[str] = []
     for precision in precisions:
-        vae = VAE(model, args.provider, args.threads, precision=precision)
-        measured = tune.measure(vae, seconds=args.seconds)
+        runner = Runner(model, args.provider, args.threads, precision=precision)
+        measured = tune.measure(runner, seconds=args.seconds)
         tuned = {}
         for each in progress(measured, len(model.roles), "graph", count=lambda _: 1):
             tuned[each.role] = each.tuned
             graphs.append({"precision": precision, **each._asdict(), "tuned": each.tuned._asdict()})
             tables.append(tune.table(precision, each))
         if not args.dry_run:
-            setting = plans.Setting(vae.provider, precision, vae.threads)
-            files.append(str(plans.write_tuned(model, setting, tuned)))
+            files.append(str(plans.write_tuned(model, runner.setting, tuned)))
     for path in files:
         note(f"wrote {path}; `edgevae info` shows which settings are in use")
-    facts = {"provider": vae.provider, "threads": vae.threads, "cpu": machine.cpu_name()}
+    facts = {"provider": runner.provider, "threads": runner.threads, "cpu": machine.cpu_name()}
     return Result(
         {"model": model.name, **facts, "graphs": graphs, "files": files}, text="\n".join(tables)
     )
