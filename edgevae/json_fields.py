@@ -1,8 +1,8 @@
-"""JSON that a person may have edited: taken field by field, each with its type, or refused."""
+"""Reading JSON that a person may have edited: each field with its type, or `BundleError`."""
 
 import json
-import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeGuard
 
@@ -10,7 +10,11 @@ from edgevae.errors import BundleError
 
 
 class Fields:
-    """A JSON object whose fields are taken one by one, each with its type; `where` names it."""
+    """A JSON object whose fields are read one by one, each with its type.
+
+    Each method raises `BundleError`, which names `where` and the field, if the field is missing or
+    of another type.
+    """
 
     def __init__(self, value: object, where: str) -> None:
         if not isinstance(value, dict):
@@ -19,35 +23,41 @@ class Fields:
         self._where = where
 
     def bad(self, key: str, expected: str) -> BundleError:
+        """Return the error for a field whose value is not as expected."""
         return BundleError(
             f"{self._where}: {key} must be {expected}, got {show(self._value.get(key))}; "
             f"export the bundle again"
         )
 
     def take(self, key: str) -> object:
+        """Return a field's value, of any type."""
         if key not in self._value:
             raise BundleError(f"{self._where}: {key} is missing; export the bundle again")
         return self._value[key]
 
     def text(self, key: str, among: tuple[str, ...] = ()) -> str:
+        """Return a string that is not empty, and one of `among` if these are named."""
         value = self.take(key)
         if not isinstance(value, str) or not value or (among and value not in among):
             raise self.bad(key, " or ".join(map(repr, among)) or "a string that is not empty")
         return value
 
     def integer(self, key: str) -> int:
+        """Return an integer of at least 0."""
         value = self.take(key)
         if not is_integer(value) or value < 0:
             raise self.bad(key, "a whole number of at least 0")
         return value
 
     def number(self, key: str) -> float:
+        """Return a finite number of at least 0, an int if it is written as one."""
         value = self.take(key)
         if not is_number(value) or value < 0:
             raise self.bad(key, "a finite number of at least 0")
-        return float(value)
+        return value
 
     def shape(self, key: str) -> tuple[int, ...]:
+        """Return a shape: one or more integers of at least 1."""
         value = self.take(key)
         if not isinstance(value, list) or not value or not all(map(is_integer, value)):
             raise self.bad(key, "a list of whole numbers")
@@ -56,30 +66,40 @@ class Fields:
         return tuple(value)
 
     def span(self, key: str) -> tuple[float, float] | None:
+        """Return an interval (low, high) with low < high, or None."""
         value = self.take(key)
         if value is None:
             return None
         if not isinstance(value, list) or len(value) != 2 or not all(map(is_number, value)):
             raise self.bad(key, "null or [low, high]")
-        if value[0] >= value[1]:
+        low, high = value
+        if low >= high:
             raise self.bad(key, "[low, high] with low < high")
-        return float(value[0]), float(value[1])
+        return low, high
 
     def scalars(self, key: str) -> dict[str, str | float]:
-        """An object of strings and numbers."""
-        fields = self.fields(key)
+        """Return an object of strings and finite numbers."""
+        entry = self.fields(key)
         scalars: dict[str, str | float] = {}
-        for entry, value in fields._value.items():
+        for name, value in entry._value.items():
             if not isinstance(value, str) and not is_number(value):
-                raise fields.bad(entry, "a string or a finite number")
-            scalars[entry] = value
+                raise entry.bad(name, "a string or a finite number")
+            scalars[name] = value
         return scalars
 
-    def whole(self) -> dict[str, object]:
-        return self._value
-
     def fields(self, key: str) -> "Fields":
+        """Return a field that is an object itself."""
         return Fields(self.take(key), f"{self._where}: {key}")
+
+    def each(self) -> "Iterator[tuple[str, Fields]]":
+        """Yield the name and the value of each field, all of which are objects."""
+        for key in self._value:
+            yield key, self.fields(key)
+
+    def of(self, known: Sequence[str], required: Sequence[str] = ()) -> list[str]:
+        """Return the names that are `known`, in the order of the file, and those `required`."""
+        names = [key for key in self._value if key in known]
+        return names + [key for key in required if key not in names]
 
     def __contains__(self, key: str) -> bool:
         return key in self._value
@@ -87,25 +107,26 @@ class Fields:
     def __iter__(self) -> Iterator[str]:
         return iter(self._value)
 
-    def each(self) -> "Iterator[tuple[str, Fields]]":
-        for key in self._value:
-            yield key, self.fields(key)
-
 
 def is_integer(value: object) -> TypeGuard[int]:
+    """Return whether a value is an integer, and not a boolean."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    return is_integer(value) or (isinstance(value, float) and math.isfinite(value))
+    """Return whether a value is a number that a float can hold, finite and not a boolean."""
+    largest = sys.float_info.max
+    return (is_integer(value) or isinstance(value, float)) and -largest <= value <= largest
 
 
 def show(value: object) -> str:
+    """Return a value as errors show it, in at most 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def parse(path: Path) -> object:
+    """Return the content of a bundle's JSON file. Raises `BundleError` if it is none."""
     try:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Arrays in .npz files: written as they are, read with their names, types and values checked."""
+"""Arrays in the .npz files of a bundle, whose names, types and values are checked on reading."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from edgevae.errors import BundleError
 
 
 def dump(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
+    """Return the content of an .npz file of these arrays."""
     file = io.BytesIO()
     dense: dict[str, Any] = {key: np.asarray(value) for key, value in arrays.items()}
     np.savez(file, **dense)
@@ -19,16 +20,17 @@ def dump(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
 
 
 def _dtype(key: str) -> type[np.generic]:
-    """That of an array of the prior or the self-check: all but class numbers are floats."""
+    """Return the dtype of an array of the prior or the self-check: y is int64, others float32."""
     return np.int64 if key == "y" else np.float32
 
 
 def dump_typed(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
+    """Return the content of an .npz file of arrays of the prior or the self-check."""
     return dump({key: np.asarray(value, _dtype(key)) for key, value in arrays.items()})
 
 
 def load(path: Path, keys: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
-    """Those arrays of a file, or all; each of finite numbers."""
+    """Return the arrays `keys` of a file, or all; `BundleError` unless all numbers are finite."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in (file.files if keys is None else keys)}
@@ -46,6 +48,7 @@ def load(path: Path, keys: Sequence[str] | None = None) -> dict[str, npt.NDArray
 
 
 def load_typed(path: Path, keys: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Return arrays of the prior or the self-check; `BundleError` for a wrong dtype."""
     arrays = load(path, keys)
     for key, array in arrays.items():
         if array.dtype != _dtype(key):
@@ -63,6 +66,7 @@ def _bad_zip() -> type[Exception]:
 
 
 def check_shape(path: Path, key: str, array: npt.NDArray[Any], expected: tuple[int, ...]) -> None:
+    """Raise `BundleError` for an array of another shape."""
     if array.shape != expected:
         raise BundleError(
             f"{path}: {key} must have shape {expected}, got {array.shape}; export the bundle again"

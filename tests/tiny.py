@@ -142,7 +142,15 @@ class Tiny:
         if "text" in arguments:
             described["text"] = arguments.pop("text").as_json()["text"]
         data = kind_from_json(Fields(described, f"manifest of {path}"))
-        return bundle.write(path, data=data, **arguments)
+        graphs = {role: arguments.pop(role, None) for role in ("encoder", "decoder", "activations")}
+        fp32 = {role: graph for role, graph in graphs.items() if graph is not None}
+        return bundle.write(
+            path,
+            graphs={"fp32": fp32, **arguments.pop("variants", {})},
+            selfcheck=arguments.pop("selfcheck"),
+            prior=arguments.pop("prior"),
+            manifest=bundle.Manifest(data=data, **arguments),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,41 +1,41 @@
-"""A bundle, the folder that a device needs to run one VAE: its only reader and writer."""
+"""A bundle, the folder that a device needs to run one VAE: its description, reader and writer."""
 
+from edgevae.bundle.bundle import Bundle, Mixture, how_to_add
 from edgevae.bundle.manifest import (
-    LIKELIHOODS,
     MODELS,
+    POINT_LOGVAR,
     PRIORS,
     SCHEMA,
-    STREAM,
-    Bundle,
+    Description,
     File,
-    Mixture,
+    Manifest,
     Tiles,
-    extend,
-    find,
-    how_to_have,
-    names,
-    read,
-    write,
 )
-from edgevae.data import CASES, KINDS, Likelihood, Text
+from edgevae.bundle.reader import find, names, read
+from edgevae.bundle.writer import extend, write
+from edgevae.data import CASES, KINDS, LIKELIHOODS, Likelihood, Text
+from edgevae.sampling import STREAM
 
 __all__ = [
     "CASES",
     "KINDS",
     "LIKELIHOODS",
     "MODELS",
+    "POINT_LOGVAR",
     "PRIORS",
     "SCHEMA",
     "STREAM",
     "Bundle",
+    "Description",
     "File",
     "Likelihood",
+    "Manifest",
     "Mixture",
     "Text",
     "Tiles",
     "extend",
     "find",
-    "how_to_have",
+    "how_to_add",
     "names",
     "read",
     "write",

@@ -142,32 +142,32 @@ def compile(
     tiles = None
     if isinstance(data, Image):
         tiles = _tiles(graphs["decoder"], z, x_hat, data.x_range, tell)
-    files = {role: _data(graph.model) for role, graph in graphs.items()}
-    written = bundle.write(
-        out,
+    manifest = bundle.Manifest(
         name=name or Path(out).absolute().name,
         data=data,
         latent_shape=latent_shape,
         opset=max(graph.model.opset_imports[""] for graph in graphs.values()),
-        encoder=files.get("encoder"),
-        decoder=files["decoder"],
         model=model,
-        prior=mixture,
-        selfcheck=check,
         likelihood=likelihood,
         noise=noise,
         licence=licence,
         provenance=_provenance(graphs) if provenance is None else provenance,
         tolerance=_tolerance(check, model) if tolerance is None else tolerance,
-        variants=_variants(made),
         quality={"int8": made.quality} if made else {},
         chunk_rows={role: _chunk(graph, check, measure) for role, graph in graphs.items()},
         row_bytes={role: footprint.row_bytes(graph.model) for role, graph in graphs.items()},
-        classes=classes,
+        classes=tuple(classes),
         by_class=by_class,
-        activations=files.get("activations"),
         tiles=tiles,
     )
+    files = {"fp32": {role: graph.model for role, graph in graphs.items()}}
+    if made:
+        files["int8"] = dict(made.graphs)
+    serialized = {
+        variant: {role: _data(model) for role, model in each.items()}
+        for variant, each in files.items()
+    }
+    written = bundle.write(out, manifest, serialized, selfcheck=check, prior=mixture)
     return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
 
 
@@ -223,13 +223,6 @@ def _check_int8(model: str, mixture: object) -> None:
             "int8 is calibrated on latents of the prior, and an autoencoder has none: give one "
             "that was fitted to its latents (--prior), or leave out --int8"
         )
-
-
-def _variants(made: variant.Variant | None) -> dict[str, dict[str, bytes]]:
-    """Return the files of the variants, by variant and role."""
-    if made is None:
-        return {}
-    return {"int8": {role: _data(model) for role, model in made.graphs.items()}}
 
 
 def _tiles(

@@ -6,7 +6,7 @@ from edgevae.data.items import Items, Range
 from edgevae.data.kind import Kind
 from edgevae.data.kinds import KINDS, kind_from_json
 from edgevae.data.labels import Label, Labels
-from edgevae.data.likelihood import Likelihood
+from edgevae.data.likelihood import LIKELIHOODS, Likelihood
 from edgevae.data.pictures import (
     IMAGE_SUFFIXES,
     from_pil,
@@ -23,6 +23,7 @@ __all__ = [
     "CASES",
     "IMAGE_SUFFIXES",
     "KINDS",
+    "LIKELIHOODS",
     "Features",
     "Image",
     "Items",

@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgevae.json_fields import Fields, is_number
+
 Floats = npt.NDArray[np.floating[Any]]
 Nats = npt.NDArray[np.float64]
 Likelihood = Mapping[str, str | float | list[float]]
+
+LIKELIHOODS = ("gaussian", "bernoulli", "categorical")
 
 # Probabilities are at least this far from 0, and those of a Bernoulli from 1 too, so that no value
 # costs more than 16.1 nats.
@@ -54,3 +58,33 @@ def recon(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
 def per_item(values: Nats) -> Nats:
     """Return the sum of values (N, *x_shape) over each item: (N,)."""
     return np.asarray(values.sum(axis=tuple(range(1, values.ndim))), np.float64)
+
+
+def likelihood_from_json(fields: Fields, x_shape: tuple[int, ...]) -> Likelihood:
+    """Return the likelihood of x that a manifest describes. Raises `BundleError`.
+
+    The sigma of a Gaussian is one number, or one for each feature or value of x.
+    """
+    name = fields.text("name", LIKELIHOODS)
+    if name != "gaussian":
+        return {"name": name}
+    sigma = fields.take("sigma")
+    numbers = sigma if isinstance(sigma, list) else [sigma]
+    values = [number for number in numbers if is_number(number) and number > 0]
+    if len(values) != len(numbers):
+        raise fields.bad("sigma", "positive and finite")
+    if not isinstance(sigma, list):
+        return {"name": name, "sigma": values[0]}
+    size = math.prod(x_shape)
+    if len(values) not in (size, x_shape[0]):
+        raise fields.bad("sigma", f"one number, or {size}, one for each value of x")
+    return {"name": name, "sigma": values}
+
+
+def per_value(likelihood: Likelihood, x_shape: tuple[int, ...]) -> Likelihood:
+    """Return the likelihood with a sigma for each value of x, if it has one for each feature."""
+    sigma = likelihood.get("sigma")
+    if not isinstance(sigma, list):
+        return likelihood
+    repeats = math.prod(x_shape) // len(sigma)
+    return {**likelihood, "sigma": np.repeat(np.asarray(sigma, np.float64), repeats).tolist()}

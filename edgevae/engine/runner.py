@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import checks
-from edgevae.bundle import Bundle, how_to_have
+from edgevae.bundle import Bundle, how_to_add
 from edgevae.data import Items
 from edgevae.engine import plans, workers
 from edgevae.engine.graph import Graph, Placement, Shapes
@@ -110,7 +110,7 @@ class Runner:
     def graph(self, role: str) -> Graph:
         """Return the graph of a role, such as "decoder". Raises `InputError` if there is none."""
         if role not in self._graphs:
-            raise InputError(f"bundle {self.bundle.name!r} has no {role}: {how_to_have(role)}")
+            raise InputError(f"bundle {self.bundle.name!r} has no {role}: {how_to_add(role)}")
         return self._graphs[role]
 
     def plan(self, role: str) -> Plan:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgevae import bundle, sampling
-from edgevae.bundle import manifest
+from edgevae.bundle import reader
 from edgevae.errors import BundleError
 
 
@@ -340,7 +340,7 @@ def test_an_interrupted_replacement_leaves_the_old_bundle(tinies, tmp_path, monk
 def test_find_takes_names_and_paths(tiny_paths, tmp_path, monkeypatch):
     zoo = tmp_path / "zoo"
     shutil.copytree(tiny_paths["grey"], zoo / "tiny")
-    monkeypatch.setattr(manifest, "_ZOO", zoo)
+    monkeypatch.setattr(reader, "_ZOO", zoo)
     assert bundle.names() == ["tiny"]
     assert bundle.find("tiny") == zoo / "tiny"
     assert bundle.find(str(tiny_paths["grey"])) == tiny_paths["grey"]

@@ -1,11 +1,13 @@
 """Bundles of schema 1 load, and are written again, to the same bytes."""
 
+import json
 import runpy
 from pathlib import Path
 
 import pytest
 
 from edgevae import bundle
+from edgevae.json_fields import Fields
 
 FOLDER = Path(__file__).parent / "schema1"
 BUNDLES = runpy.run_path(str(Path(__file__).parent / "make_schema1.py"))["BUNDLES"]
@@ -35,3 +37,10 @@ def test_the_shipped_bundles_keep_their_manifests(name, tmp_path):
     bundle.extend(bundle.read(bundle.find(name)), tmp_path / "b")
     kept = (FOLDER / f"{name}.json").read_bytes()
     assert (tmp_path / "b" / "manifest.json").read_bytes() == kept
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.json")), ids=lambda path: str(path)[-30:])
+def test_a_manifest_is_described_by_the_same_bytes(path):
+    fields = Fields(json.loads(path.read_bytes()), str(path))
+    described = bundle.Manifest.from_json(fields).as_json()
+    assert json.dumps(described, indent=2) + "\n" == path.read_text()

@@ -41,40 +41,29 @@ def run(args: Namespace) -> Result:
 
 
 def _bundle_facts(bundle: "Bundle") -> Facts:
-    """Return the description of a bundle as its manifest has it."""
+    """Return the description of a bundle: its manifest, with the prior in words."""
+    fields = bundle.as_json()
+    for key in ("schema", "chunk_rows", "row_bytes"):  # the plans show the latter two
+        fields.pop(key, None)
+    x, prior = fields.pop("x"), fields.pop("prior")
     priors = {
         "mixture": f"mixture of {bundle.components}",
         "normal": "standard normal",
         "none": "none: it encodes and decodes, and cannot generate",
     }
     return {
-        "name": bundle.name,
+        "name": fields.pop("name"),
         "path": str(bundle.path),
-        "kind": bundle.kind,
-        "x_shape": list(bundle.x_shape),
-        "x_range": bundle.x_range and list(bundle.x_range),
-        "latent_shape": list(bundle.latent_shape),
+        "kind": fields.pop("kind"),
+        "x_shape": x["shape"],
+        "x_range": x["range"],
+        "latent_shape": fields.pop("latent_shape"),
         "model": bundle.model,
-        "prior": priors[bundle.prior],
-        **({"classes": list(bundle.classes)} if bundle.classes else {}),
+        "prior": priors[prior["kind"]],
         **({"prior_by_class": True} if bundle.by_class else {}),
-        **({"tiles": bundle.tiles._asdict()} if bundle.tiles else {}),
-        "likelihood": dict(bundle.likelihood),
-        "noise": bundle.noise,
-        **({"features": bundle.features.as_json()} if bundle.features else {}),
-        **({"stride": bundle.stride} if bundle.stride else {}),
-        **({"calibration": dict(bundle.calibration)} if bundle.calibration else {}),
-        "stream": bundle.stream,
-        "opset": bundle.opset,
-        "variants": {key: sorted(roles) for key, roles in bundle.variants.items()},
-        "quality": {key: dict(figures) for key, figures in bundle.quality.items()},
-        "tolerance": bundle.tolerance,
-        "licence": bundle.licence,
-        "provenance": dict(bundle.provenance),
-        "files": {
-            name: {"bytes": file.bytes, "sha256": file.sha256}
-            for name, file in bundle.files.items()
-        },
+        **fields,
+        "variants": {variant: sorted(roles) for variant, roles in bundle.variants.items()},
+        "quality": fields.get("quality", {}),
     }
 
 

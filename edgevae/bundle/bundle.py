@@ -1,0 +1,137 @@
+"""A bundle that was read: its description, its folder, and the content of its files.
+
+manifest.json      the description, and the SHA-256 of every other file
+encoder.onnx       x -> mu, logvar; absent if the bundle only decodes
+decoder.onnx       z -> x_hat
+activations.onnx   x -> h, the encoder's hidden activations, for the score `nap`; optional
+decoder.int8.onnx  the same graphs in other arithmetic, by variant
+prior.npz          weights (K,), means (K, D), logvars (K, D); absent if the prior is the
+                   standard normal, or if there is none
+selfcheck.npz      x, mu, logvar, z, x_hat: inputs and PyTorch's outputs for them; h with
+                   activations; y, the class numbers, with a conditional decoder
+statistics.npz     statistics of the training items, for scores; optional
+calibration.npz    scores of held-out normal items; optional
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgevae import npz
+from edgevae.bundle.manifest import PRIOR_FILE, SELFCHECK_FILE, Manifest
+from edgevae.errors import BundleError
+from edgevae.sampling import MixtureTable
+
+Floats = npt.NDArray[np.float32]
+
+MIXTURE_ARRAYS = ("weights", "means", "logvars")
+_SELFCHECK_ARRAYS = {  # the input and the outputs of each graph
+    "encoder": ("x", "mu", "logvar"),
+    "decoder": ("z", "x_hat"),
+    "activations": ("x", "h"),
+}
+_HOW_TO_ADD = {
+    "encoder": "it only decodes; make one with an encoder, by `edgevae compile --encoder`",
+    "activations": "the score `nap` needs them; `python -m train export` writes them",
+}
+
+
+class Mixture(Protocol):
+    """K diagonal Gaussians over D latent dimensions, such as a `MixtureTable`."""
+
+    @property
+    def weights(self) -> Floats: ...
+    @property
+    def means(self) -> Floats: ...
+    @property
+    def logvars(self) -> Floats: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle(Manifest):
+    """A bundle whose files have the sizes and hashes that its manifest names.
+
+    The attributes are those of `Manifest`, and `path`, the folder. `likelihood` has a sigma for
+    each value of x if the manifest has one for each feature.
+    """
+
+    path: Path
+
+    def graph(self, role: str, variant: str = "fp32") -> Path:
+        """Return the ONNX file of a role, that of fp32 if the variant has none.
+
+        Raises `BundleError` for a role that the bundle has no graph for.
+        """
+        if variant not in self.variants:
+            names = ", ".join(sorted(self.variants))
+            raise BundleError(f"{self.path}: no variant {variant!r}; the bundle has {names}")
+        files = {**self.variants["fp32"], **self.variants[variant]}
+        if role not in files:
+            raise BundleError(f"{self.path}: no {role}: {how_to_add(role)}")
+        return self.path / files[role]
+
+    def mixture(self) -> MixtureTable | None:
+        """Return the mixture prior; None if the prior is the standard normal, or none."""
+        if not self.components:
+            return None
+        path = self.path / PRIOR_FILE
+        arrays = npz.load_typed(path, MIXTURE_ARRAYS)
+        shape = (self.components, self.dims)
+        for key, expected in (("weights", shape[:1]), ("means", shape), ("logvars", shape)):
+            npz.check_shape(path, key, arrays[key], expected)
+        weights = arrays["weights"]
+        if weights.min() < 0 or not math.isclose(weights.sum(), 1.0, abs_tol=1e-3):
+            raise BundleError(
+                f"{path}: weights must be at least 0 and sum to 1, got a least of "
+                f"{weights.min():g} and a sum of {weights.sum():g}; export it again"
+            )
+        return MixtureTable(**arrays)
+
+    def mixtures(self) -> list[MixtureTable]:
+        """Return the mixture of each class; an empty list if all classes share one."""
+        table = self.mixture() if self.by_class else None
+        if table is None:
+            return []
+        parts = table.weights, table.means, table.logvars
+        blocks = zip(*(np.split(part, len(self.classes)) for part in parts), strict=True)
+        return [MixtureTable(*block) for block in blocks]
+
+    def selfcheck(self) -> dict[str, npt.NDArray[Any]]:
+        """Return inputs of the graphs and PyTorch's outputs for them.
+
+        A bundle with an encoder has x, mu and logvar of one count of rows; every bundle has z and
+        x_hat of another. One with activations has h (N, H) too, as many as x, and one with classes
+        y, as many as z.
+        """
+        path = self.path / SELFCHECK_FILE
+        arrays = npz.load_typed(path, selfcheck_arrays(self.roles, self.classes))
+        shapes = {"x": self.x_shape, "x_hat": self.x_shape, "y": ()}
+        if "h" in arrays:
+            shapes["h"] = arrays["h"].shape[-1:]
+        for key, array in arrays.items():
+            rows = len(arrays["z" if key in (*_SELFCHECK_ARRAYS["decoder"], "y") else "x"])
+            npz.check_shape(path, key, array, (rows, *shapes.get(key, self.latent_shape)))
+        return arrays
+
+    def arrays(self, name: str) -> dict[str, npt.NDArray[Any]] | None:
+        """Return the arrays in one of the bundle's .npz files; None if it has no such file.
+
+        Raises `BundleError` for arrays that do not hold finite numbers.
+        """
+        return npz.load(self.path / name) if name in self.files else None
+
+
+def selfcheck_arrays(roles: Iterable[str], classes: Sequence[str]) -> list[str]:
+    """Return the names of the arrays in the self-check of graphs of these roles."""
+    keys = dict.fromkeys(key for role in roles for key in _SELFCHECK_ARRAYS[role])
+    return [*keys, "y"] if classes else [*keys]
+
+
+def how_to_add(role: str) -> str:
+    """Return the advice for a bundle that lacks a graph of this role."""
+    return _HOW_TO_ADD.get(role, "the roles are encoder, decoder and activations")

@@ -1,0 +1,137 @@
+"""The writer of bundles: a bundle appears complete under its path, or not at all."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy.typing as npt
+
+from edgevae import atomic, npz
+from edgevae.bundle.bundle import MIXTURE_ARRAYS, Bundle, Mixture, selfcheck_arrays
+from edgevae.bundle.manifest import (
+    MANIFEST,
+    PRIOR_FILE,
+    ROLES,
+    SELFCHECK_FILE,
+    File,
+    Manifest,
+)
+from edgevae.bundle.reader import read, read_manifest
+from edgevae.errors import BundleError
+
+_EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+def write(
+    path: str | os.PathLike[str],
+    manifest: Manifest,
+    graphs: Mapping[str, Mapping[str, bytes]],
+    *,
+    selfcheck: Mapping[str, npt.ArrayLike],
+    prior: Mixture | None = None,
+) -> Bundle:
+    """Write a bundle and return it as it is read back.
+
+    `path` is a new folder, an empty one, or a bundle, which is replaced. `graphs` are ONNX files by
+    variant and role, "fp32" among the variants; `selfcheck` has the arrays that `Bundle.selfcheck`
+    returns, and `prior` is the mixture prior. The manifest's files, variants, prior and number of
+    components are set from these.
+
+    Raises `BundleError` if the reader would refuse the result, or if `path` holds anything that is
+    not part of a bundle. Nothing is changed then.
+    """
+    fp32 = {role: graphs["fp32"][role] for role in ROLES if role in graphs["fp32"]}
+    names: dict[str, dict[str, str]] = {}
+    files: dict[str, bytes] = {}
+    others = {variant: roles for variant, roles in graphs.items() if variant != "fp32"}
+    for variant, roles in {"fp32": fp32, **others}.items():
+        names[variant] = {role: _graph_name(role, variant) for role in roles}
+        files |= {names[variant][role]: graph for role, graph in roles.items()}
+    keys = [key for key in selfcheck_arrays(fp32, manifest.classes) if key in selfcheck]
+    files[SELFCHECK_FILE] = npz.dump_typed({key: selfcheck[key] for key in keys})
+    kind, components = ("none" if manifest.model == "autoencoder" else "normal"), 0
+    if prior is not None:
+        files[PRIOR_FILE] = npz.dump_typed({key: getattr(prior, key) for key in MIXTURE_ARRAYS})
+        kind, components = "mixture", len(prior.weights)
+    manifest = replace(manifest, variants=names, prior=kind, components=components)
+    return _publish(path, manifest.as_json(), files)
+
+
+def extend(
+    bundle: Bundle,
+    path: str | os.PathLike[str],
+    *,
+    arrays: Mapping[str, Mapping[str, npt.ArrayLike]] = _EMPTY,
+    fields: Mapping[str, object] = _EMPTY,
+) -> Bundle:
+    """Write a copy of a bundle with further .npz files and fields of the manifest; return it.
+
+    `arrays` is by file and name, such as {"statistics.npz": {"mu_mean": ...}}; the arrays keep
+    their dtypes. `fields` are written as JSON. A file or field of the same name is replaced; what
+    this version does not know is copied. `path` is as in `write`, or the bundle's own. Raises
+    `BundleError` as `write` does; nothing is changed then.
+    """
+    manifest: dict[str, object] = json.loads((bundle.path / MANIFEST).read_bytes())
+    files = {name: (bundle.path / name).read_bytes() for name in bundle.files}
+    files |= {name: npz.dump(each) for name, each in arrays.items()}
+    return _publish(path, {**manifest, **fields}, files)
+
+
+def _publish(
+    path: str | os.PathLike[str], fields: Mapping[str, object], files: Mapping[str, bytes]
+) -> Bundle:
+    """Write a bundle of a manifest and these files, and return it as it is read back."""
+    listed = {
+        name: File(hashlib.sha256(content).hexdigest(), len(content)).as_json()
+        for name, content in files.items()
+    }
+    fields = {**{key: value for key, value in fields.items() if key != "files"}, "files": listed}
+    try:
+        manifest = json.dumps(fields, indent=2, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"the manifest takes strings and finite numbers only: {error}") from error
+
+    target = Path(path).resolve()
+    _check_replaceable(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, since a rename is atomic within one file system only.
+    draft = target.parent / f".{target.name}.{os.urandom(4).hex()}.draft"
+    draft.mkdir()
+    try:
+        for name, content in {**files, MANIFEST: manifest.encode()}.items():
+            atomic.write(draft / name, content)
+        atomic.sync(draft)
+        written = read(draft)
+        written.mixture()
+        written.selfcheck()
+        atomic.replace(target, draft)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return read(target)
+
+
+def _graph_name(role: str, variant: str) -> str:
+    return f"{role}.onnx" if variant == "fp32" else f"{role}.{variant}.onnx"
+
+
+def _check_replaceable(target: Path) -> None:
+    """Raise `BundleError` unless the target may be deleted: nothing, or a bundle and no more."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise BundleError(f"{target}: expected a folder or nothing, got a file; name another path")
+    strangers = {entry.name for entry in target.iterdir()}
+    if not strangers:
+        return
+    strangers -= {MANIFEST, *read_manifest(target).fields("files")}
+    if strangers:
+        raise BundleError(
+            f"{target}: refused to replace a folder that holds more than a bundle "
+            f"({', '.join(sorted(strangers)[:3])}); name another path"
+        )
