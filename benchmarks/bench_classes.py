@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import edgevae
-from edgevae.files import outputs as output
+from edgevae import files
 from train.data.dataset import as_float
 from train.data.datasets import fashion
 from train.evaluation import judges
@@ -80,14 +80,10 @@ def main() -> None:
     page = [f"# {vae.bundle.name}", __doc__.strip(), table(report), "![ten rows](classes.png)"]
     (options.out / "classes.md").write_text("\n\n".join(page) + "\n")
     rows = np.repeat(np.arange(len(classes)), COLUMNS)
-    output.write_sheet(
-        str(options.out / "classes.png"),
-        [vae.generate(len(rows), seed=7, labels=rows)],
-        len(rows),
-        vae.bundle.x_shape,
-        (0.0, 1.0),
-        columns=COLUMNS,
+    results = files.Results(
+        [vae.generate(len(rows), seed=7, labels=rows)], len(rows), vae.bundle.data, columns=COLUMNS
     )
+    files.save(str(options.out / "classes.png"), "sheet", results)
     print(table(report))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import edgevae
-from edgevae.files import outputs as output
+from edgevae import files
 from edgevae.plots import heatmap
 from train.data.dataset import as_float
 from train.data.datasets import fashion
@@ -41,7 +41,8 @@ def main() -> None:
     parts = edgevae.load("fashion").score(x, "recon").parts
     maps = heatmap.draw(x, parts, (0.0, 1.0))
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    output.write_sheet(str(OUT), [maps], len(maps), maps.shape[1:], (0.0, 1.0), columns=2)
+    sheet = files.layout(len(maps), maps.shape[1:], columns=2, scale=1)
+    files.write_sheet(str(OUT), [maps], sheet, (0.0, 1.0))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from edgevae.vae import VAE
 
 LAST_UINT64 = 2**64 - 1
+# The names of outputs, for help texts.
+SHEETS, ROWS = ".png, .jpg or .webp", ".npy, .npz, .csv, .parquet"
 
 
 class UsageError(Exception):
@@ -161,6 +163,16 @@ def stream_inputs(
 
 def add_out(parser: argparse.ArgumentParser, text: str) -> None:
     parser.add_argument("--out", metavar="PATH", help=text)
+
+
+def add_scale(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scale",
+        type=integer(1),
+        metavar="N",
+        help="pixels of a picture for each pixel of an item; with 1, a sheet has no gaps and no "
+        "labels (default: small tiles of a sheet and frames of a .gif are enlarged)",
+    )
 
 
 # --- randomness, classes and scores ----------------------------------------------------------

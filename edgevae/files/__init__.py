@@ -1,1 +1,31 @@
-"""Files in and out: inputs, outputs, tables and lines of scores."""
+"""Files in and out: one reader of inputs and one writer of outputs for every verb."""
+
+from edgevae.files.array_files import read_labels
+from edgevae.files.destination import open_output
+from edgevae.files.folders import write_figure, write_folder
+from edgevae.files.inputs import Inputs, read, read_latents, stream
+from edgevae.files.outputs import PICTURES, Results, form_of, save, save_posteriors
+from edgevae.files.sheets import layout, near_square, write_sheet
+from edgevae.files.tables import MISSING, numbered, read_columns
+
+__all__ = [
+    "MISSING",
+    "PICTURES",
+    "Inputs",
+    "Results",
+    "form_of",
+    "layout",
+    "near_square",
+    "numbered",
+    "open_output",
+    "read",
+    "read_columns",
+    "read_labels",
+    "read_latents",
+    "save",
+    "save_posteriors",
+    "stream",
+    "write_figure",
+    "write_folder",
+    "write_sheet",
+]

@@ -2,17 +2,18 @@
 
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from edgevae.bundle import Bundle
 from edgevae.data import open_file
 from edgevae.errors import InputError
 from edgevae.files.batches import Floats, checked_rows
+from edgevae.files.destination import check_space, open_output
 
 SUFFIXES = (".npy", ".npz")
 STARTS = b"\x93NUMPY", b"PK"  # of a .npy, and of an .npz, which is a zip archive
@@ -85,3 +86,39 @@ def read_labels(paths: Sequence[str], rows: int) -> NDArray[Any] | None:
     if y.shape != (rows,):
         raise InputError(f"{paths[0]}: expected y of {rows} labels as of x, got shape {y.shape}")
     return y
+
+
+def write_npy(
+    out: str, batches: Iterable[NDArray[Any]], shape: Sequence[int], dtype: DTypeLike
+) -> None:
+    """Write one array of `shape` and `dtype`, from batches of its rows. `out` may be a pipe."""
+    check_space(out, shape, dtype)
+    with open_output(out) as file:
+        _write_array(file, batches, shape, dtype)
+
+
+def write_npz(
+    out: str,
+    key: str,
+    batches: Iterable[NDArray[Any]],
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    **more: NDArray[Any] | int,
+) -> None:
+    """Write an archive of the array `key`, from batches of its rows, and of `more` small arrays."""
+    check_space(out, shape, dtype)
+    with open_output(out) as file, zipfile.ZipFile(file, "w") as archive:
+        with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+            _write_array(member, batches, shape, dtype)
+        for name, value in more.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+
+
+def _write_array(
+    file: IO[bytes], batches: Iterable[NDArray[Any]], shape: Sequence[int], dtype: DTypeLike
+) -> None:
+    header = np.lib.format.header_data_from_array_1_0(np.empty(0, dtype))
+    np.lib.format.write_array_header_1_0(file, {**header, "shape": tuple(shape)})
+    for batch in batches:
+        file.write(np.ascontiguousarray(batch, dtype).data)

@@ -61,10 +61,14 @@ def spool(batches: Iterable[Batch], bundle: Bundle) -> tuple[list[Id], Iterator[
     """
     ids: list[Id] = []
     file = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 (closed when read)
-    for batch in batches:
-        ids += batch.ids
-        file.write(batch.x.tobytes())
-    file.seek(0)
+    try:
+        for batch in batches:
+            ids += batch.ids
+            file.write(batch.x.tobytes())
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
     size = batch_rows(bundle) * prod(bundle.x_shape) * np.dtype(np.float32).itemsize
 
     def read_back() -> Iterator[Floats]:

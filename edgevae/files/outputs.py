@@ -1,45 +1,77 @@
-"""Where results go: a PNG sheet, a folder of PNGs, .npy, .npz, .gif, .txt, standard output.
+"""The results of a verb, and the forms in which they can be written.
 
-Every writer takes an iterator of batches and opens its destination before it pulls the first one:
-a place that cannot be written costs no work. A file appears under its name when it is whole, never
-half-written. Arrays and folders hold one batch at a time in memory, sheets and gifs hold uint8.
+Every writer takes an iterator of batches and opens its destination before it asks for the first
+one, so that a place that cannot be written costs no work. A file appears under its name when it is
+complete. Arrays, tables and folders hold one batch at a time in memory, sheets and animations all
+of their pixels.
 """
 
-import io
 import os
-import shutil
-import sys
-import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from math import ceil, prod, sqrt
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from edgevae import atomic
 from edgevae.bundle import Bundle
-from edgevae.data import to_pil, to_uint8
-from edgevae.errors import InputError
+from edgevae.data import Kind, to_uint8
+from edgevae.files.animations import write_gif
+from edgevae.files.array_files import write_npy, write_npz
+from edgevae.files.batches import Id
+from edgevae.files.folders import write_folder
+from edgevae.files.sheets import FORMATS, layout, write_sheet
+from edgevae.files.table_writer import Rows, item_rows, step_rows, write_table
+from edgevae.files.tables import numbered
+from edgevae.files.text_lines import write_lines
+from edgevae.latents import Posterior
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+FORMS = {
+    **dict.fromkeys(FORMATS, "sheet"),
+    ".gif": "gif",
+    ".npy": "npy",
+    ".npz": "npz",
+    ".csv": "table",
+    ".parquet": "table",
+    ".txt": "text",
+}
+PICTURES = ("sheet", "gif", "folder")  # the forms that only images have
 
-FORMS = {".png": "sheet", ".gif": "gif", ".npy": "npy", ".npz": "npz", ".txt": "text"}
-LARGEST_SIDE = 16_384  # of a sheet, in pixels: viewers refuse more, and memory would be unbounded
-FRAME_MS = 60
 
-Array = NDArray[Any]
-Range = tuple[float, float]
+@dataclass(frozen=True)
+class Results:
+    """Items that a verb computes, batch by batch, and how they should be shown.
+
+    batches: float32 (n, *x_shape); for text also lists of str.
+    rows: the number of items in all batches.
+    data: the kind of the items, and their shape.
+    ids: an id for each item, by default its number. They name the files of a folder and the rows
+        of a table.
+    dtype: of arrays, "float32" (N, *x_shape) or for images "uint8" (N, H, W, C).
+    key, arrays: the name of the items in an .npz, and further arrays that stand beside them.
+    columns: the tiles in a line of a sheet; None makes it nearly square.
+    labels: a label for each line of a sheet.
+    note: a text that pictures carry, such as the command that wrote them.
+    """
+
+    batches: Iterable[Any]
+    rows: int
+    data: Kind
+    ids: Sequence[Id] | None = None
+    dtype: str = "float32"
+    key: str = "x_hat"
+    arrays: Mapping[str, NDArray[Any] | int] = field(default_factory=dict)
+    columns: int | None = None
+    labels: Sequence[str] = ()
+    note: str = ""
 
 
 def form_of(out: str, stream: str = "npy") -> str:
-    """What `out` asks for: "sheet", "gif", "npy", "npz", "text" or "folder"; `stream` for "-".
+    """Return the form that an output's name stands for: one of `FORMS`, or "folder".
 
-    Raises ValueError where its name says nothing.
+    `stream` is the form of standard output, "-". Raises ValueError for another name.
     """
     if out == "-":
         return stream
@@ -53,238 +85,87 @@ def form_of(out: str, stream: str = "npy") -> str:
         ) from None
 
 
-def save(
+def save(out: str, form: str, results: Results, *, scale: int | None = None) -> None:
+    """Write results to `out` in a form that `form_of` knows.
+
+    `scale` is the number of pixels for each pixel of an item, in width and height. None enlarges
+    the small tiles of a sheet and the small frames of an animation; a single picture and those of
+    a folder keep their pixels. With 1 a sheet holds the items' pixels alone, without gaps and
+    labels. Raises `InputError`.
+    """
+    data, batches = results.data, results.batches
+    ids = range(results.rows) if results.ids is None else results.ids
+    x_range = data.x_range or (0.0, 1.0)
+    if form == "text":
+        write_lines(out, batches, data)
+    elif form == "sheet":
+        sheet = layout(results.rows, data.x_shape, results.columns, scale, results.labels)
+        write_sheet(out, batches, sheet, x_range, labels=results.labels, note=results.note)
+    elif form == "gif":
+        write_gif(out, batches, x_range, scale=scale)
+    elif form == "folder":
+        write_folder(out, batches, ids, x_range, scale=scale or 1, note=results.note)
+    elif form == "table":
+        to_rows = step_rows if data.window else item_rows
+        tables = (to_rows(*batch) for batch in _named(ids, batches))
+        write_table(out, data.feature_names, tables)
+    else:
+        _save_array(out, form, results)
+
+
+def save_posteriors(
     out: str,
     form: str,
-    batches: Iterable[Any],
+    posteriors: Iterable[Posterior],
     rows: int,
     bundle: Bundle,
-    *,
-    key: str = "x_hat",
-    dtype: str = "float32",
-    names: Iterable[str] = (),
-    columns: int | None = None,
-    note: str = "",
-    more: Mapping[str, Array | int] | None = None,
+    ids: Sequence[Id] | None = None,
 ) -> None:
-    """Writes `rows` rows of x or x_hat, float32 (n, *x_shape) a batch, to `out` in `form`.
+    """Write mu and logvar of `rows` items: an .npz of both, or a table.
 
-    A batch of text may be a list of str as well.
-
-    key: the array's name in .npz, where `more` stands beside it. dtype: of arrays; "uint8" makes
-    them (N,H,W,C). names: of the files in a folder. columns, note: of a sheet.
+    The arrays are float32 (rows, *latent_shape). The table has the columns id, mu0, mu1 and so on,
+    and logvar0 and so on, whose dimensions are in C order. Raises `InputError`.
     """
-    x_range = bundle.x_range or (0.0, 1.0)
-    if form == "text":
-        write_lines(out, batches, bundle)
-    elif form == "sheet":
-        write_sheet(out, batches, rows, bundle.x_shape, x_range, columns=columns, note=note)
-    elif form == "gif":
-        write_gif(out, batches, x_range)
-    elif form == "folder":
-        write_folder(out, batches, names, x_range, note=note)
-    else:
-        shape = bundle.x_shape
-        if dtype == "uint8":
-            batches, shape = (to_uint8(b, x_range) for b in batches), (*shape[1:], shape[0])
-        if form == "npy":
-            write_npy(out, batches, (rows, *shape), dtype)
-        else:
-            write_npz(out, key, batches, (rows, *shape), dtype, **(more or {}))
-
-
-@contextmanager
-def staged(out: str, *, readable: bool = False) -> Iterator[IO[bytes]]:
-    """A file of bytes that becomes `out` when the block ends well and vanishes when it does not.
-
-    "-" is standard output, a terminal for what is `readable` alone; a pipe or a device is written
-    as it stands, never replaced. Raises InputError where `out` cannot be made.
-    """
-    if out == "-":
-        if sys.stdout.isatty() and not readable:
-            raise InputError("refused to write binary data to a terminal: redirect it, > FILE")
-        try:
-            yield sys.stdout.buffer
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise _unwritable("standard output", error) from error
+    if form == "table":
+        names = [*numbered("mu", bundle.dims), *numbered("logvar", bundle.dims)]
+        ids = range(rows) if ids is None else ids
+        write_table(out, names, _posterior_rows(ids, posteriors))
         return
-    try:
-        with atomic.create(out) as file:
-            yield file
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise _unwritable(out, error) from error
+    shape = rows, *bundle.latent_shape
+    logvar = np.empty(shape, np.float32)
 
-
-def write_lines(out: str, batches: Iterable[Any], bundle: Bundle) -> None:
-    """A line in UTF-8 for each string, or row of float32 (n, length, symbols), of the batches."""
-    assert bundle.text is not None
-    with staged(out, readable=True) as file:
-        for batch in batches:
-            lines = batch if isinstance(batch, list) else bundle.text.strings(batch)
-            file.write("".join(f"{line}\n" for line in lines).encode())
-
-
-def write_npy(out: str, batches: Iterable[Array], shape: Sequence[int], dtype: DTypeLike) -> None:
-    """One array of `shape` and `dtype`, from batches of its rows. Works on a pipe too."""
-    _check_space(out, shape, dtype)
-    with staged(out) as file:
-        _stream(file, batches, shape, dtype)
-
-
-def write_npz(
-    out: str,
-    key: str,
-    batches: Iterable[Array],
-    shape: Sequence[int],
-    dtype: DTypeLike,
-    **more: Array | int,
-) -> None:
-    """An archive of the array `key`, streamed as by `write_npy`, and of `more` that is small."""
-    _check_space(out, shape, dtype)
-    with staged(out) as file, zipfile.ZipFile(file, "w") as archive:
-        with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
-            _stream(member, batches, shape, dtype)
-        for name, value in more.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
-
-
-def write_sheet(
-    out: str,
-    batches: Iterable[Array],
-    rows: int,
-    item: Sequence[int],
-    x_range: Range,
-    *,
-    columns: int | None = None,
-    note: str = "",
-) -> None:
-    """A contact sheet: tile i stands at row i // columns, column i % columns, pixel for pixel.
-
-    batches: float32 (n,C,H,W) in `x_range`, `rows` in all; `item` is (C,H,W). `columns` defaults
-    to what makes the sheet nearly square; tiles that are left over are black. `note` is kept as
-    the PNG's text "edgevae". Raises InputError where the sheet would be empty or too large.
-    """
-    channels, height, width = item
-    columns = columns or near_square(rows, height, width)
-    check_sheet(rows, item, columns)
-    lines = ceil(rows / columns)
-    sheet = np.zeros((lines * height, columns * width, channels), np.uint8)
-    tiles = sheet.reshape(lines, height, columns, width, channels).swapaxes(1, 2)
-    with staged(out) as file:
+    def means() -> Iterator[NDArray[np.float32]]:
         done = 0
-        for batch in batches:
-            while len(batch):
-                line, column = divmod(done, columns)
-                n = min(len(batch), columns - column)  # to the end of this line of tiles
-                to_uint8(batch[:n], x_range, out=tiles[line, column : column + n])
-                batch, done = batch[n:], done + n
-        _save_png(file, sheet, note)
+        for posterior in posteriors:
+            logvar[done : done + len(posterior.mu)] = posterior.logvar
+            done += len(posterior.mu)
+            yield posterior.mu
+
+    write_npz(out, "mu", means(), shape, "float32", logvar=logvar)
 
 
-def write_folder(
-    out: str, batches: Iterable[Array], names: Iterable[str], x_range: Range, *, note: str = ""
-) -> None:
-    """A PNG for each row of batches, float32 (n,C,H,W) in `x_range`, under the next of `names`."""
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    remaining = iter(names)
-    for batch in batches:
-        for pixels in to_uint8(batch, x_range):
-            with staged(str(folder / f"{next(remaining)}.png")) as file:
-                _save_png(file, pixels, note)
+def _save_array(out: str, form: str, results: Results) -> None:
+    shape, batches = results.data.x_shape, results.batches
+    if results.dtype == "uint8":
+        x_range = results.data.x_range or (0.0, 1.0)
+        batches, shape = (to_uint8(x, x_range) for x in batches), (*shape[1:], shape[0])
+    shape = results.rows, *shape
+    if form == "npy":
+        write_npy(out, batches, shape, results.dtype)
+    else:
+        write_npz(out, results.key, batches, shape, results.dtype, **results.arrays)
 
 
-def write_gif(out: str, batches: Iterable[Array], x_range: Range) -> None:
-    """An animation that repeats: a frame for each row of batches, float32 (n,C,H,W)."""
-    with staged(out) as file:
-        frames = [to_pil(pixels) for batch in batches for pixels in to_uint8(batch, x_range)]
-        if not frames:
-            raise InputError(f"{out}: a .gif needs at least 1 row, got 0: write .npy")
-        buffer = io.BytesIO()
-        frames[0].save(
-            buffer, "GIF", save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0
-        )
-        file.write(buffer.getbuffer())
+def _posterior_rows(ids: Sequence[Id], posteriors: Iterable[Posterior]) -> Iterator[Rows]:
+    pairs = (np.stack([each.mu, each.logvar], axis=1) for each in posteriors)
+    return (item_rows(*batch) for batch in _named(ids, pairs))
 
 
-def write_figure(out: str, name: str, figure: "Figure") -> None:
-    """A figure of matplotlib as `name`.png in the folder `out`, which is made."""
-    try:
-        Path(out).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(out, error) from error
-    with staged(str(Path(out) / f"{name}.png")) as file:
-        figure.savefig(file, dpi=110, format="png")
-
-
-def near_square(rows: int, height: int, width: int) -> int:
-    """How many columns make a sheet of `rows` tiles of height x width nearly square."""
-    return max(1, min(rows, ceil(sqrt(rows * height / width))))
-
-
-def check_sheet(rows: int, item: Sequence[int], columns: int) -> None:
-    """Raises InputError where a sheet has no tile or would be larger than viewers open."""
-    if rows < 1:
-        raise InputError("a picture needs at least 1 row, got 0: write .npy for an empty result")
-    tall, wide = ceil(rows / columns) * item[1], columns * item[2]
-    if max(tall, wide) > LARGEST_SIDE:
-        raise InputError(
-            f"a sheet has at most {LARGEST_SIDE} pixels a side, {rows} tiles would make it "
-            f"{wide} x {tall}: write .npy or a folder (a name that ends in /) instead"
-        )
-
-
-def index_names(start: int, rows: int) -> Iterator[str]:
-    """000000 and so on: the rows' global numbers, so that runs with other starts sort together."""
-    digits = max(6, len(str(start + max(rows - 1, 0))))
-    return (f"{start + row:0{digits}d}" for row in range(rows))
-
-
-def _check_space(out: str, shape: Sequence[int], dtype: DTypeLike) -> None:
-    """Raises InputError where the disk has no room for such an array."""
-    folder = Path(os.path.realpath(out)).parent
-    if out == "-" or not folder.is_dir() or (os.path.exists(out) and not os.path.isfile(out)):
-        return  # nowhere on a disk, or refused when it is opened
-    need, free = prod(shape) * np.dtype(dtype).itemsize, shutil.disk_usage(folder).free
-    if need > free:
-        raise InputError(
-            f"cannot write {out}: {shape[0]} rows take {need / 1e9:.3g} GB, {folder} has "
-            f"{free / 1e9:.3g} GB left; ask for fewer rows, or name another place"
-        )
-
-
-def _stream(
-    file: IO[bytes], batches: Iterable[Array], shape: Sequence[int], dtype: DTypeLike
-) -> None:
-    header = np.lib.format.header_data_from_array_1_0(np.empty(0, dtype))
-    np.lib.format.write_array_header_1_0(file, {**header, "shape": tuple(shape)})
-    for batch in batches:
-        file.write(np.ascontiguousarray(batch, dtype).data)
-
-
-def _save_png(file: IO[bytes], pixels: NDArray[np.uint8], note: str) -> None:
-    from PIL.PngImagePlugin import PngInfo
-
-    text = PngInfo()
-    if note:
-        text.add_text("edgevae", note)
-    buffer = io.BytesIO()  # Pillow seeks, and a pipe cannot
-    to_pil(pixels).save(buffer, "PNG", pnginfo=text)
-    file.write(buffer.getbuffer())
-
-
-def _unwritable(out: str, error: OSError) -> InputError:
-    return InputError(
-        f"cannot write {out}: {error.strerror}; name a place that exists, has room and may be "
-        f"written"
-    )
+def _named(
+    ids: Sequence[Id], batches: Iterable[NDArray[Any]]
+) -> Iterator[tuple[list[Id], NDArray[Any]]]:
+    """Yield each batch with its ids, all of them numbers or all of them strings."""
+    numbers = isinstance(ids, range) or all(isinstance(each, int) for each in ids)
+    remaining: Iterator[Id] = iter(ids) if numbers else map(str, ids)
+    for x in batches:
+        yield list(islice(remaining, len(x))), x

@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from edgevae.bundle import Bundle
-from edgevae.files import outputs as output
+from edgevae.files.destination import open_output
 from edgevae.scoring import Scores
 
 FORMS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json"}
@@ -62,7 +62,7 @@ def writer(out: str, form: str) -> Iterator[Write]:
     if out == "-":
         yield _writing(sys.stdout, form)
         return
-    with output.staged(out) as binary, io.TextIOWrapper(binary, "utf-8", newline="") as file:
+    with open_output(out) as binary, io.TextIOWrapper(binary, "utf-8", newline="") as file:
         yield _writing(file, form)
 
 

@@ -1,12 +1,14 @@
-"""Strings as items: from the command line, from a file of lines, or from a stream of them."""
+"""Strings as items: from the command line, from lines in a file or a stream, and as lines out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from edgevae.bundle import Bundle
-from edgevae.data import open_file
+from edgevae.data import Kind, Text, open_file
 from edgevae.errors import InputError
 from edgevae.files.batches import Batch, Floats
+from edgevae.files.destination import open_output
 
 
 def strings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -50,3 +52,12 @@ def stream(stream: Iterable[bytes], bundle: Bundle, where: str) -> Iterator[Batc
             raise InputError(f"{place}: expected UTF-8, got {error}") from error
         known = bundle.text.fitting(item, place)
         yield Batch([item], bundle.text.one_hot([known]))
+
+
+def write_lines(out: str, batches: Iterable[Any], data: Kind) -> None:
+    """Write a line in UTF-8 for each str, or each row of float32 (n, length, symbols)."""
+    assert isinstance(data, Text)
+    with open_output(out, readable=True) as file:
+        for batch in batches:
+            items = batch if isinstance(batch, list) else data.strings(batch)
+            file.write("".join(f"{line}\n" for line in items).encode())

@@ -94,7 +94,7 @@ def test_help_imports_nothing_heavy():
         (["generate", "many"], "at least 0, got 'many'"),
         (["generate", "--seed", str(2**64)], "from 0 to 18446744073709551615"),
         (["generate", "--temperature", "nan"], "number from 0, got 'nan'"),
-        (["generate", "--out", "x.jpeg"], r"--out: expected a name that ends in .png"),
+        (["generate", "--out", "x.tiff"], r"--out: expected a name that ends in .png"),
         (["generate", "--out", "x.png", "--dtype", "float32"], "pictures are uint8"),
         (["interpolate", "--steps", "1"], "at least 2, got '1'"),
         (["interpolate", "a.png"], "two inputs, or none"),
@@ -131,7 +131,8 @@ def test_vectors_cannot_be_drawn(tiny_paths, tmp_path, monkeypatch, capsys, opti
 
 
 def test_generate_writes_the_rows_of_the_library(grey, capsys):
-    assert cli.main(["generate", "16", "--seed", "7", "--model", grey, "--out", "a.png"]) == 0
+    run = ["generate", "16", "--seed", "7", "--model", grey, "--scale", "1"]
+    assert cli.main([*run, "--out", "a.png"]) == 0
     expected = pack(vae.load(grey).generate(16, seed=7))[..., 0]
     sheet = pixels("a.png").reshape(4, 8, 4, 8).swapaxes(1, 2).reshape(16, 8, 8)
     assert np.array_equal(sheet, expected)
@@ -244,7 +245,8 @@ def test_an_array_comes_back_as_an_array_of_its_type(grey, dtype):
 
 
 def test_compare_draws_pairs(grey, files):
-    assert cli.main(["reconstruct", "images", "--compare", "--model", grey, "--out", "c.png"]) == 0
+    run = ["reconstruct", "images", "--model", grey, "--scale", "1"]
+    assert cli.main([*run, "--compare", "--out", "c.png"]) == 0
     sheet = pixels("c.png")
     tiles = sheet.reshape(sheet.shape[0] // 8, 8, -1, 8).swapaxes(1, 2).reshape(-1, 8, 8)
     x_hat = vae.load(grey).reconstruct(files)
@@ -268,6 +270,7 @@ def test_interpolate_walks_from_one_to_the_other(grey, files):
 def test_interpolate_without_inputs_joins_two_samples(tiny_paths, tmp_path):
     model, out = str(tiny_paths["colour"]), tmp_path / "walk.png"
     run = ["interpolate", "--seed", "4", "--start", "9", "--steps", "5", "--model", model]
+    run += ["--scale", "1"]
     assert cli.main([*run, "--out", str(out)]) == 0
     strip = pixels(out).reshape(8, 5, 6, 3).swapaxes(0, 1)
     expected = vae.load(model).generate(2, seed=4, start=9, dtype="uint8")
@@ -285,6 +288,7 @@ def test_interpolate_may_bounce_on_an_arc(grey, files):
 
 def test_vary_makes_a_line_for_each_input(grey, files):
     run = ["vary", *files[:2], "-n", "3", "--strength", "1", "--seed", "8", "--model", grey]
+    run += ["--scale", "1"]
     assert cli.main(run) == 0
     tiles = pixels("varied.png").reshape(2, 8, 3, 8).swapaxes(1, 2)
     expected = vae.load(grey).vary(files[:2], 3, 1, seed=8)
@@ -294,7 +298,7 @@ def test_vary_makes_a_line_for_each_input(grey, files):
 
 
 def test_traverse_draws_dimensions_or_the_most_certain(grey, files, capsys):
-    run = ["traverse", files[0], "--steps", "5", "--model", grey]
+    run = ["traverse", files[0], "--steps", "5", "--model", grey, "--scale", "1"]
     assert cli.main([*run, "--dim", "3", "--dim", "1"]) == 0
     tiles = pixels("traversed.png").reshape(2, 8, 5, 8).swapaxes(1, 2)
     expected = vae.load(grey).traverse(files[0], 3, 5)
@@ -341,9 +345,46 @@ def test_every_verb_that_reads_takes_tables(tiny_paths, tmp_path, monkeypatch, s
         np.testing.assert_allclose(latents["mu"], vae.load(model).encode(x).mu, atol=1e-6)
     assert cli.main(["reconstruct", table, "--model", model]) == 0
     expected = vae.load(model).reconstruct(x)
-    np.testing.assert_allclose(np.load("reconstructed.npy"), expected, atol=1e-6)
+    got = np.loadtxt("reconstructed.csv", np.float32, delimiter=",", skiprows=1)
+    np.testing.assert_allclose(got[:, 1:], expected, atol=1e-6)
     assert cli.main(["vary", table, "-n", "3", "--model", model]) == 0
     assert np.load("varied.npy").shape == (6, 5)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_are_written_as_tables_that_every_verb_takes_back(
+    tiny_paths, tmp_path, monkeypatch, suffix
+):
+    pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    model = ["--model", str(tiny_paths["vector"])]
+    run = ["generate", "4", "--seed", "1", "--start", "9", *model]
+    for out in (f"x{suffix}", "x.npy"):
+        assert cli.main([*run, "--out", out]) == 0
+    assert cli.main(["encode", f"x{suffix}", *model, "--out", f"z{suffix}"]) == 0
+    assert cli.main(["decode", f"z{suffix}", *model, "--out", "decoded.npy"]) == 0
+    expected = vae.load(model[1]).reconstruct(np.load("x.npy"))
+    np.testing.assert_array_equal(np.load("decoded.npy"), expected)
+    if suffix == ".csv":
+        ids = [line.split(",")[0] for line in Path("z.csv").read_text().splitlines()]
+        assert ids == ["id", "9", "10", "11", "12"]
+
+
+def test_a_sheet_is_enlarged_and_labelled_unless_a_scale_says_otherwise(grey, files):
+    run = ["traverse", files[0], "--steps", "5", "--dim", "3", "--dim", "1", "--model", grey]
+    for scale in ([], ["--scale", "1"], ["--scale", "4"]):
+        assert cli.main([*run, *scale, "--out", "a.png"]) == 0
+        height, width = pixels("a.png").shape
+        if scale == ["--scale", "1"]:
+            assert (height, width) == (16, 40)
+        elif scale:
+            assert height == 2 * 32 + 3 * 4
+            assert width > 5 * 32 + 6 * 4  # a margin for the labels
+        else:
+            assert height > 400
+    assert cli.main([*run, "--out", "a.webp"]) == 0
+    with Image.open("a.webp") as image:
+        assert image.format == "WEBP"
 
 
 # --- info, verify ----------------------------------------------------------------------------

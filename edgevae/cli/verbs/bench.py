@@ -46,7 +46,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> Result:
     from edgevae import bundle
     from edgevae.diagnostics import bench
-    from edgevae.files import outputs
+    from edgevae.files import open_output
 
     if args.chart and not args.chart.endswith(".png"):
         raise UsageError(f"--chart: expected a name that ends in .png, got {args.chart!r}")
@@ -61,7 +61,7 @@ def run(args: Namespace) -> Result:
         threads=args.threads or 0,
     )
     processes = len(providers) * len(bench.RUNNERS) * args.rounds
-    with outputs.staged(args.chart) if args.chart else nullcontext() as file:
+    with open_output(args.chart) if args.chart else nullcontext() as file:
         rows = bench.summarise([*progress(reports, processes, "process", count=lambda _: 1)])
         facts = {"model": name, **bench.machine(), "rows": rows}
         if file:

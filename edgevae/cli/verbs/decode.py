@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgevae.cli import options
 from edgevae.cli.destinations import default_out, form_of
+from edgevae.cli.options import ROWS, SHEETS
 from edgevae.cli.reporting import Result, progress, written
 from edgevae.cli.verb import Verb
 
@@ -22,9 +23,10 @@ def add_options(parser: ArgumentParser) -> None:
     )
     options.add_out(
         parser,
-        ".png sheet, folder/ of PNGs, .npy, .npz, .gif, or - for .npy on standard output (default: "
-        "decoded.png, or decoded.npy for vectors and signals)",
+        f"{SHEETS} sheet, folder/ of PNGs, .gif, {ROWS}, or - for .npy on standard output "
+        "(default: decoded.png, or decoded.npy for vectors and signals)",
     )
+    options.add_scale(parser)
     parser.add_argument(
         "--tile", action="store_true", help="decode large latents in tiles of latent_shape"
     )
@@ -35,27 +37,26 @@ def add_options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> Result:
     from dataclasses import replace
 
-    from edgevae import tiling
+    from edgevae import files, tiling
     from edgevae.data.labels import numbers
-    from edgevae.files import inputs, outputs
 
     vae = options.load(args)
     out = args.out or default_out("decoded", ".png", vae.bundle)
     form = form_of(out, vae.bundle)
-    z = inputs.read_latents(args.latents, vae.bundle)
+    z = files.read_latents(args.latents, vae.bundle)
     y = numbers(options.labels(args), vae.bundle.classes, len(z))
-    shown = vae.bundle
+    data = vae.bundle.data
     if args.tile:
-        shown = replace(shown, data=replace(shown.data, x_shape=tiling.x_shape(shown, z)))
+        data = replace(data, x_shape=tiling.x_shape(vae.bundle, z))
 
     def batches() -> "Iterator[NDArray[np.float32]]":
         step = 1 if args.tile else 256
         for rows in (slice(first, first + step) for first in range(0, len(z), step)):
             yield vae.decode(z[rows], labels=None if y is None else y[rows], tile=args.tile)
 
-    names = outputs.index_names(0, len(z))
-    outputs.save(out, form, progress(batches(), len(z)), len(z), shown, names=names)
-    facts = {"rows": len(z), "shape": list(shown.x_shape), "provider": vae.provider}
+    results = files.Results(progress(batches(), len(z)), len(z), data)
+    files.save(out, form, results, scale=args.scale)
+    facts = {"rows": len(z), "shape": list(data.x_shape), "provider": vae.provider}
     return written(out, facts)
 
 

@@ -5,8 +5,8 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from edgevae.cli import options
-from edgevae.cli.destinations import ARRAYS, default_out, form_of
-from edgevae.cli.options import UsageError, integer, number
+from edgevae.cli.destinations import default_out, form_of
+from edgevae.cli.options import ROWS, SHEETS, UsageError, integer, number
 from edgevae.cli.reporting import Result, progress, written
 from edgevae.cli.verb import Verb
 
@@ -20,10 +20,11 @@ def add_options(parser: ArgumentParser) -> None:
     )
     options.add_out(
         parser,
-        ".png sheet, folder/ of PNGs, .npy, .npz, .gif, or - for .npy on standard output (default: "
-        "samples.png, or samples.npy for vectors and signals); for text: .txt, or - for lines "
-        "(default: -)",
+        f"{SHEETS} sheet, folder/ of PNGs, .gif, {ROWS}, or - for .npy on standard output "
+        "(default: samples.png, or samples.npy for vectors and signals); for text: .txt, or - for "
+        "lines (default: -)",
     )
+    options.add_scale(parser)
     options.add_seed(parser)
     parser.add_argument(
         "--temperature",
@@ -45,7 +46,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> Result:
     import numpy as np
 
-    from edgevae.files import outputs
+    from edgevae import files
 
     vae = options.load(args)
     out = args.out or default_out("samples", ".png", vae.bundle)
@@ -59,25 +60,28 @@ def run(args: Namespace) -> Result:
         temperature=args.temperature,
         labels=options.labels(args),
     )
-    outputs.save(
-        out,
-        form,
+    results = files.Results(
         progress(batches, args.n),
         args.n,
-        vae.bundle,
+        vae.bundle.data,
+        ids=range(args.start, args.start + args.n),
         dtype=args.dtype or "float32",
-        names=outputs.index_names(args.start, args.n),
         note=_command(args, vae.bundle.name, seed),
-        more={"seed": np.array(seed, np.uint64), "start": np.array(args.start, np.uint64)},
+        arrays={"seed": np.array(seed, np.uint64), "start": np.array(args.start, np.uint64)},
     )
+    files.save(out, form, results, scale=args.scale)
     facts = {"start": args.start, "temperature": args.temperature, "model": vae.bundle.name}
     return written(out, {"rows": args.n, "seed": seed, **facts, "provider": vae.provider})
 
 
 def _check_dtype(dtype: str | None, form: str, out: str, vae: "VAE") -> None:
     """Raise UsageError if results of this bundle in this form cannot be of type `dtype`."""
-    if dtype == "float32" and form not in ARRAYS:
+    from edgevae.files import PICTURES
+
+    if dtype == "float32" and form in PICTURES:
         raise UsageError(f"--dtype float32: pictures are uint8; write .npy or .npz, not {out}")
+    if dtype == "uint8" and form == "table":
+        raise UsageError(f"--dtype uint8: tables are float32; write .npy or .npz, not {out}")
     if dtype == "uint8" and not vae.bundle.data.drawable:
         raise UsageError(
             f"--dtype uint8 is for images; {vae.bundle.name!r} makes {vae.bundle.kind}s"

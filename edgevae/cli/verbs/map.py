@@ -17,13 +17,13 @@ def add_options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> Result:
     import numpy as np
 
-    from edgevae.files import array_files, outputs
+    from edgevae.files import read_labels, write_figure
     from edgevae.latents.posterior import Posterior
     from edgevae.plots import latent_map
 
     vae = options.load(args)
     items = options.read_inputs(args.inputs, args, vae.bundle)
-    labels = array_files.read_labels(args.inputs, items.rows)
+    labels = read_labels(args.inputs, items.rows)
     posteriors = [vae.encode(x) for x in progress(items.batches, items.rows)]
     parts = ([getattr(each, part) for each in posteriors] for part in ("mu", "logvar"))
     posterior = Posterior(*(np.concatenate(part) for part in parts))
@@ -31,7 +31,7 @@ def run(args: Namespace) -> Result:
         raise InputError(f"a map needs at least 3 items, got {len(posterior.mu)}; add more inputs")
     folder = args.out or "map/"
     for name, figure in latent_map.pictures(vae, posterior, labels).items():
-        outputs.write_figure(folder, name, figure)
+        write_figure(folder, name, figure)
         note(f"drew {name}.png")
     return written(folder, {"rows": items.rows, "labelled": labels is not None})
 

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edgevae.cli import options
-from edgevae.cli.destinations import file_names, form_of, out_like_inputs
-from edgevae.cli.options import UsageError
+from edgevae.cli.destinations import form_of, out_like_inputs
+from edgevae.cli.options import ROWS, SHEETS, UsageError
 from edgevae.cli.reporting import Result, progress, written
 from edgevae.cli.verb import Verb
 
@@ -24,9 +24,10 @@ def add_options(parser: ArgumentParser) -> None:
     options.add_inputs(parser)
     options.add_out(
         parser,
-        ".png sheet, folder/ of PNGs named as the inputs, .npy, .npz, .gif, or - (default: the "
+        f"{SHEETS} sheet, folder/ of PNGs named as the inputs, .gif, {ROWS}, or - (default: the "
         "inputs' own form: reconstructed.png, reconstructed/, denoised.npy, ...)",
     )
+    options.add_scale(parser)
     parser.add_argument(
         "--compare", action="store_true", help="draw a sheet of pairs: input, output"
     )
@@ -49,17 +50,19 @@ def _map_items(args: Namespace, vae: "VAE", run: "Callable[[Floats], Floats]", s
     """Run every batch of the inputs and write the results in the inputs' own form."""
     import numpy as np
 
-    from edgevae.files import outputs
+    from edgevae import files
 
     items = options.read_inputs(args.inputs, args, vae.bundle)
     out = args.out or out_like_inputs(args.inputs, items, stem)
-    form = form_of(out, vae.bundle, stream="sheet" if items.form == "image" else "npy")
+    form = form_of(
+        out, vae.bundle, stream={"image": "sheet", "table": "table"}.get(items.form, "npy")
+    )
     if args.compare and form != "sheet":
         raise UsageError(f"--compare draws a sheet: --out needs a name in .png, got {out!r}")
     rows, columns = items.rows, None
     if args.compare:
         _, height, width = vae.bundle.x_shape
-        rows, columns = 2 * rows, 2 * outputs.near_square(rows, height, 2 * width)
+        rows, columns = 2 * rows, 2 * files.near_square(rows, height, 2 * width)
 
     def batches() -> "Iterator[Floats]":
         for x in items.batches:
@@ -67,16 +70,15 @@ def _map_items(args: Namespace, vae: "VAE", run: "Callable[[Floats], Floats]", s
             pairs = np.stack([x, x_hat], axis=1) if args.compare else x_hat
             yield pairs.reshape(-1, *vae.bundle.x_shape)
 
-    outputs.save(
-        out,
-        form,
+    results = files.Results(
         progress(batches(), rows),
         rows,
-        vae.bundle,
+        vae.bundle.data,
+        ids=items.ids,
         dtype=items.dtype,
-        names=file_names(items),
         columns=columns,
     )
+    files.save(out, form, results, scale=args.scale)
     return written(out, {"rows": items.rows, "provider": vae.provider})
 
 

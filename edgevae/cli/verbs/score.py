@@ -85,13 +85,12 @@ def _draw_heatmaps(
     folder: str, ids: "Sequence[str | int]", x: "Floats", parts: "Floats", bundle: "Bundle"
 ) -> None:
     """Write a heat map of each image of x, float32 (n, C, H, W), named by its id."""
-    from edgevae.files import outputs
+    from edgevae.files import write_folder
     from edgevae.plots import heatmap
 
     x_range = bundle.x_range or (0.0, 1.0)
     maps = (heatmap.draw(x[i : i + 1], parts[i : i + 1], x_range) for i in range(len(x)))
-    names = [name if isinstance(name, str) else f"{name:06d}" for name in ids]
-    outputs.write_folder(folder, maps, names, (0.0, 1.0))
+    write_folder(folder, maps, ids, (0.0, 1.0))
 
 
 SCORE = Verb(

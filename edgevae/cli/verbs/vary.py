@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from edgevae.cli import options
-from edgevae.cli.destinations import default_out, file_names, form_of
-from edgevae.cli.options import integer, number
+from edgevae.cli.destinations import default_out, form_of
+from edgevae.cli.options import ROWS, SHEETS, integer, number
 from edgevae.cli.reporting import Result, progress, written
 from edgevae.cli.verb import Verb
 
@@ -34,15 +34,16 @@ def add_options(parser: ArgumentParser) -> None:
     )
     options.add_out(
         parser,
-        ".png sheet, folder/, .npy, .npz, .gif, or - (default: varied.png, or varied.npy for "
+        f"{SHEETS} sheet, folder/, .gif, {ROWS}, or - (default: varied.png, or varied.npy for "
         "vectors and signals)",
     )
+    options.add_scale(parser)
     options.add_seed(parser)
     options.add_runtime(parser)
 
 
 def run(args: Namespace) -> Result:
-    from edgevae.files import outputs
+    from edgevae import files
 
     vae = options.load(args)
     out = args.out or default_out("varied", ".png", vae.bundle)
@@ -58,17 +59,16 @@ def run(args: Namespace) -> Result:
             start += len(x)
             yield varied.reshape(-1, *vae.bundle.x_shape)
 
-    names = [f"{name}-{i}" for name in file_names(items) for i in range(args.n)]
-    outputs.save(
-        out,
-        form,
+    numbered = items.form == "array"
+    results = files.Results(
         progress(batches(), rows),
         rows,
-        vae.bundle,
+        vae.bundle.data,
+        ids=None if numbered else [f"{name}-{i}" for name in items.ids for i in range(args.n)],
         dtype=items.dtype,
-        names=outputs.index_names(0, rows) if items.form == "array" else names,
         columns=args.n if items.rows > 1 else None,
     )
+    files.save(out, form, results, scale=args.scale)
     facts = {"rows": rows, "seed": seed, "start": args.start, "strength": args.strength}
     return written(out, {**facts, "provider": vae.provider})
 

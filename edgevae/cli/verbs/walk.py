@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgevae.cli import options
 from edgevae.cli.destinations import default_out, form_of
-from edgevae.cli.options import UsageError, integer, number
+from edgevae.cli.options import ROWS, SHEETS, UsageError, integer, number
 from edgevae.cli.reporting import Facts, Result, progress, written
 from edgevae.cli.verb import Verb
 from edgevae.errors import InputError
@@ -37,9 +37,10 @@ def add_interpolate_options(parser: ArgumentParser) -> None:
     options.add_label(parser)
     options.add_out(
         parser,
-        "animated .gif, .png strip, folder/, .npy, .npz, or - (default: walk.gif, or walk.npy for "
+        f"animated .gif, {SHEETS} strip, folder/, {ROWS}, or - (default: walk.gif, or walk.npy for "
         "vectors and signals)",
     )
+    options.add_scale(parser)
     options.add_seed(parser)
     options.add_runtime(parser)
 
@@ -47,7 +48,7 @@ def add_interpolate_options(parser: ArgumentParser) -> None:
 def interpolate(args: Namespace) -> Result:
     import numpy as np
 
-    from edgevae.files import outputs
+    from edgevae import files
     from edgevae.latents.paths import arc, line
 
     if len(args.inputs) not in (0, 2) or (args.inputs and args.seed is not None):
@@ -65,15 +66,8 @@ def interpolate(args: Namespace) -> Result:
         for z in np.array_split(path, ceil(rows / 256)):
             yield vae.decode(z, labels=labels)
 
-    outputs.save(
-        out,
-        form,
-        progress(batches(), rows),
-        rows,
-        vae.bundle,
-        names=outputs.index_names(0, rows),
-        columns=rows,
-    )
+    results = files.Results(progress(batches(), rows), rows, vae.bundle.data, columns=rows)
+    files.save(out, form, results, scale=args.scale)
     return written(out, {"rows": rows, **ends})
 
 
@@ -134,16 +128,17 @@ def add_traverse_options(parser: ArgumentParser) -> None:
     )
     options.add_out(
         parser,
-        ".png sheet, .gif, folder/, .npy, .npz, or - (default: traversed.png, or traversed.npy for "
-        "vectors and signals)",
+        f"{SHEETS} sheet, .gif, folder/, {ROWS}, or - (default: traversed.png, or traversed.npy "
+        "for vectors and signals)",
     )
+    options.add_scale(parser)
     options.add_runtime(parser)
 
 
 def traverse(args: Namespace) -> Result:
     import numpy as np
 
-    from edgevae.files import outputs
+    from edgevae import files
 
     vae = options.load(args)
     out = args.out or default_out("traversed", ".png", vae.bundle)
@@ -156,15 +151,15 @@ def traverse(args: Namespace) -> Result:
     dims: list[int] = args.dim or narrowest
     rows = len(dims) * args.steps
     batches = (vae.traverse(posterior.mu[0], dim, args.steps, span=args.span) for dim in dims)
-    outputs.save(
-        out,
-        form,
+    results = files.Results(
         progress(batches, rows),
         rows,
-        vae.bundle,
-        names=[f"dim-{dim}-{step:03d}" for dim in dims for step in range(args.steps)],
+        vae.bundle.data,
+        ids=[f"dim-{dim}-{step:03d}" for dim in dims for step in range(args.steps)],
         columns=args.steps,
+        labels=[f"dim {dim}" for dim in dims],
     )
+    files.save(out, form, results, scale=args.scale)
     return written(out, {"rows": rows, "dims": " ".join(map(str, dims))})
 
 
