@@ -1,8 +1,9 @@
-"""One item at a time from many threads and tasks, run in merged batches.
+"""Serve single items to many threads and tasks, in merged batches.
 
-A free worker takes what waits, shared evenly with the other workers, and while it runs, the next
-callers queue up: what has come during one batch is the next. Callers sleep on a lock of their
-own, or on a future of their event loop, all of whose futures one wake-up serves; nobody polls.
+A free worker takes the waiting requests, shared evenly with the other workers. While it runs them,
+the next requests queue up, and what has come during one batch is the next one. Each calling thread
+sleeps on a lock of its own, and each task on a future of its event loop; one wake-up serves all
+futures of a loop. Nothing polls.
 """
 
 import atexit
@@ -34,19 +35,20 @@ Floats = npt.NDArray[np.float32]
 
 
 class Batcher:
-    """Serves `decode` and `encode` of single items, to any thread or task, in merged batches.
+    """Serves `decode` and `encode` of single items to any thread or task, in merged batches.
 
-    A result is that of the same call of `vae`, but for float sums that a batch of another size
-    takes in another order: within the bundle's tolerance. An item is checked in its caller,
-    before it joins a batch; where a graph fails, everybody in that batch gets the error.
+    A result is that of the same call of `vae`, within the bundle's tolerance: a batch of another
+    size may add floats in another order. An item is checked by its caller, before it joins a
+    batch. If a graph fails, all callers of that batch get the error.
 
-    At most `max_batch` items make a batch, and at most a chunk of the VAE's plan. A worker that
-    finds fewer than the last batch had waits for company, until the first has waited `max_delay`
-    seconds; a lone caller, whose last batch was its own, never waits. A task that is cancelled,
-    or a thread that is interrupted, takes its item back where no batch has it yet.
+    A batch has at most `max_batch` items, and at most a chunk of the VAE's plan. A worker with
+    fewer requests than in its last batch waits for more, until the oldest request has waited for
+    `max_delay` seconds. A lone caller, whose last batch had one item, never waits. If a task is
+    cancelled or a thread interrupted, its item is withdrawn unless a batch already has it.
 
-    `close`, or the end of a `with`, serves whoever waits, and refuses whoever comes later. A
-    Batcher holds threads, so it is one process's: it is neither pickled nor used after a fork.
+    `close`, or the end of a `with` block, serves the waiting requests and refuses later ones. A
+    Batcher holds threads, so it belongs to one process: it is neither pickled nor used after a
+    fork.
     """
 
     def __init__(self, vae: VAE, max_batch: int = 64, max_delay: float = 0.002) -> None:
@@ -55,9 +57,9 @@ class Batcher:
             raise InputError(f"max_delay: expected seconds, at least 0, got {max_delay!r:.60}")
         self._max_delay = float(max_delay)
         self._runner = runner = vae.runner
-        roles = set(runner.bundle.roles) - {"activations"}  # which no verb of a single item runs
+        roles = set(runner.bundle.roles) - {"activations"}  # which no verb for single items runs
         self._queues = {role: _Queue(runner.graph(role), runner.plan(role)) for role in roles}
-        # Guards all that follows, and what waits in the queues; workers with nothing to do wait.
+        # Guards all attributes below and the queues' waiting requests; idle workers wait on it.
         self._changed = threading.Condition(threading.Lock())
         self._busy = 0
         self._closed = False
@@ -66,31 +68,31 @@ class Batcher:
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
         for worker in self._workers:
             worker.start()
-        # A daemon that is inside a graph when the interpreter goes could crash its end.
+        # A daemon thread that runs a graph while the interpreter ends could crash it.
         atexit.register(self.close)
 
     def decode(self, z: npt.ArrayLike, *, labels: "Labels | None" = None) -> Floats:
-        """`VAE.decode` of one latent, (*latent_shape) or (1, *latent_shape)."""
-        given, single = self._latent(z, labels)
-        (x_hat,) = self._run("decoder", given)
+        """Return `VAE.decode` of one latent, (*latent_shape) or (1, *latent_shape)."""
+        inputs, single = self._latent(z, labels)
+        (x_hat,) = self._run("decoder", inputs)
         return x_hat[0] if single else x_hat
 
     async def adecode(self, z: npt.ArrayLike, *, labels: "Labels | None" = None) -> Floats:
-        """`decode` for tasks: their event loop goes on meanwhile."""
-        given, single = self._latent(z, labels)
-        (x_hat,) = await self._arun("decoder", given)
+        """Return `decode` of one latent without blocking the event loop."""
+        inputs, single = self._latent(z, labels)
+        (x_hat,) = await self._arun("decoder", inputs)
         return x_hat[0] if single else x_hat
 
     def encode(self, x: Any) -> Posterior:
-        """`VAE.encode` of one item."""
+        """Return `VAE.encode` of one item."""
         return Posterior(*self._run("encoder", self._item(x)))
 
     async def aencode(self, x: Any) -> Posterior:
-        """`encode` for tasks: their event loop goes on meanwhile."""
+        """Return `encode` of one item without blocking the event loop."""
         return Posterior(*await self._arun("encoder", self._item(x)))
 
     def close(self) -> None:
-        """Serves whoever waits, and returns when that is done. Later calls are refused."""
+        """Serve the waiting requests, then end the workers. Later calls are refused."""
         if os.getpid() != self._process:  # a fork copies no threads that could be waited for
             return
         with self._changed:
@@ -109,7 +111,7 @@ class Batcher:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Batcher holds threads and cannot be pickled: send its VAE instead")
 
-    # --- a caller's side ---------------------------------------------------------------------
+    # --- in the caller's thread --------------------------------------------------------------
 
     def _latent(self, z: npt.ArrayLike, labels: "Labels | None") -> "tuple[Arrays, bool]":
         bundle = self._runner.bundle
@@ -121,9 +123,9 @@ class Batcher:
         self._runner.graph("encoder")  # raises if there is none
         return {"x": self._runner.read(x).rows}
 
-    def _run(self, role: str, given: "Arrays") -> list[Floats]:
+    def _run(self, role: str, inputs: "Arrays") -> list[Floats]:
         queue = self._queues[role]
-        request = _Request(queue, given)
+        request = _Request(queue, inputs)
         request.lock = threading.Lock()
         request.lock.acquire()
         self._submit(queue, request)
@@ -134,11 +136,11 @@ class Batcher:
             raise
         return request.result()
 
-    async def _arun(self, role: str, given: "Arrays") -> list[Floats]:
+    async def _arun(self, role: str, inputs: "Arrays") -> list[Floats]:
         from asyncio import CancelledError, get_running_loop
 
         queue = self._queues[role]
-        request = _Request(queue, given)
+        request = _Request(queue, inputs)
         request.loop = get_running_loop()
         request.future = request.loop.create_future()
         self._submit(queue, request)
@@ -156,8 +158,8 @@ class Batcher:
             if self._closed:
                 raise InputError("this Batcher is closed: make another, or call the VAE itself")
             queue.waiting.append(request)
-            # The first starts a worker's clock, the last that it hopes for stops it.
-            if len(queue.waiting) in (1, queue.hoped):
+            # The first request starts a worker's delay; the last that it expects ends it.
+            if len(queue.waiting) in (1, queue.expected_rows):
                 self._changed.notify()
 
     def _withdraw(self, queue: "_Queue", request: "_Request") -> None:
@@ -165,7 +167,7 @@ class Batcher:
             if request in queue.waiting:
                 queue.waiting.remove(request)
 
-    # --- a worker's side ---------------------------------------------------------------------
+    # --- in a worker's thread ----------------------------------------------------------------
 
     def _work(self) -> None:
         while (taken := self._take()) is not None:
@@ -180,21 +182,22 @@ class Batcher:
             _wake(batch)
 
     def _take(self) -> "tuple[_Queue, list[_Request], int] | None":
-        """The next batch and the threads of its operators, when it is due; None at the end."""
+        """Wait for the next batch to be due; return it with its queue and the number of threads
+        for its operators. Returns None when the Batcher is closed and nothing waits."""
         with self._changed:
             while True:
-                some = [queue for queue in self._queues.values() if queue.waiting]
-                if not some and self._closed:
+                queues = [queue for queue in self._queues.values() if queue.waiting]
+                if not queues and self._closed:
                     return None
-                if not some:
+                if not queues:
                     self._changed.wait()
                     continue
                 delay = 0.0 if self._closed else self._max_delay
-                queue = min(some, key=lambda queue: queue.due(delay))
-                patience = queue.due(delay) - time.monotonic()
-                if patience <= 0:
+                queue = min(queues, key=lambda queue: queue.due(delay))
+                remaining = queue.due(delay) - time.monotonic()
+                if remaining <= 0:
                     break
-                self._changed.wait(patience)
+                self._changed.wait(remaining)
             batch = queue.take(self._max_batch, len(self._workers))
             alone = not self._busy and not any(queue.waiting for queue in self._queues.values())
             self._busy += 1
@@ -205,16 +208,16 @@ class Batcher:
 
 
 class _Request:
-    """One item on its way: its inputs, room for what a graph makes of them, and who waits."""
+    """One item: its inputs, arrays for a graph's outputs, and the caller that waits for them."""
 
-    __slots__ = ("failure", "future", "given", "lock", "loop", "made", "since")
+    __slots__ = ("failure", "future", "inputs", "lock", "loop", "outputs", "since")
 
-    def __init__(self, queue: "_Queue", given: "Arrays") -> None:
-        rows = len(next(iter(given.values())))
+    def __init__(self, queue: "_Queue", inputs: "Arrays") -> None:
+        rows = len(next(iter(inputs.values())))
         if rows != 1:
             raise InputError(f"expected a single item, got {rows}; call the VAE itself")
-        self.given = given
-        self.made = [np.empty((1, *shape), np.float32) for shape in queue.graph.outputs.values()]
+        self.inputs = inputs
+        self.outputs = [np.empty((1, *shape), np.float32) for shape in queue.graph.outputs.values()]
         self.since = time.monotonic()
         self.failure: BaseException | None = None
         self.lock: threading.Lock | None = None
@@ -223,33 +226,36 @@ class _Request:
 
     def result(self) -> list[Floats]:
         if self.failure is not None:
-            # Of one exception, threads would extend the one traceback.
+            # A copy for each caller: threads that raise one exception extend one traceback.
             raise copy.copy(self.failure) from self.failure
-        return self.made
+        return self.outputs
 
 
 class _Queue:
-    """What waits for one graph."""
+    """The requests that wait for one graph."""
 
     def __init__(self, graph: "Graph", plan: "Plan") -> None:
         self.graph = graph
         self.plan = plan
         self.waiting: deque[_Request] = deque()
-        self.hoped = 1  # as many as the last batch had are likely to come again
+        self.expected_rows = 1  # as many as in the last batch, whose callers are likely to return
 
     def due(self, delay: float) -> float:
-        """When to run what waits: now, or, with fewer than hoped, after the first's delay."""
-        return self.waiting[0].since + (delay if len(self.waiting) < self.hoped else 0)
+        """Return when to run the waiting requests, in seconds of `time.monotonic`.
+
+        With fewer than expected that is `delay` after the first came, else at once.
+        """
+        return self.waiting[0].since + (delay if len(self.waiting) < self.expected_rows else 0)
 
     def take(self, limit: int, workers: int) -> list[_Request]:
-        share = max(-(-len(self.waiting) // workers), min(self.hoped, len(self.waiting)))
-        self.hoped = min(share, limit, self.plan.chunk)
-        return [self.waiting.popleft() for _ in range(self.hoped)]
+        share = max(-(-len(self.waiting) // workers), min(self.expected_rows, len(self.waiting)))
+        self.expected_rows = min(share, limit, self.plan.chunk)
+        return [self.waiting.popleft() for _ in range(self.expected_rows)]
 
     def run(self, batch: Sequence[_Request], threads: int) -> None:
         n = len(batch)
         inputs = {
-            name: _gathered([request.given[name] for request in batch], shape)
+            name: _merged([request.inputs[name] for request in batch], shape)
             for name, shape in self.graph.inputs.items()
         }
         outputs = {
@@ -257,12 +263,12 @@ class _Queue:
         }
         self.graph.run(inputs, outputs, threads=threads)
         for i, rows in enumerate(outputs.values()):
-            scatter(rows, [request.made[i] for request in batch])
+            scatter(rows, [request.outputs[i] for request in batch])
 
 
-def _gathered(parts: Sequence[npt.NDArray[Any]], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Single rows as one array; the kernel that copies them knows no class numbers."""
-    if parts[0].dtype != np.float32:
+def _merged(parts: Sequence[npt.NDArray[Any]], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Copy single rows into one array."""
+    if parts[0].dtype != np.float32:  # class numbers, which `gather` does not support
         return np.concatenate(parts)
     rows = np.empty((len(parts), *shape), np.float32)
     gather(parts, rows)
@@ -279,11 +285,11 @@ def _wake(batch: Sequence[_Request]) -> None:
     for loop, waiting in futures.items():
         try:
             loop.call_soon_threadsafe(_settle, waiting)
-        except RuntimeError:  # the loop is closed, and with it whoever waited
+        except RuntimeError:  # the loop is closed, so nothing waits in it
             continue
 
 
 def _settle(futures: "Sequence[Future[None]]") -> None:
     for future in futures:
-        if not future.done():  # cancelled meanwhile
+        if not future.done():  # it may have been cancelled
             future.set_result(None)

@@ -193,7 +193,7 @@ def test_a_worker_waits_for_as_many_as_came_before_and_no_longer_than_it_may(gat
     z = vae.sample(4, seed=1)
     with edgevae.Batcher(vae, max_delay=60) as batcher, ThreadPoolExecutor(4) as pool:
         batcher.decode(z[0])  # alone: or this would last a minute
-        batcher._queues["decoder"].hoped = 4
+        batcher._queues["decoder"].expected_rows = 4
         futures = [pool.submit(batcher.decode, row) for row in z]
         for future in futures:
             future.result()
@@ -202,13 +202,13 @@ def test_a_worker_waits_for_as_many_as_came_before_and_no_longer_than_it_may(gat
         batcher.decode(z[0])
         assert gate.sizes == [1, 4, 1]
         batcher.decode(z[0])
-        assert batcher._queues["decoder"].hoped == 1
+        assert batcher._queues["decoder"].expected_rows == 1
 
 
 def test_encoding_and_decoding_wait_in_queues_of_their_own(grey):
     z, x = grey.sample(1, seed=1)[0], grey.generate(1, seed=1)[0]
     with edgevae.Batcher(grey, max_delay=60) as batcher, ThreadPoolExecutor(2) as pool:
-        batcher._queues["decoder"].hoped = 2
+        batcher._queues["decoder"].expected_rows = 2
         first = pool.submit(batcher.decode, z)
         until(lambda: batcher._queues["decoder"].waiting)
         assert batcher.encode(x).mu.shape == (1, 4)  # which is due before
@@ -421,8 +421,11 @@ import threading, edgevae
 vae = edgevae.load({os.fspath(tiny_paths["grey"])!r}, "cpu", threads=2)
 batcher, z = edgevae.Batcher(vae), vae.sample(1, seed=1)[0]
 def forever():
-    while True:
-        batcher.decode(z)
+    try:
+        while True:
+            batcher.decode(z)
+    except edgevae.InputError:  # the Batcher is closed, as the process ends
+        pass
 for _ in range(4):
     threading.Thread(target=forever, daemon=True).start()
 batcher.decode(z)
