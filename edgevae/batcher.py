@@ -121,7 +121,7 @@ class Batcher:
 
     def _item(self, x: Any) -> "Arrays":
         self._runner.graph("encoder")  # raises if there is none
-        return {"x": self._runner.read(x).rows}
+        return {"x": self._runner.bundle.data.read(x).rows}
 
     def _run(self, role: str, inputs: "Arrays") -> list[Floats]:
         queue = self._queues[role]

@@ -206,7 +206,7 @@ class VAE:
         A single item is a batch of one. Raises `InputError` for a wrong type, shape or dtype,
         for NaN and infinity, and for values far outside of the range the model was trained on.
         """
-        return self.runner.encode(self.runner.read(x).rows)
+        return self.runner.encode(self.bundle.data.read(x).rows)
 
     def activations(self, x: Any) -> Floats:
         """Return the encoder's hidden activations h of each item of x: float32 (N, H).
@@ -215,7 +215,7 @@ class VAE:
         `reconstruct`. Raises `InputError` if the bundle has no graph of them.
         """
         self.runner.graph("activations")
-        return self.runner.activations(self.runner.read(x).rows)
+        return self.runner.activations(self.bundle.data.read(x).rows)
 
     def decode(
         self,
@@ -254,7 +254,7 @@ class VAE:
         list. `labels` are as in `decode`; another class than that of x gives the item of that
         class that is most like x.
         """
-        items = self.runner.read(x)
+        items = self.bundle.data.read(x)
         y = self._class_numbers(labels, len(items.rows))
         return items.back(self.runner.reconstruct(items.rows, y))
 
@@ -278,7 +278,7 @@ class VAE:
                 f"bundle {self.bundle.name!r} was not trained to denoise (noise is 0 in its "
                 f"manifest): use reconstruct, or train with noise augmentation"
             )
-        items = self.runner.read(x)
+        items = self.bundle.data.read(x)
         y = self._class_numbers(labels, len(items.rows))
         return items.back(denoising.denoise(self.runner, self.denoising, items.rows, sigma, y))
 
@@ -312,7 +312,7 @@ class VAE:
         Item i takes the noise of row start + i of the stream `seed`, purpose posterior. `labels`
         are as in `decode`: one, or one for each item.
         """
-        n, items = checks.integer(n, "n", least=1), self.runner.read(x)
+        n, items = checks.integer(n, "n", least=1), self.bundle.data.read(x)
         strength = checks.nonnegative(strength, "strength", "1 is the posterior itself")
         y = self._class_numbers(labels, len(items.rows))
         if self.bundle.model == "autoencoder":
@@ -365,20 +365,24 @@ class VAE:
 
         z is one latent, or one item as `reconstruct` takes it, which stands for its mu. The
         result is a batch float32 (steps, *x_shape), or after the type of the item. `dim` counts
-        in the flattened latent. The dimension goes from `span` standard deviations below the
-        prior's mean to as many above, so that traversals of different items line up. `labels` are
-        as in `decode`: one, or one for each step.
+        in the flattened latent. `labels` are as in `decode`: one, or one for each step.
+
+        The dimension goes from `span` standard deviations below the prior's median to as many
+        above. If the prior is a mixture, it goes through the same quantiles of the mixture given
+        z's other dimensions, so that the items stay like the data.
         """
         dim = checks.integer(dim, "dim", most=self.bundle.dims - 1)
         steps = checks.integer(steps, "steps", least=2)
         span = checks.nonnegative(span, "span", "in standard deviations of the prior")
         y = self._class_numbers(labels, steps)
-        positions = paths.positions(self.prior, dim, steps, span)
         if isinstance(z, np.ndarray) and z.shape == self.bundle.latent_shape:
-            return self.runner.decode(paths.along(checks.latents(z), dim, positions), y)
-        item = self._read_one(z, "z")
-        (mu,) = self.runner.encode(item.rows).mu
-        return item.restore(self.runner.decode(paths.along(mu, dim, positions), y))
+            latent, restore = checks.latents(z), None
+        else:
+            item = self._read_one(z, "z")
+            (latent,), restore = self.runner.encode(item.rows).mu, item.restore
+        positions = paths.positions(self.prior, latent, dim, steps, span)
+        x_hat = self.runner.decode(paths.along(latent, dim, positions), y)
+        return x_hat if restore is None else restore(x_hat)
 
     # --- anomaly scores -----------------------------------------------------------------------
 
@@ -398,7 +402,7 @@ class VAE:
         x is as in `reconstruct`. The scores of a calibrated method come with p-values, and with
         flags at the level `alpha` or, if that is None, at the calibration's.
         """
-        rows = self.runner.read(x).rows
+        rows = self.bundle.data.read(x).rows
         return self._scorer().score(
             rows, method, alpha=alpha, draws=draws, seed=seed, start=start, fdr=fdr
         )
@@ -415,7 +419,7 @@ class VAE:
 
         `save` writes it as a bundle. The arguments are those of `scoring.Scorer.calibrate`.
         """
-        rows = self.runner.read(x_normal).rows
+        rows = self.bundle.data.read(x_normal).rows
         scorer = self._scorer().calibrate(rows, alpha, methods=methods, draws=draws)
         calibrated = object.__new__(VAE)
         calibrated.__dict__.update(self.__dict__)
@@ -455,7 +459,7 @@ class VAE:
         return self._tables[name]
 
     def _read_one(self, x: Any, name: str) -> Items:
-        items = self.runner.read(x)
+        items = self.bundle.data.read(x)
         if len(items.rows) != 1:
             raise InputError(f"{name}: expected a single item, got {len(items.rows)}")
         return items

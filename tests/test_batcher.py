@@ -417,17 +417,21 @@ def test_the_end_of_a_with_closes(grey):
 
 def test_a_process_ends_though_nobody_closed(tiny_paths):
     code = f"""
-import threading, edgevae
+import atexit, threading, edgevae
 vae = edgevae.load({os.fspath(tiny_paths["grey"])!r}, "cpu", threads=2)
+callers = []
+# Runs after the Batcher's own handler, which closes it. No caller may outlive the interpreter.
+atexit.register(lambda: [caller.join() for caller in callers])
 batcher, z = edgevae.Batcher(vae), vae.sample(1, seed=1)[0]
 def forever():
     try:
         while True:
             batcher.decode(z)
-    except edgevae.InputError:  # the Batcher is closed, as the process ends
+    except edgevae.InputError:  # the Batcher is closed
         pass
 for _ in range(4):
-    threading.Thread(target=forever, daemon=True).start()
+    callers.append(threading.Thread(target=forever, daemon=True))
+    callers[-1].start()
 batcher.decode(z)
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)

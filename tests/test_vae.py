@@ -287,6 +287,10 @@ def test_kl_of_a_narrow_miss_is_not_lost_or_negative():
     np.testing.assert_allclose(kl, 1e-10 / 4, rtol=1e-3)
 
 
+def test_a_posterior_is_shown_by_its_size():
+    assert repr(vae.Posterior(*np.zeros((2, 64, 4, 8)))) == "Posterior(n=64, latent_shape=(4, 8))"
+
+
 def test_posterior_samples_are_reparameterized(vaes):
     posterior = vaes["colour"].encode(np.zeros((4, 3, 8, 6), np.float32))
     mu, logvar = (a.reshape(4, 6) for a in (posterior.mu, posterior.logvar))

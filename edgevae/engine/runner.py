@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from edgevae import checks
 from edgevae.bundle import Bundle, how_to_add
-from edgevae.data import Items
 from edgevae.engine import plans, workers
 from edgevae.engine.graph import Graph, Placement, Shapes
 from edgevae.engine.machine import usable_threads
@@ -137,10 +136,6 @@ class Runner:
         return max(1, min(batch, self._max_memory // (2 * row_bytes)))
 
     # --- rows --------------------------------------------------------------------------------
-
-    def read(self, x: Any) -> Items:
-        """Return the items x, in any form that `VAE.reconstruct` takes, as rows."""
-        return self.bundle.data.read(x)
 
     def encode(self, x: Floats) -> Posterior:
         """Return q(z|x) of each row of x."""

@@ -1,11 +1,14 @@
 """Latents on a way: the line or the arc between two, and the line along one dimension."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 from edgevae.sampling import MixtureTable
 
 Floats = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float64]
 
 
 def line(a: Floats, b: Floats, steps: int) -> Floats:
@@ -40,21 +43,51 @@ def along(z: Floats, dim: int, positions: Floats) -> Floats:
     return copies.reshape(len(positions), *z.shape)
 
 
-def positions(prior: MixtureTable | None, dim: int, steps: int, span: float) -> Floats:
-    """`steps` places along one dimension, within `span` standard deviations of the prior's mean.
+def positions(prior: MixtureTable | None, z: Floats, dim: int, steps: int, span: float) -> Floats:
+    """Return `steps` positions along dimension `dim` that the prior covers around z: (steps,).
 
-    None is the standard normal.
+    They go from `span` standard deviations below the prior's median to as many above. If the
+    prior is a mixture, its distribution of z[dim], given the other dimensions of z, takes the
+    place of the normal: a position s standard deviations from the median is the quantile Phi(s).
+    Other positions of the mixture belong to latents that differ from z in other dimensions too.
+    `prior` None is the standard normal.
     """
-    mean, std = (0.0, 1.0) if prior is None else _moments(prior, dim)
-    return np.linspace(mean - span * std, mean + span * std, steps, dtype=np.float32)
+    scores = np.linspace(-span, span, steps)
+    if prior is None:
+        return scores.astype(np.float32)
+    weights = _weights_given_others(prior, z.reshape(-1), dim)
+    likely = weights > 1e-9
+    means = prior.means[likely, dim].astype(np.float64)
+    stds = np.exp(prior.logvars[likely, dim].astype(np.float64) / 2)
+    found = [_quantile(weights[likely], means, stds, score) for score in scores]
+    return np.array(found, np.float32)
 
 
-def _moments(prior: MixtureTable, dim: int) -> tuple[float, float]:
-    """The mean and the standard deviation of one dimension of a mixture."""
-    weights = prior.weights / prior.weights.sum(dtype=np.float64)
-    means, variances = prior.means[:, dim], np.exp(prior.logvars[:, dim].astype(np.float64))
-    mean = float(weights @ means)
-    return mean, float(np.sqrt(weights @ (variances + (means - mean) ** 2)))
+def _weights_given_others(prior: MixtureTable, z: Floats, dim: int) -> Values:
+    """Return the probability of each component (K,), given all dimensions of z except `dim`."""
+    logvars = prior.logvars.astype(np.float64)
+    terms = -((z - prior.means) ** 2 / np.exp(logvars) + logvars) / 2
+    with np.errstate(divide="ignore"):  # a component may have no weight
+        logs = np.log(prior.weights.astype(np.float64)) + np.delete(terms, dim, axis=1).sum(1)
+    weights = np.exp(logs - logs.max())
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def _quantile(weights: Values, means: Values, stds: Values, score: float) -> float:
+    """Return the quantile Phi(score) of a mixture of normals, by bisection."""
+    # At these two, every component has at most, and at least, so much mass below.
+    low, high = float((means + score * stds).min()), float((means + score * stds).max())
+    sign = -1 if score > 0 else 1  # the smaller of the two tails, which float64 resolves
+    tail = math.erfc(sign * -score / math.sqrt(2))
+    for _ in range(60):
+        middle = (low + high) / 2
+        scaled = sign * (means - middle) / (stds * math.sqrt(2))
+        mass = sum(w * math.erfc(x) for w, x in zip(weights, scaled, strict=True))
+        if (mass < tail) == (sign > 0):
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
 
 
 def _times(a: Floats, steps: int) -> Floats:

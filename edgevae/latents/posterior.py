@@ -11,7 +11,7 @@ from edgevae import checks, sampling
 Floats = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Posterior:
     """q(z|x) of N items: diagonal Gaussians of mean `mu` and log-variance `logvar`.
 
@@ -20,6 +20,9 @@ class Posterior:
 
     mu: Floats
     logvar: Floats
+
+    def __repr__(self) -> str:
+        return f"Posterior(n={len(self.mu)}, latent_shape={self.mu.shape[1:]})"
 
     def sample(self, draws: int = 1, *, seed: int | None = None, start: int = 0) -> Floats:
         """z = mu + exp(logvar/2) * eps, as (N, *latent_shape), or (draws, N, ...) if draws > 1.

@@ -123,7 +123,7 @@ def add_traverse_options(parser: ArgumentParser) -> None:
         type=number(0),
         default=2.5,
         metavar="S",
-        help="distance to go on both sides of the prior's mean, in its standard deviations "
+        help="distance to go on both sides of the prior's median, in standard deviations "
         "(default: 2.5)",
     )
     options.add_out(
