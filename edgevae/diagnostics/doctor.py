@@ -1,36 +1,43 @@
-"""Examine a machine: what runs here, what does not, and what to do about it.
+"""Examine a machine: what works, what does not, and what to do about it.
 
-Whatever could end a process, as an instruction that this processor does not have, is tried in a
-process of its own, and explained.
+Everything that may end a process, such as an instruction that the processor does not have, is
+tried in a fresh process, and the way in which that one ends is explained.
 """
 
 import os
 import platform
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from edgevae import bundle
 from edgevae._core import kernels
+from edgevae.diagnostics.fresh_process import run_python
 from edgevae.engine import cuda, machine, ort, plugins, providers
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 
-# What a kernel of ours or of onnxruntime's asks a processor for, as /proc/cpuinfo calls it.
+# The processor's features that kernels of edgevae and of onnxruntime use, as in /proc/cpuinfo.
 _FEATURES = (
     *("sse2", "sse4_1", "avx", "avx2", "fma", "f16c", "avx_vnni"),
     *("avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"),
     *("asimd", "asimddp", "i8mm", "bf16", "sve"),
 )
 
-_ILLEGAL_INSTRUCTION = 0xC000001D  # as Windows reports it
+# The exit status on Windows of a process that an illegal instruction ended.
+_ILLEGAL_INSTRUCTION = 0xC000001D
+# The exit status of `edgevae` if a provider is not available.
+_NO_PROVIDER = 5
 
 
 class Finding(NamedTuple):
-    """`level` is OK, NOTE (not as it could be) or PROBLEM, for which `fix` says what to do."""
+    """One examined topic.
+
+    `level` is OK, NOTE for something that works but could be better or is unusual, or PROBLEM, for
+    which `fix` states what to do. `says` describes the finding.
+    """
 
     level: str
     topic: str
@@ -43,7 +50,7 @@ class Finding(NamedTuple):
 
 
 def examine() -> list[Finding]:
-    """All findings; what needs onnxruntime is left out where that cannot be imported."""
+    """Return all findings, without those that need onnxruntime if it cannot be imported."""
     findings = [_processor(), _kernel(), _threads(), *_distributions(), _import()]
     if findings[-1].level == OK:
         findings += [*_plugins(), *_cuda()]
@@ -62,15 +69,13 @@ def _processor() -> Finding:
         if line.lower().startswith(("flags", "features"))
         for flag in line.partition(":")[2].split()
     }
-    has = " ".join(feature for feature in _FEATURES if feature in flags)
-    return Finding(
-        OK, "processor", f"{machine.cpu_name()}, {platform.machine()}: {has or 'unknown'}"
-    )
+    features = " ".join(feature for feature in _FEATURES if feature in flags) or "unknown"
+    return Finding(OK, "processor", f"{machine.cpu_name()}, {platform.machine()}: {features}")
 
 
 def _kernel() -> Finding:
-    found = kernels()
-    says = f"{found['active']}, of {', '.join(found['available'])}"
+    known = kernels()
+    says = f"{known['active']}, of {', '.join(known['available'])}"
     if forced := os.environ.get("EDGEVAE_KERNEL"):
         return Finding(NOTE, "kernel", f"{says}, forced by EDGEVAE_KERNEL={forced}")
     return Finding(OK, "kernel", says)
@@ -81,39 +86,40 @@ def _threads() -> Finding:
 
 
 def _distributions() -> Iterator[Finding]:
-    found = ort.distributions()
-    told = ", ".join(f"{name} {version}" for name, version in found.items())
-    if wrong := ort.clash():
-        yield Finding(PROBLEM, "distributions", *wrong.split(": ", 1))
-    elif found:
-        yield Finding(OK, "distributions", told)
+    installed = ort.distributions()
+    if clash := ort.clash():
+        yield Finding(PROBLEM, "distributions", *clash.split(": ", 1))
+    elif installed:
+        versions = ", ".join(f"{name} {version}" for name, version in installed.items())
+        yield Finding(OK, "distributions", versions)
     else:
-        yield Finding(NOTE, "distributions", "pip knows of no onnxruntime: a build of your own?")
+        yield Finding(
+            NOTE, "distributions", "pip lists no onnxruntime; it may have been built from source"
+        )
 
 
 def _import() -> Finding:
-    done = _python("-c", "from edgevae.engine import ort; print(ort.onnxruntime().__version__)")
+    done = run_python("-c", "from edgevae.engine import ort; print(ort.onnxruntime().__version__)")
     if not done.returncode:
         return Finding(OK, "onnxruntime", done.stdout.strip())
     if done.returncode in (-getattr(signal, "SIGILL", 4), _ILLEGAL_INSTRUCTION):
         return Finding(
             PROBLEM,
             "onnxruntime",
-            "its import is ended by an illegal instruction: it was built for processors that have "
-            "more than this one",
-            "install another version (pip install 'onnxruntime<1.20'), or build it here",
+            "its import is ended by an illegal instruction: it was built for processors with more "
+            "instructions than this one has",
+            "install another version (pip install 'onnxruntime<1.20'), or build it on this machine",
         )
-    says, _, fix = _last_line(done).partition("; ")
+    says, fix = _reason(done)
     return Finding(PROBLEM, "onnxruntime", says, fix or "pip install onnxruntime")
 
 
 def _plugins() -> Iterator[Finding]:
     for name, module in plugins.installed().items():
         code = f"from edgevae.engine import plugins; print(plugins.register({module!r}))"
-        tried = _python("-c", code)
-        if tried.returncode:
-            says, _, fix = _last_line(tried).partition("; ")
-            yield Finding(PROBLEM, f"plugin {name}", says, fix)
+        done = run_python("-c", code)
+        if done.returncode:
+            yield Finding(PROBLEM, f"plugin {name}", *_reason(done))
         else:
             yield Finding(OK, f"plugin {name}", f"{module} loads")
 
@@ -121,40 +127,31 @@ def _plugins() -> Iterator[Finding]:
 def _cuda() -> Iterator[Finding]:
     if not set(cuda.PROVIDERS) & set(providers.available()):
         return
-    if lacking := cuda.missing():
-        fix = "pip install 'onnxruntime-gpu[cuda,cudnn]', and NVIDIA's driver from the system"
-        yield Finding(PROBLEM, "cuda", f"{', '.join(lacking)} cannot be loaded", fix)
+    if missing := cuda.missing():
+        fix = "pip install 'onnxruntime-gpu[cuda,cudnn]', and install NVIDIA's driver"
+        yield Finding(PROBLEM, "cuda", f"{', '.join(missing)} cannot be loaded", fix)
     else:
         yield Finding(OK, "cuda", "its libraries can be loaded")
 
 
 def _verified(name: str, provider: str) -> Finding:
-    """Whether a shipped bundle computes what it should on a provider."""
+    """Return whether a shipped bundle verifies on a provider."""
     topic = f"{name} on {provider}"
-    done = _python("-m", "edgevae", "verify", name, "--provider", provider)
+    done = run_python("-m", "edgevae", "verify", name, "--provider", provider)
     if not done.returncode:
         return Finding(OK, topic, "verifies")
-    # What comes along with a wheel may well lack its hardware; what auto takes, or somebody
-    # installed by itself, should not.
-    wanted = provider in ("cpu", "cuda") or provider in plugins.installed()
-    level = PROBLEM if wanted or done.returncode != 5 else NOTE
-    says, _, fix = _last_line(done).removeprefix("edgevae: ").partition("; ")
-    return Finding(level, topic, says, fix)
+    # A wheel of onnxruntime may contain providers for hardware that this machine does not have.
+    # The providers that "auto" chooses, and installed plugins, should work.
+    expected = provider in ("cpu", "cuda") or provider in plugins.installed()
+    level = PROBLEM if expected or done.returncode != _NO_PROVIDER else NOTE
+    return Finding(level, topic, *_reason(done))
 
 
-def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    paths = str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")
-    return subprocess.run(
-        [sys.executable, "-P", *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+def _reason(done: "subprocess.CompletedProcess[str]") -> tuple[str, str]:
+    """Return why a process failed, and how to fix it, or "" if its last line does not say."""
     if done.returncode < 0:
-        return f"the process was ended by {signal.Signals(-done.returncode).name}"
+        return f"the process was ended by {signal.Signals(-done.returncode).name}", ""
     lines = done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"]
-    return lines[-1].partition("edgevae.errors.ProviderError: ")[2] or lines[-1]
+    line = lines[-1].partition("edgevae.errors.ProviderError: ")[2] or lines[-1]
+    reason, _, fix = line.removeprefix("edgevae: ").partition("; ")
+    return reason, fix

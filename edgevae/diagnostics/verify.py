@@ -1,4 +1,4 @@
-"""Does this device compute what PyTorch computed when the bundle was made?"""
+"""Check that this device computes what PyTorch computed when the bundle was made."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,17 +13,19 @@ from edgevae.vae import VAE
 # sha256 of the little-endian bytes of stream 1's normal(257, 33, seed=2**64 - 59, start=2**32 - 7).
 GOLDEN = "eb57002701975b7ba0d6459f6df8799273a9e4ad8aff70c26fee0bdb0568effd"
 
-# bfloat16 has 8 bits: what 16 roundings, all one way, may cost of the largest number.
+# bfloat16 has 8 bits of precision. The tolerance is that of 16 roundings in the same direction, as
+# a share of the largest number.
 _BF16 = 16 * 2.0**-8
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a VAE computed against what it should have.
+class Verification:
+    """The outputs of a VAE, compared with those that its bundle carries.
 
-    `differences` has the largest absolute difference of each of mu, logvar, h and x_hat that the
-    bundle proves, `tolerances` the largest that each may show. `passed` says of each whether it
-    is within, and of "stream" whether the golden latents are the same to the bit.
+    `differences` has the largest absolute difference of each output (mu, logvar, h and x_hat, as
+    far as the bundle carries them), `tolerances` the largest one allowed. `passed` states for each
+    output whether the difference is within the tolerance, and for "stream" whether the golden
+    latents are equal bit for bit.
     """
 
     bundle: str
@@ -35,7 +37,8 @@ class Verdict:
 
     @property
     def failed(self) -> list[str]:
-        return [key for key, good in self.passed.items() if not good]
+        """The names of the outputs that failed."""
+        return [key for key, passed in self.passed.items() if not passed]
 
     def __str__(self) -> str:
         words = {True: "ok", False: "FAILED"}
@@ -49,30 +52,33 @@ class Verdict:
         return "\n".join(lines)
 
 
-def verify(vae: VAE) -> Verdict:
-    """Recomputes the outputs that the bundle carries, and the golden latents of the stream."""
+def verify(vae: VAE) -> Verification:
+    """Compute the outputs that the bundle carries, and the golden latents, and compare them."""
     expected = vae.bundle.selfcheck()
-    got = {"x_hat": vae.decode(expected["z"], labels=expected.get("y"))}
+    outputs = {"x_hat": vae.decode(expected["z"], labels=expected.get("y"))}
     if vae.bundle.encodes:
         posterior = vae.encode(expected["x"])
-        got = {"mu": posterior.mu, "logvar": posterior.logvar, **got}
+        outputs = {"mu": posterior.mu, "logvar": posterior.logvar, **outputs}
     if "activations" in vae.bundle.roles:
-        got["h"] = vae.activations(expected["x"])
-    differences = {key: float(np.abs(got[key] - expected[key]).max(initial=0)) for key in got}
-    tolerances = {key: _tolerance(vae, key, expected[key]) for key in got}
-    # <= is false for NaN, which is a failure too
+        outputs["h"] = vae.activations(expected["x"])
+    differences = {
+        key: float(np.abs(output - expected[key]).max(initial=0)) for key, output in outputs.items()
+    }
+    tolerances = {key: _tolerance(vae, key, expected[key]) for key in outputs}
+    # NaN fails as well, since <= is false for it.
     passed = {key: value <= tolerances[key] for key, value in differences.items()}
-    return Verdict(
+    return Verification(
         bundle=vae.bundle.name,
         provider=vae.provider,
         precision=vae.precision,
         tolerances=tolerances,
         differences=differences,
-        passed={**passed, "stream": _stream_digest() == GOLDEN},
+        passed={**passed, "stream": _stream_sha256() == GOLDEN},
     )
 
 
 def _tolerance(vae: VAE, key: str, expected: npt.NDArray[np.float32]) -> float:
+    """Return the largest difference allowed for an output, by its graph and the precision."""
     role = {"x_hat": "decoder", "h": "activations"}.get(key, "encoder")
     limit = vae.bundle.allowed_difference(role, vae.variant)
     if vae.precision == "bf16":
@@ -80,6 +86,6 @@ def _tolerance(vae: VAE, key: str, expected: npt.NDArray[np.float32]) -> float:
     return limit
 
 
-def _stream_digest() -> str:
+def _stream_sha256() -> str:
     golden = sampling.normal(257, 33, seed=2**64 - 59, start=2**32 - 7)
     return hashlib.sha256(golden.astype("<f4").tobytes()).hexdigest()

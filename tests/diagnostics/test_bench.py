@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -92,6 +93,19 @@ def test_peak_rss_is_that_of_this_process_not_of_its_parent():
     code = "from edgevae.diagnostics.bench import peak_rss; print(peak_rss())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert len(ballast) > float(done.stdout) * 2**20
+
+
+def test_a_process_imports_the_standard_library_alone_before_its_clock():
+    script = Path(bench.process.__file__).absolute()
+
+    def loaded(code: str) -> set[str]:
+        command = [sys.executable, "-P", "-c", f"import runpy, sys; {code}; print(*sys.modules)"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return {name.partition(".")[0] for name in done.stdout.split()}
+
+    before_the_clock = loaded(f"runpy.run_path({str(script)!r})") - loaded("pass")
+    assert {"json", "time"} <= loaded(f"runpy.run_path({str(script)!r})")
+    assert before_the_clock <= sys.stdlib_module_names
 
 
 def test_bench_measures_both_runners_in_processes_of_their_own(tiny_paths, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The doctor: finds what is wrong with a machine, survives it, and says what to do."""
+"""The doctor finds the problems of a machine, survives them, and states what to do."""
 
 import json
 import os
@@ -12,45 +12,45 @@ from edgevae.engine import cuda, machine, ort, plugins, providers
 
 @pytest.fixture
 def examined(monkeypatch):
-    """The findings by topic, of a machine with these providers; each level, text and fix."""
+    """Examine a machine with these providers; return its findings by topic."""
 
-    def make(*names: str) -> dict[str, doctor.Finding]:
+    def examine(*names: str) -> dict[str, doctor.Finding]:
         monkeypatch.setattr(providers, "available", lambda: list(names or ("cpu",)))
         return {finding.topic: finding for finding in doctor.examine()}
 
     monkeypatch.setattr(plugins, "installed", dict)
     monkeypatch.setattr(ort, "clash", lambda: None)
     monkeypatch.delenv("EDGEVAE_KERNEL", raising=False)
-    return make
+    return examine
 
 
 @pytest.fixture
 def broken(tmp_path, monkeypatch):
-    """Puts an onnxruntime of this source before the installed one, for new processes."""
+    """Put an onnxruntime of this source before the installed one, for new processes."""
 
-    def make(source: str) -> None:
+    def replace_onnxruntime(source: str) -> None:
         (tmp_path / "onnxruntime.py").write_text(source)
         before = os.environ.get("PYTHONPATH", "")
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), before]))
 
-    return make
+    return replace_onnxruntime
 
 
-def test_a_machine_where_all_is_well(examined):
-    found = examined("cpu")
-    assert {finding.level for finding in found.values()} <= {doctor.OK, doctor.NOTE}
-    assert found["fashion on cpu"][:3] == (doctor.OK, "fashion on cpu", "verifies")
-    assert found["threads"].says == f"{machine.usable_threads()}: {machine.why_threads()}"
-    assert found["onnxruntime"].says == ort.onnxruntime().__version__
+def test_a_machine_without_problems(examined):
+    findings = examined("cpu")
+    assert {finding.level for finding in findings.values()} <= {doctor.OK, doctor.NOTE}
+    assert findings["fashion on cpu"][:3] == (doctor.OK, "fashion on cpu", "verifies")
+    assert findings["threads"].says == f"{machine.usable_threads()}: {machine.why_threads()}"
+    assert findings["onnxruntime"].says == ort.onnxruntime().__version__
 
 
-def test_an_illegal_instruction_is_explained_and_not_suffered(examined, broken):
+def test_an_illegal_instruction_is_explained_and_survived(examined, broken):
     broken("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
-    found = examined()
-    assert found["onnxruntime"].level == doctor.PROBLEM
-    assert "ended by an illegal instruction" in found["onnxruntime"].says
-    assert "pip install 'onnxruntime<" in found["onnxruntime"].fix
-    assert not any(topic.startswith("fashion") for topic in found)
+    findings = examined()
+    assert findings["onnxruntime"].level == doctor.PROBLEM
+    assert "ended by an illegal instruction" in findings["onnxruntime"].says
+    assert "pip install 'onnxruntime<" in findings["onnxruntime"].fix
+    assert not any(topic.startswith("fashion") for topic in findings)
 
 
 @pytest.mark.parametrize(
@@ -80,23 +80,23 @@ def test_two_distributions_are_a_problem(examined, monkeypatch):
     assert str(finding).splitlines()[1].strip() == "-> keep one, by `pip`"
 
 
-def test_what_auto_would_take_must_work_and_what_comes_along_need_not(examined, monkeypatch):
+def test_providers_of_auto_must_work_and_others_of_the_wheel_need_not(examined, monkeypatch):
     monkeypatch.setattr(cuda, "missing", lambda: ("libcublas.so.13",))
-    found = examined("cpu", "cuda", "tensorrt")
-    assert found["cuda"].level == doctor.PROBLEM
-    assert "libcublas.so.13" in found["cuda"].says
+    findings = examined("cpu", "cuda", "tensorrt")
+    assert findings["cuda"].level == doctor.PROBLEM
+    assert "libcublas.so.13" in findings["cuda"].says
     # This onnxruntime has neither: both are refused in their own processes.
-    assert found["fashion on cuda"].level == doctor.PROBLEM
-    assert "onnxruntime-gpu[cuda,cudnn]" in found["fashion on cuda"].fix
-    assert found["fashion on tensorrt"].level == doctor.NOTE
-    assert found["fashion on cpu"].level == doctor.OK
+    assert findings["fashion on cuda"].level == doctor.PROBLEM
+    assert "onnxruntime-gpu[cuda,cudnn]" in findings["fashion on cuda"].fix
+    assert findings["fashion on tensorrt"].level == doctor.NOTE
+    assert findings["fashion on cpu"].level == doctor.OK
 
 
 def test_a_plugin_that_does_not_load_is_a_problem(examined, monkeypatch):
-    monkeypatch.setattr(plugins, "installed", lambda: {"wondrous": "onnxruntime_ep_wondrous"})
-    finding = examined()["plugin wondrous"]
+    monkeypatch.setattr(plugins, "installed", lambda: {"imaginary": "onnxruntime_ep_imaginary"})
+    finding = examined()["plugin imaginary"]
     assert finding.level == doctor.PROBLEM
-    assert "No module named 'onnxruntime_ep_wondrous'" in finding.says
+    assert "No module named 'onnxruntime_ep_imaginary'" in finding.says
 
 
 def test_the_command_ends_with_6_where_there_is_a_problem(monkeypatch, capsys):
@@ -106,9 +106,14 @@ def test_the_command_ends_with_6_where_there_is_a_problem(monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == ["ok       a: b", "note     c: d"]
     findings.append(doctor.Finding(doctor.PROBLEM, "e", "f", "g"))
     assert cli.main(["doctor", "--json"]) == 6
-    told = capsys.readouterr()
-    assert json.loads(told.out)[2] == {"level": "problem", "topic": "e", "says": "f", "fix": "g"}
-    assert "not all is well: e" in told.err
+    out, err = capsys.readouterr()
+    assert json.loads(out)[2] == {
+        "level": "problem",
+        "topic": "e",
+        "says": "f",
+        "fix": "g",
+    }
+    assert "not all is well: e" in err
 
 
 def test_a_forced_kernel_is_noted(examined, monkeypatch):

@@ -1,31 +1,31 @@
-"""The verdict on a device: within the tolerance of the bundle and of the precision."""
+"""A device verifies within the tolerance of the bundle and of the precision."""
 
 import numpy as np
 import pytest
 
 import edgevae
-from edgevae.diagnostics import verify as selfcheck
+from edgevae.diagnostics import verify
 
 
 @pytest.fixture
-def off(tiny_paths, monkeypatch):
-    """The grey VAE, whose x_hat is off by so much, as if computed in a precision."""
+def verify_with_error(tiny_paths, monkeypatch):
+    """Verify the grey VAE, whose x_hat is off by a difference, as if computed in a precision."""
 
-    def make(difference: float, precision: str = "float32"):
+    def verified(difference: float, precision: str = "float32"):
         vae = edgevae.load(tiny_paths["grey"], "cpu")
         decode = vae.decode
         monkeypatch.setattr(vae, "decode", lambda z, labels: decode(z) + np.float32(difference))
         vae.precision = precision
-        return selfcheck.verify(vae)
+        return verify.verify(vae)
 
-    return make
+    return verified
 
 
-def test_what_is_right_passes(off):
-    verdict = off(0)
-    assert verdict.failed == []
-    assert set(verdict.passed) == {"mu", "logvar", "x_hat", "stream"}
-    assert str(verdict).count("ok") == 4
+def test_right_outputs_pass(verify_with_error):
+    verification = verify_with_error(0)
+    assert verification.failed == []
+    assert set(verification.passed) == {"mu", "logvar", "x_hat", "stream"}
+    assert str(verification).count("ok") == 4
 
 
 @pytest.mark.parametrize(
@@ -37,17 +37,17 @@ def test_what_is_right_passes(off):
         (0.08, "bf16", ["x_hat"]),
     ],
 )
-def test_a_difference_beyond_the_precision_fails(off, difference, precision, failed):
-    verdict = off(difference, precision)
-    assert verdict.failed == failed
-    assert str(verdict).count("FAILED") == len(failed)
+def test_a_difference_beyond_the_precision_fails(verify_with_error, difference, precision, failed):
+    verification = verify_with_error(difference, precision)
+    assert verification.failed == failed
+    assert str(verification).count("FAILED") == len(failed)
 
 
-def test_activations_are_checked_where_there_are_any(tinies, tmp_path):
+def test_activations_are_checked_if_the_bundle_has_them(tinies, tmp_path):
     tiny = tinies["grey"]
     path = tiny.write(tmp_path / "b", activations=tiny.activations()).path
-    assert selfcheck.verify(edgevae.load(path)).passed["h"]
+    assert verify.verify(edgevae.load(path)).passed["h"]
     check = tiny.arguments()["selfcheck"]
     wrong = check | {"h": check["h"] + np.float32(1e-3)}
     path = tiny.write(tmp_path / "c", activations=tiny.activations(), selfcheck=wrong).path
-    assert selfcheck.verify(edgevae.load(path)).failed == ["h"]
+    assert verify.verify(edgevae.load(path)).failed == ["h"]
