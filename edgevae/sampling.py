@@ -21,6 +21,8 @@ from edgevae.errors import InputError
 __all__ = [
     "COMPONENT",
     "CORRUPTION",
+    "MAX_LOGVAR",
+    "MIN_LOGVAR",
     "POSTERIOR",
     "PRIOR",
     "STREAM",
@@ -38,6 +40,11 @@ PRIOR: Final = 0
 POSTERIOR: Final = 1
 COMPONENT: Final = 2
 CORRUPTION: Final = 3
+
+# Drawing clamps logvar to this range. exp(MIN_LOGVAR / 2) is less than float32 keeps of a number
+# near 1, so that MIN_LOGVAR stands for a posterior that is a point, as an autoencoder's.
+MIN_LOGVAR: Final = -30.0
+MAX_LOGVAR: Final = 20.0
 
 
 def fresh_seed() -> int:

@@ -3,7 +3,6 @@
 from edgevae.bundle.bundle import Bundle, Mixture, how_to_add
 from edgevae.bundle.manifest import (
     MODELS,
-    POINT_LOGVAR,
     PRIORS,
     SCHEMA,
     Description,
@@ -21,7 +20,6 @@ __all__ = [
     "KINDS",
     "LIKELIHOODS",
     "MODELS",
-    "POINT_LOGVAR",
     "PRIORS",
     "SCHEMA",
     "STREAM",

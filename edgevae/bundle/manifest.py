@@ -19,9 +19,6 @@ SCHEMA: Final = 1
 MODELS = ("vae", "autoencoder")
 PRIORS = ("mixture", "normal", "none")
 ROLES = ("encoder", "decoder", "activations")
-# The logvar of an autoencoder's posterior, which is a point: exp(-15) is less than float32 keeps of
-# a number near 1, and the kernels clamp logvar to no less.
-POINT_LOGVAR: Final = -30.0
 
 MANIFEST = "manifest.json"
 PRIOR_FILE = "prior.npz"
@@ -87,7 +84,7 @@ class Description:
     name: the name of the bundle.
     data: the data, or the name of their kind.
     model: "vae", or "autoencoder" if each item has one latent and no posterior; its encoder's
-        logvar is then `POINT_LOGVAR`.
+        logvar is then `sampling.MIN_LOGVAR`.
     likelihood: p(x|z): a `name`, and for "gaussian" a `sigma` in x's units, one number, or one for
         each feature or value of x.
     noise: the largest noise sigma that the encoder was trained with, for vectors in standard

@@ -34,7 +34,6 @@ from train.export.any_prior import mixture_of
 from train.export.export import to_onnx, verify
 from train.model import state_file
 
-LEAST = -30.0  # the logvar of an autoencoder's posterior, which is a point
 ROWS = 8
 
 # Of pythae, by their `model_name`: why mu, logvar and z are not those of a VAE that can be sampled.
@@ -83,7 +82,9 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mu, logvar = posterior(call(self.model, "encode", x), self.shape)
         mu = self.mu(mu)
-        return mu, torch.full_like(mu, LEAST) if logvar is None else self.logvar(logvar)
+        return mu, torch.full_like(mu, sampling.MIN_LOGVAR) if logvar is None else self.logvar(
+            logvar
+        )
 
 
 class Decoder(nn.Module):

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from edgevae.errors import InputError
+from edgevae.sampling import MAX_LOGVAR, MIN_LOGVAR
 from train.data.scaling import LIMIT
 from train.model import conv1d
 from train.model.prior import Free, Vamp, gaussian_log_prob, kl, log_prob
 
-LOGVAR_MIN, LOGVAR_MAX = -30.0, 20.0  # the device's kernel clamps to the same range
 EMBEDDED = 16  # numbers that tell a conditional decoder its class
 
 
@@ -253,7 +253,7 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mu, logvar = self.encoder(self.seen(x)).chunk(2, dim=1)
-        return mu, logvar.clamp(LOGVAR_MIN, LOGVAR_MAX)
+        return mu, logvar.clamp(MIN_LOGVAR, MAX_LOGVAR)
 
     def seen(self, x: Tensor) -> Tensor:
         """x as the encoder's layers see it."""
@@ -319,7 +319,7 @@ class Autoencoder(VAE):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mu, _ = super().encode(x)
-        return mu, torch.full_like(mu, LOGVAR_MIN)
+        return mu, torch.full_like(mu, MIN_LOGVAR)
 
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
         return mu
