@@ -114,6 +114,6 @@ def export_checkpoint(options: argparse.Namespace) -> Bundle:
     written = fit_scores(written, data)
     if not written.calibration:
         print("no p-values: fewer than 99 held-out items; use `edgevae calibrate` with more items")
-    if written.kind == "image" and written.noise:
+    if written.data.drawable and written.noise:
         written = add_table(written, data.train, written.path)
     return written

@@ -308,7 +308,7 @@ def describe(options: argparse.Namespace, data: Data) -> Checkpoint:
             "architecture": architecture,
             "widths": options.widths or default_widths(data.x_shape, architecture),
             "likelihood": "categorical" if data.text else options.likelihood or "gaussian",
-            "images": data.kind == "image",
+            "images": data.drawable,
             "prior": options.prior,
             "components": options.components,
             # Absent from other runs, so that those begun before there were classes can resume.

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgevae.data import Text
+from edgevae.data import KINDS, Text
 from edgevae.errors import InputError
 
 
@@ -44,6 +44,11 @@ class Data:
     @property
     def x_shape(self) -> tuple[int, ...]:
         return tuple(self.train.shape[1:])
+
+    @property
+    def drawable(self) -> bool:
+        """Whether the items are pictures."""
+        return KINDS[self.kind].drawable
 
     def facts(self) -> dict[str, Any]:
         """Return what a checkpoint stores about the data that it was trained on."""

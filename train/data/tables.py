@@ -112,11 +112,10 @@ def reading(options: argparse.Namespace) -> dict[str, Any] | None:
 def load_again(trained: Bundle, path: Path) -> Data:
     """The data that a bundle was trained on, parted as they were then."""
     assert trained.features is not None
-    signal = trained.kind == "signal"
     return load(
         path,
         trained.kind,
-        window=trained.x_shape[-1] if signal else 1,
+        window=trained.data.window or 1,
         stride=trained.stride or 1,
         impute=trained.features.impute is not None,
         runs_by=str(trained.provenance["runs_by"]) if "runs_by" in trained.provenance else None,

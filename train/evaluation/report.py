@@ -70,7 +70,7 @@ def evaluate(
         "likelihood": likelihood_report(vae, test, draws, iwae_items),
     }
     out.mkdir(parents=True, exist_ok=True)
-    if data.kind == "image":
+    if data.drawable:
         report["denoising"] = denoising_report(vae, data, test)
         pictures.grids(vae, test, out / "grid.png")
         pictures.interpolations(vae, test, out / "interpolations.png")
@@ -78,12 +78,12 @@ def evaluate(
         if vae.bundle.model == "vae":
             pictures.variations(vae, test, out / "variations.png")
     pictures.latents(vae, test, data.test_labels, out / "latents.png")
-    if data.kind == "image" and data.train_labels is not None:
+    if data.drawable and data.train_labels is not None:
         sets = judged_sets(vae, data)
         report["judges"] = [
             judge_report(judge, data, test, sets) for judge in judges(data, judge_folder)
         ]
-    if data.kind == "image":
+    if data.drawable:
         report["copies"] = copies_report(data, test, vae.generate(len(test), seed=3))
     report["seconds"] = round(time.monotonic() - began)
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -120,7 +120,7 @@ def likelihood_report(vae: edgevae.VAE, x: Floats, draws: int, iwae_items: int) 
 def reconstruction_report(vae: edgevae.VAE, x: Floats) -> dict[str, Any]:
     """PSNR of images; of vectors, whose units are their own, the share of variance explained."""
     x_hat = vae.reconstruct(x)
-    if vae.bundle.kind == "image":
+    if vae.bundle.data.drawable:
         return {"reconstruction_psnr_db": mean_and_error(peak_signal_to_noise(x, x_hat))}
     varies = x.std(0) > 0
     left = ((x - x_hat)[:, varies] / x.std(0)[varies]) ** 2

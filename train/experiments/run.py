@@ -30,7 +30,7 @@ def train_model(
             "variational": True,
             "x_shape": list(data.x_shape),
             "likelihood": "gaussian",
-            "images": data.kind == "image",
+            "images": data.drawable,
             "prior": "normal",
             **architecture,
         },

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from edgevae import sampling
+from edgevae.data import KINDS
 from edgevae.errors import InputError
 from train.data.dataset import Data, as_float
 from train.model.models import VAE
@@ -48,7 +49,7 @@ class FinetuneDecoder:
 
 def check_sharpen(kind: str, variational: bool) -> None:
     """Raise `InputError` for models that --sharpen does not apply to."""
-    if kind not in ("image", "text"):
+    if KINDS[kind].tabular:
         raise InputError(
             f"expected images or text to sharpen, got {kind} data, which have no discriminator "
             "and no language model: leave --sharpen out"

@@ -32,8 +32,8 @@ class FinetuneEncoder:
         self.epochs = epochs
 
     def check(self, data: Data, variational: bool) -> None:
-        if data.kind != "image" or not variational:
-            got = "an autoencoder" if data.kind == "image" else f"{data.kind} data"
+        if not data.drawable or not variational:
+            got = "an autoencoder" if data.drawable else f"{data.kind} data"
             raise InputError(f"expected a VAE of images to attune, got {got}: leave --attune out")
 
     def run(self, run: Run) -> None:
