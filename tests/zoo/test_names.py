@@ -1,4 +1,4 @@
-"""The shipped bundle `names`: strings in, strings out, by every verb."""
+"""The shipped bundle `names` takes and returns strings in every verb."""
 
 import io
 import pickle
@@ -21,14 +21,14 @@ def vae():
 
 @pytest.fixture
 def run(monkeypatch, capfdbinary):
-    """The exit code and the lines on standard output of a command, given lines to read."""
+    """Run a command on lines of standard input; return its exit code and its output's lines."""
 
-    def run(*arguments, given=""):
-        stdin = io.TextIOWrapper(io.BytesIO(given.encode()))
+    def run(*arguments, stdin_text=""):
+        stdin = io.TextIOWrapper(io.BytesIO(stdin_text.encode()))
         monkeypatch.setattr("sys.stdin", stdin)
         try:
             code = cli.main([*arguments])
-        except SystemExit as exit:  # of wrong usage
+        except SystemExit as exit:  # wrong usage
             code = exit.code
         return code, capfdbinary.readouterr().out.decode().splitlines()
 
@@ -36,32 +36,32 @@ def run(monkeypatch, capfdbinary):
 
 
 def test_it_is_small_states_its_origin_and_verifies(vae):
-    found = vae.bundle
-    assert sum(file.bytes for file in found.files.values()) < LIMIT
-    assert found.provenance["parameters"] <= 700_000
-    assert "names 0.3.0" in found.licence
-    assert "public domain" in found.licence
-    assert found.text == bundle.Text("abcdefghijklmnopqrstuvwxyz", 13, "title")
+    shipped = vae.bundle
+    assert sum(file.bytes for file in shipped.files.values()) < LIMIT
+    assert shipped.provenance["parameters"] <= 700_000
+    assert "names 0.3.0" in shipped.licence
+    assert "public domain" in shipped.licence
+    assert shipped.text == bundle.Text("abcdefghijklmnopqrstuvwxyz", 13, "title")
     assert selfcheck.verify(vae).failed == []
 
 
 def test_generates_names_that_differ_and_are_words(vae):
-    made = vae.generate(1000, seed=1)
-    assert isinstance(made, list)
-    assert {type(name) for name in made} == {str}
-    assert len(set(made)) >= 900
-    assert all(name.isalpha() and name == name.title() for name in made if name)
-    assert "" not in made
+    generated = vae.generate(1000, seed=1)
+    assert isinstance(generated, list)
+    assert {type(name) for name in generated} == {str}
+    assert len(set(generated)) >= 900
+    assert all(name.isalpha() and name == name.title() for name in generated if name)
+    assert "" not in generated
 
 
 def test_rows_are_the_same_however_they_are_made(vae):
-    made = edgevae.generate(40, model="names", seed=1)
-    assert made == vae.generate(40, seed=1)
-    assert made[10:20] == vae.generate(10, seed=1, start=10)
+    generated = edgevae.generate(40, model="names", seed=1)
+    assert generated == vae.generate(40, seed=1)
+    assert generated[10:20] == vae.generate(10, seed=1, start=10)
     batches = list(vae.stream(40, seed=1, batch=16))
     assert [len(batch) for batch in batches] == [16, 16, 8]
-    assert [name for batch in batches for name in batch] == made
-    assert pickle.loads(pickle.dumps(vae)).generate(40, seed=1) == made
+    assert [name for batch in batches for name in batch] == generated
+    assert pickle.loads(pickle.dumps(vae)).generate(40, seed=1) == generated
     assert vae.generate(0) == []
 
 
@@ -78,11 +78,11 @@ def test_decode_gives_the_characters_probabilities(vae):
     assert x_hat.sum(2) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("given", ["smith", "Garcia", ["smith", "garcia", "NGUYEN"], ["smith"]])
-def test_what_goes_in_comes_out_as_the_same_type(vae, given):
-    back = vae.reconstruct(given)
-    assert type(back) is type(given)
-    assert back == (given.title() if isinstance(given, str) else [x.title() for x in given])
+@pytest.mark.parametrize("names", ["smith", "Garcia", ["smith", "garcia", "NGUYEN"], ["smith"]])
+def test_what_goes_in_comes_out_as_the_same_type(vae, names):
+    back = vae.reconstruct(names)
+    assert type(back) is type(names)
+    assert back == (names.title() if isinstance(names, str) else [x.title() for x in names])
 
 
 def test_a_walk_begins_and_ends_at_its_ends(vae):
@@ -93,8 +93,8 @@ def test_a_walk_begins_and_ends_at_its_ends(vae):
 
 
 def test_variations_of_a_name_are_strings(vae):
-    made = vae.vary("smith", 5, seed=1)
-    assert [type(name) for name in made] == [str] * 5
+    generated = vae.vary("smith", 5, seed=1)
+    assert [type(name) for name in generated] == [str] * 5
     assert vae.vary("smith", 2, strength=0) == ["Smith"] * 2
 
 
@@ -132,7 +132,7 @@ def test_the_command_line_takes_strings_files_and_standard_input(run, tmp_path):
     expected = 0, ["Smith", "Garcia"]
     assert run("reconstruct", "smith", "garcia", "--model", "names") == expected
     assert run("reconstruct", str(names), "--model", "names") == expected
-    assert run("reconstruct", "-", "--model", "names", given="smith\ngarcia\n") == expected
+    assert run("reconstruct", "-", "--model", "names", stdin_text="smith\ngarcia\n") == expected
     code, walk = run("interpolate", "smith", "garcia", "--steps", "5", "--model", "names")
     assert (code, walk[0], walk[-1], len(walk)) == (0, "Smith", "Garcia", 5)
     out = tmp_path / "latents.npz"
