@@ -23,6 +23,9 @@ def run_chunks(rows: int, chunk: int, workers: int, work: Callable[[int, int], N
     count = min(rows, -(-count // workers) * workers)
     queue = deque((rows * i // count, rows * (i + 1) // count) for i in range(count))
     failures: list[BaseException] = []
+    # A lock for each thread, held while it runs. An interrupt may hide that a thread was started;
+    # but once the queue is empty, a thread that holds no lock here yet takes no chunk.
+    running: list[threading.Lock] = []
 
     def run_from_queue() -> None:
         try:
@@ -36,25 +39,40 @@ def run_chunks(rows: int, chunk: int, workers: int, work: Callable[[int, int], N
             queue.clear()
             failures.append(failure)
 
+    def run_in_thread() -> None:
+        lock = threading.Lock()
+        with lock:
+            running.append(lock)
+            run_from_queue()
+
     threads = [
-        threading.Thread(target=run_from_queue, daemon=True) for _ in range(min(workers, count) - 1)
+        threading.Thread(target=run_in_thread, daemon=True) for _ in range(min(workers, count) - 1)
     ]
+    try:
+        for thread in threads:
+            thread.start()
+        run_from_queue()
+    except BaseException as failure:
+        queue.clear()
+        failures.append(failure)
+    for lock in running:
+        _wait(lock, queue, failures)
     for thread in threads:
-        thread.start()
-    run_from_queue()
-    for thread in threads:
-        _join(thread, queue, failures)
+        if thread.is_alive():
+            thread.join()
     if failures:
         raise failures[0]
 
 
-def _join(
-    thread: threading.Thread, queue: deque[tuple[int, int]], failures: list[BaseException]
+def _wait(
+    lock: threading.Lock, queue: deque[tuple[int, int]], failures: list[BaseException]
 ) -> None:
     """Wait for a thread, even through interrupts: it writes into the caller's memory."""
-    while thread.is_alive():
+    while lock.locked():
         try:
-            thread.join()
+            lock.acquire()
         except KeyboardInterrupt as interrupt:
             queue.clear()
             failures.append(interrupt)
+        else:
+            lock.release()
