@@ -13,7 +13,7 @@ import numpy as np
 
 import edgevae
 from edgevae import files
-from edgevae.plots import heatmap
+from edgevae.plots import draw_heatmaps
 from train.data.dataset import as_float
 from train.data.datasets import fashion
 
@@ -39,7 +39,7 @@ def main() -> None:
     spoilt = [damaged(x, how) for x, how in zip(images, ("hole", "stain", "scratch"), strict=True)]
     x = np.stack([images, np.stack(spoilt)], axis=1).reshape(-1, *images.shape[1:])
     parts = edgevae.load("fashion").score(x, "recon").parts
-    maps = heatmap.draw(x, parts, (0.0, 1.0))
+    maps = draw_heatmaps(x, parts, (0.0, 1.0))
     OUT.parent.mkdir(parents=True, exist_ok=True)
     sheet = files.layout(len(maps), maps.shape[1:], columns=2, scale=1)
     files.write_sheet(str(OUT), [maps], sheet, (0.0, 1.0))

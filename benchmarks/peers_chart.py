@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgevae.plots.bench_chart import INK, MARGIN, MUTED, WIDTH, Axis, Box, Canvas, frame, legend
+from edgevae.plots import Axis, Box, Canvas
+from edgevae.plots.canvas import INK, MARGIN, MUTED, WIDTH
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,12 +37,12 @@ def draw(
     canvas.text(MARGIN, 40, title, size=22)
     canvas.text(MARGIN, 68, subtitle, ink=MUTED)
     half = len(INKS) // 2
-    legend(canvas, MARGIN, 96, list(INKS.items())[:half])
-    legend(canvas, MARGIN, 116, list(INKS.items())[half:])
+    canvas.legend(MARGIN, 96, list(INKS.items())[:half])
+    canvas.legend(MARGIN, 116, list(INKS.items())[half:])
     box = Box(MARGIN + 40, 172, WIDTH - MARGIN, 172 + PLOT)
     heights = [row["times_naive"] for row in present] + list(goals.values())
     axis = Axis(heights, box.bottom, box.top, log=False)
-    frame(canvas, box, axis, "Times the throughput of one sess.run (a line across: the goal)")
+    canvas.frame(box, axis, "Times the throughput of one sess.run (a line across: the goal)")
     canvas.line(box.left, axis.at(1), box.right, axis.at(1), MUTED)
     group = (box.right - box.left) / len(decoders)
     width = min(40.0, group * 0.88 / len(INKS))

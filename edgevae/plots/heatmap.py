@@ -1,4 +1,6 @@
-"""Heat maps: where in an image the model is surprised, beside the image itself."""
+"""Heat maps: the pixels of an image that the model does not expect, beside the image."""
+
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
@@ -7,28 +9,32 @@ from edgevae.data import Range
 
 Floats = npt.NDArray[np.float32]
 
-# The scale of every map, so that they compare: what a Gaussian's pixel costs that is 5 sigmas off
-# is the hottest, 12.5 nats.
-HOTTEST = 12.5
-# A fire: nothing, dark red, orange, yellow, white, at equal distances; RGB.
-_FIRE = np.array([[0, 0, 0], [150, 20, 40], [240, 90, 20], [255, 210, 60], [255, 255, 255]]) / 255
-_DIM = 0.35  # what is left of the image under the fire
-_LEAST_SIDE = 224  # pixels: smaller images are enlarged by a whole factor
+# All maps have one scale, so that they compare. The hottest colour is at the nats that a pixel
+# costs which is 5 standard deviations from a Gaussian's mean: 5^2 / 2.
+HOTTEST_NATS = 12.5
+# Black, dark red, orange, yellow and white, at equal distances; RGB.
+_COLOURS = (
+    np.array([[0, 0, 0], [150, 20, 40], [240, 90, 20], [255, 210, 60], [255, 255, 255]]) / 255
+)
+_DIMMED = 0.35  # brightness of the image under the colours
+_SMALLEST_SIDE = 224  # pixels: smaller images are enlarged by a whole factor
 
 
-def draw(x: Floats, parts: Floats, x_range: Range) -> Floats:
-    """Images (N, C, H, W), and to the right of each its parts in nats over it, dimmed.
+def draw_heatmaps(x: Floats, parts: Floats, x_range: Range) -> Floats:
+    """Return images x (N, C, H, W), each with its heat map on the right, RGB in [0, 1].
 
-    Float32 RGB (N, 3, k H, 2 k W) in [0, 1]; a small image is enlarged k times.
+    `parts` are the nats of each pixel and channel, of x's shape; the map shows the sum over the
+    channels over the dimmed image. The result is float32 (N, 3, k H, 2 k W), where k is the whole
+    factor that enlarges a small image.
     """
     low, high = x_range
     image = np.clip((x - low) / (high - low), 0, 1)
     grey = image.mean(1, keepdims=True)
-    heat = np.clip(parts.sum(1) / HOTTEST, 0, 1) * (len(_FIRE) - 1)
-    stops = np.arange(len(_FIRE))
-    fire = np.stack([np.interp(heat, stops, channel) for channel in _FIRE.T], axis=1)
-    share = np.clip(heat, 0, 1)[:, None]  # all is fire from the first stop on
-    burning = fire * share + _DIM * grey * (1 - share)
-    pair = np.concatenate([np.broadcast_to(image, burning.shape), burning], axis=3)
-    k = -(-_LEAST_SIDE // min(x.shape[2:]))
+    heat = np.clip(parts.sum(1) / HOTTEST_NATS, 0, 1) * (len(_COLOURS) - 1)
+    stops = np.arange(len(_COLOURS))
+    colours = np.stack([np.interp(heat, stops, channel) for channel in _COLOURS.T], axis=1)
+    opacity = np.clip(heat, 0, 1)[:, None]  # opaque from the second colour on
+    heatmap = colours * opacity + _DIMMED * grey * (1 - opacity)
+    pair = np.concatenate([np.broadcast_to(image, heatmap.shape), heatmap], axis=3)
+    k = ceil(_SMALLEST_SIDE / min(x.shape[2:]))
     return pair.astype(np.float32).repeat(k, axis=2).repeat(k, axis=3)

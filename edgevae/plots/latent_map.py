@@ -1,9 +1,9 @@
-"""The lecture's pictures of a latent space. matplotlib draws them: the extra `plot`.
+"""Pictures of a latent space, drawn by matplotlib, which the extra `plot` installs.
 
-scatter    where the encoder puts a data set: each item's mu, in a plane
-prior      what the decoder will be given, beside what it was trained on
-units      which dimensions of the latent say anything
-manifold   what a two-dimensional decoder makes of every place
+scatter    the posterior means of a data set, in a plane
+prior      latents of the prior beside latents of the data set
+units      the KL divergence of each dimension of the latent
+manifold   the items that a decoder of two dimensions makes, over the whole plane
 """
 
 from statistics import NormalDist
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from edgevae.data import Image
 from edgevae.errors import InputError
-from edgevae.latents.posterior import Posterior
+from edgevae.latents import Posterior
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 
-ACTIVE = 0.01  # variance of mu over a data set from which on a unit is active (Burda et al. 2016)
+ACTIVE_VARIANCE = 0.01  # of mu over a data set: a unit above it is active (Burda et al. 2016)
 _INK, _QUIET, _ACCENT = "#222222", "#9a9a9a", "#3b6fb6"
-_MARGIN = 0.05  # of a picture's width, around what it shows
+_MARGIN = 0.05  # around the points, as a share of their extent
 
 
 class Plane:
-    """Two directions in latent space, in which a data set's mu (N, *latent_shape) varies most.
+    """The plane in latent space in which a data set's mu (N, *latent_shape) varies most.
 
-    By principal components; latents of one or two dimensions are shown as they are.
+    It is spanned by the first two principal components. Latents of one or two dimensions are shown
+    as they are.
     """
 
     def __init__(self, mu: Floats) -> None:
@@ -44,12 +45,13 @@ class Plane:
             values, vectors = np.linalg.eigh(np.cov(flat.T))
             self.axes, self.shares = vectors[:, :-3:-1].T, values[:-3:-1] / values.sum()
 
-    def of(self, z: Floats) -> npt.NDArray[np.float64]:
-        """Where latents lie in the plane: (N, 2)."""
+    def project(self, z: Floats) -> npt.NDArray[np.float64]:
+        """Return the coordinates of latents (N, *latent_shape) in the plane, (N, 2)."""
         places = (_flat(z) - self.centre) @ self.axes.T
         return np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
 
-    def name(self, axes: "Axes") -> None:
+    def label(self, axes: "Axes") -> None:
+        """Write the names of the plane's directions at the axes of a picture."""
         if self.exact:
             axes.set(xlabel="z, dimension 0", ylabel="z, dimension 1")
             return
@@ -60,63 +62,66 @@ class Plane:
         )
 
 
-def scatter(mu: Floats, labels: npt.ArrayLike | None = None, title: str = "") -> "Figure":
-    """Each item's mu (N, *latent_shape) in a plane, coloured by its label, a number or a name."""
+def draw_scatter(mu: Floats, labels: npt.ArrayLike | None = None, title: str = "") -> "Figure":
+    """Return a picture of each item's mu (N, *latent_shape), coloured by its label.
+
+    A label is a number or a name. Raises `InputError` for labels of another number.
+    """
     figure, axes = _figure(7.2, 6)
     plane = Plane(mu)
-    places = plane.of(mu)
+    places = plane.project(mu)
     if labels is None:
         axes.scatter(*places.T, s=4, alpha=0.6, linewidths=0, color=_ACCENT)
     else:
         _by_label(axes, places, np.asarray(labels))
     _frame(axes, places)
-    plane.name(axes)
+    plane.label(axes)
     axes.set_title(title or "the data set in latent space", color=_INK)
     return figure
 
 
-def prior(vae: "VAE", posterior: Posterior, seed: int = 0) -> "Figure":
-    """Draws of the aggregate posterior, beside as many of the prior that `generate` draws from.
+def draw_prior(vae: "VAE", posterior: Posterior, seed: int = 0) -> "Figure":
+    """Return a picture of draws of the aggregate posterior beside as many draws of the prior.
 
-    Where they differ, the decoder is asked for what it never saw, or never for what it knows.
+    Where they differ, `generate` decodes latents unlike those of training, or leaves some out.
     """
     figure, pair = _figure(11, 5.4, columns=2)
     plane, z = Plane(posterior.mu), posterior.sample(seed=seed)
     drawn = vae.sample(len(z), seed=seed)
     kind = {"mixture": f"mixture of {vae.bundle.components}", "normal": "standard normal"}
-    both = np.concatenate([plane.of(z), plane.of(drawn)])
+    both = np.concatenate([plane.project(z), plane.project(drawn)])
     titles = ("aggregate posterior", f"prior: {kind.get(vae.bundle.prior, vae.bundle.prior)}")
     for axes, places, title, colour in zip(
         pair, np.split(both, 2), titles, (_ACCENT, "#c8553d"), strict=True
     ):
         axes.scatter(*places.T, s=4, alpha=0.5, linewidths=0, color=colour)
         _frame(axes, both)
-        plane.name(axes)
+        plane.label(axes)
         axes.set_title(title, color=_INK)
     return figure
 
 
-def units(posterior: Posterior) -> "Figure":
-    """The mean KL from N(0, I) in each dimension of the latent, in nats, the largest first."""
+def draw_units(posterior: Posterior) -> "Figure":
+    """Return a picture of the mean KL from N(0, 1) of each dimension, in nats, largest first."""
     kl = posterior.kl_by_dimension().mean(0).ravel()
-    active = _flat(posterior.mu).astype(np.float64).var(0) > ACTIVE
+    active = _flat(posterior.mu).astype(np.float64).var(0) > ACTIVE_VARIANCE
     order = np.argsort(-kl)
     figure, axes = _figure(max(5.0, min(14.0, 0.22 * len(kl) + 2)), 4)
     colours = np.where(active[order], _ACCENT, "#d0d0d0")
     axes.bar(np.arange(len(kl)), kl[order], color=colours.tolist(), width=0.8)
-    few = len(kl) <= 64
-    axes.set_xticks(np.arange(len(kl)) if few else [], map(str, order) if few else [], fontsize=7)
+    shown = order if len(kl) <= 64 else order[:0]  # the names of more would overlap
+    axes.set_xticks(np.arange(len(shown)), map(str, shown), fontsize=7)
     axes.set(xlabel="dimension of z, by its KL", ylabel="mean KL from N(0, 1), nats")
     axes.margins(x=0.01)
     axes.set_title(f"{active.sum()} of {len(kl)} units active, {kl.sum():.1f} nats", color=_INK)
     return figure
 
 
-def manifold(vae: "VAE", side: int = 20) -> "Figure":
-    """What the decoder of a two-dimensional latent makes of side x side places.
+def draw_manifold(vae: "VAE", side: int = 20) -> "Figure":
+    """Return a picture of side x side images, decoded from the plane of a latent of 2 dimensions.
 
-    The places are quantiles of N(0, 1) in both dimensions, each in the middle of an equal share of
-    the prior (Kingma and Welling 2014, figure 4).
+    The latents are quantiles of N(0, 1) in both dimensions, each in the middle of an equal share of
+    the prior (Kingma and Welling 2014, figure 4). Raises `InputError` for other bundles.
     """
     data = vae.bundle.data
     if vae.bundle.dims != 2 or not isinstance(data, Image):
@@ -136,25 +141,28 @@ def manifold(vae: "VAE", side: int = 20) -> "Figure":
     axes.set_xticks((ticks + 0.5) * width, [f"{quantiles[i]:.1f}" for i in ticks])
     axes.set_yticks((ticks + 0.5) * height, [f"{quantiles[side - 1 - i]:.1f}" for i in ticks])
     axes.set(xlabel="z, dimension 0", ylabel="z, dimension 1")
-    axes.set_title(f"what {vae.bundle.name} decodes, by quantiles of N(0, 1)", color=_INK)
+    axes.set_title(f"{vae.bundle.name} decoded at quantiles of N(0, 1)", color=_INK)
     return figure
 
 
-def pictures(
+def draw_latent_maps(
     vae: "VAE", posterior: Posterior, labels: npt.ArrayLike | None = None
 ) -> "dict[str, Figure]":
-    """Every picture that this bundle has, by name."""
+    """Return all pictures that this bundle allows, by name."""
     title = f"{len(posterior.mu):,} items in the latent space of {vae.bundle.name}"
-    drawn = {"scatter": scatter(posterior.mu, labels, title), "units": units(posterior)}
+    figures = {
+        "scatter": draw_scatter(posterior.mu, labels, title),
+        "units": draw_units(posterior),
+    }
     if vae.bundle.prior != "none":
-        drawn["prior"] = prior(vae, posterior)
+        figures["prior"] = draw_prior(vae, posterior)
     if vae.bundle.dims == 2 and vae.bundle.data.drawable:
-        drawn["manifold"] = manifold(vae)
-    return drawn
+        figures["manifold"] = draw_manifold(vae)
+    return figures
 
 
 def _figure(width: float, height: float, columns: int = 1) -> "tuple[Figure, Any]":
-    """A figure and its axes, quiet: no frame above and on the right."""
+    """Return a figure and its axes, without lines above and on the right."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
@@ -171,26 +179,27 @@ def _figure(width: float, height: float, columns: int = 1) -> "tuple[Figure, Any
 
 
 def _by_label(axes: "Axes", places: npt.NDArray[np.float64], labels: npt.NDArray[Any]) -> None:
+    """Draw places (N, 2) in the colours of their labels (N,), with a legend if they are few."""
     if len(labels) != len(places):
         raise InputError(f"labels: expected {len(places)}, one for each item, got {len(labels)}")
     from matplotlib import colormaps
 
-    kinds, codes = np.unique(labels, return_inverse=True)
-    palette = colormaps["tab10" if len(kinds) <= 10 else "turbo"]
-    share = palette.N if len(kinds) <= 10 else max(1, len(kinds) - 1)
-    colours = np.asarray(palette(np.arange(len(kinds)) / share))
-    # In an order of chance, lest the last class cover all others.
+    classes, codes = np.unique(labels, return_inverse=True)
+    palette = colormaps["tab10" if len(classes) <= 10 else "turbo"]
+    share = palette.N if len(classes) <= 10 else max(1, len(classes) - 1)
+    colours = np.asarray(palette(np.arange(len(classes)) / share))
+    # In random order, so that the last class does not cover the others.
     order = np.random.default_rng(0).permutation(len(places))
     across, up = places[order].T
     axes.scatter(across, up, s=4, alpha=0.7, linewidths=0, c=colours[codes][order])
-    if len(kinds) <= 20:
-        for kind, colour in zip(kinds, colours, strict=True):
-            axes.scatter([], [], s=24, color=[colour], label=str(kind))
+    if len(classes) <= 20:
+        for name, colour in zip(classes, colours, strict=True):
+            axes.scatter([], [], s=24, color=[colour], label=str(name))
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9)
 
 
 def _frame(axes: "Axes", places: npt.NDArray[np.float64]) -> None:
-    """Shows all but a few of the places, so that a stray one shrinks nothing."""
+    """Set the limits to show all but 0.4 % of the places: outliers would shrink the rest."""
     low, high = np.quantile(places, [0.002, 0.998], axis=0)
     reach = np.maximum(high - low, 1e-6) * _MARGIN
     axes.set(xlim=(low[0] - reach[0], high[0] + reach[0]))
@@ -198,4 +207,5 @@ def _frame(axes: "Axes", places: npt.NDArray[np.float64]) -> None:
 
 
 def _flat(z: Floats) -> Floats:
+    """Return latents (N, *latent_shape) as (N, dims)."""
     return z.reshape(len(z), -1)

@@ -18,7 +18,7 @@ from PIL import Image
 
 import edgevae
 from edgevae import bundle
-from edgevae.plots import bench_chart as chart
+from edgevae.plots import canvas
 
 
 def row(candidate: str, seconds: list[float], single: float | None = None) -> bench_peers.Row:
@@ -165,7 +165,7 @@ def test_a_quick_run_has_every_candidate_with_its_error(tmp_path):
         assert name in done.stdout
     assert {found["decoder"] for found in report["goals"]} == {"M1"}
     with Image.open(out.with_suffix(".png")) as image:
-        assert image.width == chart.WIDTH * chart.SCALE
+        assert image.width == canvas.WIDTH * canvas.SCALE
 
 
 def test_a_candidate_that_fails_says_why(tmp_path):

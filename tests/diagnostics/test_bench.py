@@ -11,7 +11,7 @@ from PIL import Image
 from edgevae import cli
 from edgevae.diagnostics import bench
 from edgevae.errors import CheckError, ProviderError
-from edgevae.plots import bench_chart as chart
+from edgevae.plots import bench_chart, canvas
 
 
 def report(runner: str, scale: float, provider: str = "cpu") -> bench.Report:
@@ -72,17 +72,17 @@ def test_the_chart_draws_every_row(providers, memory):
     runs = [(p, r) for p in providers for r in bench.RUNNERS]
     reports = [{**report(r, 1, p), "peak_rss_mib": memory} for p, r in runs]
     rows = bench.summarise(reports)
-    image = chart.draw(rows, title="title", subtitle="subtitle")
+    image = bench_chart.draw_bench_chart(rows, title="title", subtitle="subtitle")
     colours = {f"#{r:02x}{g:02x}{b:02x}" for _, (r, g, b) in image.getcolors(2**24)}
-    assert set(chart.inks(rows)) <= colours
-    assert image.width == chart.WIDTH * chart.SCALE
+    assert set(bench_chart.inks(rows)) <= colours
+    assert image.width == canvas.WIDTH * canvas.SCALE
 
 
 def test_an_axis_covers_its_values_with_round_ticks():
-    linear = chart.Axis([3.0, 870.0], 0, 100, log=False)
+    linear = canvas.Axis([3.0, 870.0], 0, 100, log=False)
     assert linear.ticks == [0, 250, 500, 750, 1000]
     assert linear.at(500) == 50
-    decades = chart.Axis([0.2, 31.0], 0, 300, log=True)
+    decades = canvas.Axis([0.2, 31.0], 0, 300, log=True)
     assert decades.ticks == pytest.approx([0.1, 1, 10, 100])
     assert decades.at(1) == pytest.approx(100)
 
@@ -122,7 +122,7 @@ def test_bench_measures_both_runners_in_processes_of_their_own(tiny_paths, tmp_p
     assert set(facts["rows"][0]["nodes"]) == {"cpu"}
     assert facts["rows"][1]["nodes"] is None  # the plain script does not ask
     with Image.open(picture) as image:
-        assert image.size[0] == chart.WIDTH * chart.SCALE
+        assert image.size[0] == canvas.WIDTH * canvas.SCALE
 
 
 def test_a_child_that_fails_says_why(tiny_paths):

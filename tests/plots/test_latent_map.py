@@ -8,7 +8,7 @@ from PIL import Image
 
 import edgevae
 from edgevae import InputError, Posterior, cli
-from edgevae.plots import latent_map as map
+from edgevae.plots import latent_map
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def offsets(figure, axes=0):
 def test_a_plane_is_that_of_the_largest_variance():
     rng = np.random.default_rng(0)
     z = (rng.standard_normal((500, 6)) * [1, 9, 1, 1, 5, 1]).astype(np.float32) + 3
-    plane = map.Plane(z.reshape(500, 2, 3))
-    places = plane.of(z.reshape(500, 2, 3))
+    plane = latent_map.Plane(z.reshape(500, 2, 3))
+    places = plane.project(z.reshape(500, 2, 3))
     np.testing.assert_allclose(places.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(
         np.abs(places), np.abs(z[:, [1, 4]] - z[:, [1, 4]].mean(0)), atol=1.5
@@ -39,14 +39,14 @@ def test_a_plane_is_that_of_the_largest_variance():
 @pytest.mark.parametrize("dims", [1, 2])
 def test_few_dimensions_are_shown_as_they_are(dims):
     z = np.random.default_rng(0).standard_normal((9, dims)).astype(np.float32)
-    places = map.Plane(z).of(z)
+    places = latent_map.Plane(z).project(z)
     np.testing.assert_allclose(places, np.pad(z, ((0, 0), (0, 2 - dims))))
 
 
 def test_each_item_has_its_label_s_colour():
     mu = np.random.default_rng(1).standard_normal((30, 2)).astype(np.float32)
     labels = np.array(["boot", "bag", "coat"])[np.arange(30) % 3]
-    figure = map.scatter(mu, labels)
+    figure = latent_map.draw_scatter(mu, labels)
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["bag", "boot", "coat"]
     colours = axes.collections[0].get_facecolors()
@@ -55,12 +55,12 @@ def test_each_item_has_its_label_s_colour():
     assert all(len(each) == 1 for each in seen.values())
     assert len(set.union(*seen.values())) == 3
     with pytest.raises(InputError, match="labels: expected 30"):
-        map.scatter(mu, labels[:4])
+        latent_map.draw_scatter(mu, labels[:4])
 
 
 def test_prior_and_posterior_share_a_frame(flat):
     posterior = flat.encode(flat.generate(200, seed=1))
-    figure = map.prior(flat, posterior)
+    figure = latent_map.draw_prior(flat, posterior)
     left, right = figure.axes
     assert left.get_xlim() == right.get_xlim()
     np.testing.assert_allclose(offsets(figure), posterior.sample(seed=0), atol=1e-5)
@@ -70,7 +70,7 @@ def test_prior_and_posterior_share_a_frame(flat):
 def test_units_are_ordered_and_active_where_mu_varies():
     mu = np.zeros((100, 3), np.float32)
     mu[:, 2] = np.linspace(-2, 2, 100)
-    figure = map.units(Posterior(mu, np.tile(np.float32([0, -1, -3]), (100, 1))))
+    figure = latent_map.draw_units(Posterior(mu, np.tile(np.float32([0, -1, -3]), (100, 1))))
     (axes,) = figure.axes
     heights = [bar.get_height() for bar in axes.patches]
     assert heights == sorted(heights, reverse=True)
@@ -80,7 +80,7 @@ def test_units_are_ordered_and_active_where_mu_varies():
 
 
 def test_the_manifold_is_decoded_by_quantiles(flat):
-    figure = map.manifold(flat, side=3)
+    figure = latent_map.draw_manifold(flat, side=3)
     picture = figure.axes[0].images[0].get_array()
     assert picture.shape == (24, 24)
     far = 0.9674216  # the quantile of 5/6
@@ -94,7 +94,7 @@ def test_the_manifold_is_decoded_by_quantiles(flat):
 
 def test_a_manifold_has_two_dimensions(tiny_paths):
     with pytest.raises(InputError, match="2 dimensions, got images by 4"):
-        map.manifold(edgevae.load(tiny_paths["grey"]))
+        latent_map.draw_manifold(edgevae.load(tiny_paths["grey"]))
 
 
 def test_the_command_draws_every_picture(flat, tmp_path, monkeypatch, capsys):
@@ -114,4 +114,4 @@ def test_the_command_draws_every_picture(flat, tmp_path, monkeypatch, capsys):
 def test_without_matplotlib_the_extra_is_named(flat, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(InputError, match=r"pip install 'edgevae\[plot\]'"):
-        map.units(flat.encode(flat.generate(3)))
+        latent_map.draw_units(flat.encode(flat.generate(3)))

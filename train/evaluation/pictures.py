@@ -10,7 +10,7 @@ from torch import Tensor
 
 import edgevae
 from edgevae import packing, sampling
-from edgevae.plots import latent_map as map
+from edgevae.plots import draw_scatter
 
 Floats = NDArray[np.float32]
 GAP = 12  # pixels between the blocks of a picture
@@ -70,7 +70,7 @@ def denoising(vae: edgevae.VAE, x: Floats, path: Path, sigma: float = 0.3) -> No
 def latents(vae: edgevae.VAE, x: Floats, labels: Tensor | None, path: Path) -> None:
     """Posterior means by class, in the plane of their two first principal components."""
     names = None if labels is None else labels[: len(x)].numpy()
-    map.scatter(vae.encode(x).mu, names, vae.bundle.name).savefig(path, dpi=110)
+    draw_scatter(vae.encode(x).mu, names, vae.bundle.name).savefig(path, dpi=110)
 
 
 def heat_maps(sets: list[tuple[str, Floats, Floats]], path: Path) -> None:

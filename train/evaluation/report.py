@@ -19,7 +19,7 @@ import edgevae
 from edgevae import sampling
 from edgevae.data import likelihood
 from edgevae.errors import InputError
-from edgevae.plots.latent_map import ACTIVE
+from edgevae.plots import ACTIVE_VARIANCE
 from train.data.dataset import Data, as_float
 from train.evaluation import distances, pictures
 from train.evaluation.judges import Judge, judges
@@ -105,7 +105,7 @@ def likelihood_report(vae: edgevae.VAE, x: Floats, draws: int, iwae_items: int) 
     recon = likelihood.recon(x, x_hat, vae.bundle.likelihood)
     kl = posterior.kl()
     bounds = vae.score(x[:iwae_items], "iwae", draws=draws, seed=1).values
-    active = int((posterior.mu.reshape(len(x), -1).var(0) > ACTIVE).sum())
+    active = int((posterior.mu.reshape(len(x), -1).var(0) > ACTIVE_VARIANCE).sum())
     return {
         "negative_elbo": mean_and_error(recon + kl),
         "recon": mean_and_error(recon),

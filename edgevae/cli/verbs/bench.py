@@ -87,14 +87,14 @@ def _providers(args: Namespace) -> list[str]:
 
 def _draw_chart(file: IO[bytes], facts: Facts) -> None:
     """Write the chart of a measurement as PNG."""
-    from edgevae.plots import bench_chart
+    from edgevae.plots import draw_bench_chart
 
     rows = facts["rows"]
     subtitle = (
         f"{facts['cpu']} · {facts['threads']} threads · onnxruntime {facts['onnxruntime']} · "
         f"{rows[0]['processes']} processes each · sess.run: plain onnxruntime, same graph"
     )
-    image = bench_chart.draw(rows, title=f"edgevae bench: {facts['model']}", subtitle=subtitle)
+    image = draw_bench_chart(rows, title=f"edgevae bench: {facts['model']}", subtitle=subtitle)
     image.save(file, "PNG")
 
 

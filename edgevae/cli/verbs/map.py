@@ -19,7 +19,7 @@ def run(args: Namespace) -> Result:
 
     from edgevae.files import read_labels, write_figure
     from edgevae.latents.posterior import Posterior
-    from edgevae.plots import latent_map
+    from edgevae.plots import draw_latent_maps
 
     vae = options.load(args)
     items = options.read_inputs(args.inputs, args, vae.bundle)
@@ -30,7 +30,7 @@ def run(args: Namespace) -> Result:
     if len(posterior.mu) < 3:
         raise InputError(f"a map needs at least 3 items, got {len(posterior.mu)}; add more inputs")
     folder = args.out or "map/"
-    for name, figure in latent_map.pictures(vae, posterior, labels).items():
+    for name, figure in draw_latent_maps(vae, posterior, labels).items():
         write_figure(folder, name, figure)
         note(f"drew {name}.png")
     return written(folder, {"rows": items.rows, "labelled": labels is not None})

@@ -86,10 +86,10 @@ def _draw_heatmaps(
 ) -> None:
     """Write a heat map of each image of x, float32 (n, C, H, W), named by its id."""
     from edgevae.files import write_folder
-    from edgevae.plots import heatmap
+    from edgevae.plots import draw_heatmaps
 
     x_range = bundle.x_range or (0.0, 1.0)
-    maps = (heatmap.draw(x[i : i + 1], parts[i : i + 1], x_range) for i in range(len(x)))
+    maps = (draw_heatmaps(x[i : i + 1], parts[i : i + 1], x_range) for i in range(len(x)))
     write_folder(folder, maps, ids, (0.0, 1.0))
 
 
