@@ -11,10 +11,20 @@ DYNAMO = (18, 20, 23)
 TORCHSCRIPT = (11, 13, 17)
 
 
-def export(module: nn.Module, example: torch.Tensor, *, opset: int, fixed: bool = False) -> bytes:
-    """By the exporter of that opset's time; `fixed` traces the batch as the example's."""
+def export(
+    module: nn.Module,
+    example: torch.Tensor,
+    *,
+    opset: int,
+    fixed: bool = False,
+    dynamo: bool | None = None,
+) -> bytes:
+    """Export by dynamo or, for False, by TorchScript; by default the exporter of the opset's time.
+
+    `fixed` traces the batch as the example's.
+    """
     module = module.eval()
-    if opset in DYNAMO:
+    if opset in DYNAMO if dynamo is None else dynamo:
         return _dynamo(module, example, opset, fixed)
     file = io.BytesIO()
     axes = None if fixed else {"input": {0: "batch"}}

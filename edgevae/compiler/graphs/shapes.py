@@ -22,8 +22,11 @@ def infer(model: ir.Model) -> None:
             name = value.name or ""
             if name not in two or name not in three:
                 continue
+            shape = _merge(_sizes(two[name]), _sizes(three[name]))
+            if shape is None and value.is_graph_output():
+                continue  # a port keeps the shape that it was given
             value.dtype = ir.DataType(two[name].elem_type)
-            value.shape = _merge(_sizes(two[name]), _sizes(three[name]))
+            value.shape = shape
 
 
 def forget(model: ir.Model) -> None:

@@ -22,7 +22,7 @@ from edgevae.compiler.graphs import rename as names
 from edgevae.compiler.reading import channels_last as layout
 from edgevae.compiler.reading import explicit_padding as padding
 from edgevae.compiler.reading import free_batch as batch
-from edgevae.compiler.reading import ports
+from edgevae.compiler.reading import group_norm, ports
 from edgevae.compiler.reading import unsample as noise
 from edgevae.compiler.reading.ports import Tell
 from edgevae.errors import CheckError, InputError
@@ -148,8 +148,21 @@ def normal(given: Given, tell: Tell = lambda line: None) -> ir.Model:
     while affine.rewrite(model):
         pass
     names.tidy(model)
+    _set_output_shapes(model, right, rows[:1])
     _prove(right, model, rows, given.where)
     return model
+
+
+def _set_output_shapes(model: ir.Model, right: parity.Runner, row: parity.Floats) -> None:
+    """Give every output whose shape could not be inferred that which it has for one row.
+
+    onnx infers no shapes of some operators, and a graph whose outputs have none is not valid.
+    """
+    if all(output.shape is not None for output in model.graph.outputs):
+        return
+    for output, value in zip(model.graph.outputs, right.run(row), strict=True):
+        output.dtype = ir.DataType.FLOAT
+        output.shape = ir.Shape([shapes.BATCH, *value.shape[1:]])
 
 
 def _parse(source: bytes | Path, where: str) -> onnx.ModelProto:
@@ -171,14 +184,16 @@ def _parse(source: bytes | Path, where: str) -> onnx.ModelProto:
 
 def _convert(given: ir.Model, where: str, tell: Tell) -> ir.Model:
     """A copy of the graph in OPSET, or in its own where onnx cannot convert it."""
-    proto = ir.to_proto(given)
+    lowered = given.clone()
+    group_norm.lower(lowered)
+    proto = ir.to_proto(lowered)
     opset = given.opset_imports[""]
     if opset != OPSET:
         try:
             proto = version_converter.convert_version(proto, OPSET)
             onnx.checker.check_model(proto)
         except Exception as error:  # whatever the converter cannot do
-            proto = ir.to_proto(given)
+            proto = ir.to_proto(lowered)
             tell(f"{where}: left in opset {opset}, since onnx cannot convert it: {error}")
     model = ir.from_proto(proto)
     numbers.keep(given, model)
