@@ -11,7 +11,7 @@ from edgevae.bundle.manifest import (
     Tiles,
 )
 from edgevae.bundle.reader import find, names, read
-from edgevae.bundle.writer import extend, write
+from edgevae.bundle.writer import check_replaceable, extend, write
 from edgevae.data import CASES, KINDS, LIKELIHOODS, Likelihood, Text
 from edgevae.sampling import STREAM
 
@@ -31,6 +31,7 @@ __all__ = [
     "Mixture",
     "Text",
     "Tiles",
+    "check_replaceable",
     "extend",
     "find",
     "how_to_add",

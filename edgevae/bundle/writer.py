@@ -98,7 +98,7 @@ def _publish(
         raise BundleError(f"the manifest takes strings and finite numbers only: {error}") from error
 
     target = Path(path).resolve()
-    _check_replaceable(target)
+    check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, since a rename is atomic within one file system only.
     draft = target.parent / f".{target.name}.{os.urandom(4).hex()}.draft"
@@ -116,11 +116,7 @@ def _publish(
     return read(target)
 
 
-def _graph_name(role: str, variant: str) -> str:
-    return f"{role}.onnx" if variant == "fp32" else f"{role}.{variant}.onnx"
-
-
-def _check_replaceable(target: Path) -> None:
+def check_replaceable(target: Path) -> None:
     """Raise `BundleError` unless the target may be deleted: nothing, or a bundle and no more."""
     if not target.exists():
         return
@@ -135,3 +131,7 @@ def _check_replaceable(target: Path) -> None:
             f"{target}: refused to replace a folder that holds more than a bundle "
             f"({', '.join(sorted(strangers)[:3])}); name another path"
         )
+
+
+def _graph_name(role: str, variant: str) -> str:
+    return f"{role}.onnx" if variant == "fp32" else f"{role}.{variant}.onnx"

@@ -1,4 +1,4 @@
-"""ONNX graphs in, a bundle out: a workstation's work, which needs the extra `compile`.
+"""Compile ONNX graphs to a bundle, on a workstation; needs the extra `compile`.
 
 from edgevae import compiler
 compiler.compile("decoder.onnx", "encoder.onnx", out="mine", x_range=(0, 1))
@@ -17,10 +17,8 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from edgevae.compiler.compile import Compiled, compile
-from edgevae.compiler.reading.diffusers_folder import Sources
-from edgevae.compiler.reading.diffusers_folder import read as read_folder
-from edgevae.compiler.reading.normalise import OPSET
-from edgevae.compiler.rewrites.pipeline import Row, table
+from edgevae.compiler.compile import Compiled, check_out, compile
+from edgevae.compiler.reading import OPSET, Sources, read_folder
+from edgevae.compiler.rewrites import Row, table
 
-__all__ = ["OPSET", "Compiled", "Row", "Sources", "compile", "read_folder", "table"]
+__all__ = ["OPSET", "Compiled", "Row", "Sources", "check_out", "compile", "read_folder", "table"]

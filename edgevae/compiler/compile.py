@@ -1,4 +1,4 @@
-"""The road from ONNX graphs to a bundle: read, rewrite, prove, write."""
+"""Compile ONNX graphs to a bundle: read, check, rewrite, compare, write."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,30 +11,22 @@ import onnx
 import onnx_ir as ir
 
 from edgevae import bundle
-from edgevae.bundle import Tiles
-from edgevae.compiler import memory as footprint
+from edgevae.compiler import chunk_rows, roles, tiling
+from edgevae.compiler import int8 as int8_graphs
 from edgevae.compiler import prior as priors
-from edgevae.compiler import tiling
-from edgevae.compiler.graphs import class_input as numbers
-from edgevae.compiler.graphs import parity
-from edgevae.compiler.graphs import rename as names
-from edgevae.compiler.graphs.parity import Floats
-from edgevae.compiler.int8 import variant
-from edgevae.compiler.reading import infer as guess
-from edgevae.compiler.reading import normalise as front
-from edgevae.compiler.reading.ports import Tell
-from edgevae.compiler.rewrites import pipeline as passes
-from edgevae.compiler.rewrites.pipeline import Row
+from edgevae.compiler import selfcheck as selfchecks
+from edgevae.compiler.graphs import LIMIT, CheckSession, Floats, memory, rename
+from edgevae.compiler.reading import Note, SourceGraph, infer, simplify, verify
+from edgevae.compiler.rewrites import Row, pipeline
+from edgevae.compiler.roles import Source
 from edgevae.data import KINDS, Image, Kind, Range
 from edgevae.errors import CheckError, InputError
-
-Source = bytes | str | os.PathLike[str]
 
 _ROWS = 8  # of the self-check
 
 
 class Compiled(NamedTuple):
-    """A bundle, what was inferred for it, and the passes that each role's graph went through."""
+    """A bundle, notes of what was inferred for it, and the passes of each role's graph."""
 
     bundle: bundle.Bundle
     notes: list[str]
@@ -42,12 +34,12 @@ class Compiled(NamedTuple):
 
 
 class _Graph(NamedTuple):
-    """A role's graph as given, in normal form, as it will be written, and the passes between."""
+    """A role's graph as it was read, in normal form and as it is written, and its passes."""
 
-    given: front.Given
+    source: SourceGraph
     normal: ir.Model
     model: ir.Model
-    rows: list[Row]
+    passes: list[Row]
 
 
 def compile(
@@ -55,9 +47,11 @@ def compile(
     encoder: Source | None = None,
     *,
     out: str | os.PathLike[str],
+    replace: bool = False,
     name: str | None = None,
     data: Kind | str | None = None,
     x_range: tuple[float, float] | None = None,
+    size: Sequence[int] = (),
     model: str = "vae",
     prior: bundle.Mixture | str | os.PathLike[str] | None = None,
     likelihood: bundle.Likelihood | None = None,
@@ -76,167 +70,132 @@ def compile(
     by_class: bool = False,
     activations: Source | None = None,
 ) -> Compiled:
-    """Writes the bundle of a decoder and, where there is one, its encoder: ONNX, opset 11 or later.
+    """Compile a decoder and, if there is one, its encoder to a bundle.
 
-    The decoder has one input z and the encoder one input x, float32 with the batch first; bytes are
-    a graph, anything else its path. A decoder may be told a class by a second input, int64 (n,),
-    whose numbers `classes` names; with `by_class` the prior has as many components for each class,
-    those of the first class first. `activations`, of the encoder's x, gives h (N, H) for the score
-    `nap`. Outputs are found by their names or order, or are those named by `decoder_output` and
-    `encoder_outputs` (mu, logvar); one encoder output of twice the latent's channels is split. What
-    is None is inferred: `name` from `out`, `data` ("image" or "vector", never "signal") from the
-    shape of x_hat, `x_range` of images from the decoder's last operators, `tolerance` from the size
-    of the outputs. `data` is the name of a kind, or a `Kind` that is complete, `x_range` included.
-    `prior` is a mixture, or the path of an .npz with weights (K,), means (K, D) and
-    logvars (K, D); None is the standard normal. `model` is as in `Bundle`: the encoder of an
-    "autoencoder" may have one output, mu, and without a mixture it has no prior. `likelihood` is as
-    in `Bundle`; None is a Gaussian with sigma 1. `selfcheck` holds inputs and right outputs, which
-    the compiled graphs must give to 1e-5; None takes those of the given graphs. With `measure` a
-    pass is kept only where it is faster on this machine. With `int8` the bundle has that variant
-    too, its encoder calibrated on `calibration`, float32 (N, *x_shape), N from 2; None takes what
-    the decoder makes.
+    The decoder has one input z and the encoder one input x, float32 with the batch first. Bytes
+    are an ONNX graph, anything else is its path. Opsets before 11 are converted by onnx.
 
-    Raises `InputError` where a graph cannot be taken, `CheckError` where the result would differ
-    by more than 1e-5 from the graph that was given, or its pixels in int8 be below 35 dB without
-    `force`; nothing is written then.
+    - `out` is the folder to write; a bundle that it holds is replaced only with `replace`.
+    - `name` defaults to the folder's name.
+    - `data` is a complete `Kind`, or the name of one; it defaults to "image" or "vector" by the
+      shape of x_hat. `x_range` is the range of x; for images it is inferred from the decoder's
+      last operators where it is None.
+    - `size` is the height and width of x in pixels, or one number for both, for graphs that take
+      any.
+    - `model` is as in `Bundle`: the encoder of an "autoencoder" may have one output, mu, and
+      without a mixture it has no prior.
+    - `prior` is a mixture, or the path of an .npz with weights (K,), means (K, D) and logvars
+      (K, D); None is the standard normal. `likelihood` is as in `Bundle`; None is a Gaussian of
+      sigma 1.
+    - `decoder_output` and `encoder_outputs` (mu, logvar) name outputs that are not found by their
+      names or order; one encoder output of twice the latent's channels is split.
+    - `classes` names the numbers that the decoder's second input, int64 (n,), takes. With
+      `by_class` the prior has equally many components for each class, in the order of the classes.
+    - `activations` is a graph from x to h (N, H), for the score `nap`.
+    - `selfcheck` holds inputs and expected outputs, which the compiled graphs must give to 1e-5;
+      it defaults to those of the source graphs, `tolerance` to one in proportion to the outputs.
+    - With `measure` a pass is kept only where it is faster on this machine.
+    - With `int8` the bundle has int8 graphs too; the encoder's are calibrated on `calibration`,
+      float32 (N, *x_shape) with N from 2, which defaults to decoded latents. `force` accepts int8
+      pixels below 35 dB.
+
+    Nothing is written unless all checks pass. Raises `InputError` where a graph or an argument
+    cannot be used, `BundleError` where `out` holds more than a bundle, and `CheckError` where the
+    result differs by more than 1e-5 from the source, or int8 pixels are below 35 dB.
     """
+    check_out(out, replace=replace)
     notes: list[str] = []
-    tell = notes.append
-    sources = _read(
-        decoder, encoder, activations, decoder_output, encoder_outputs, model, classes, tell
+    sources = roles.read(
+        {"decoder": decoder, "encoder": encoder, "activations": activations},
+        {"decoder": [decoder_output] if decoder_output else [], "encoder": encoder_outputs},
+        size=size,
+        classes=len(classes),
+        point=model == "autoencoder",
+        note=notes.append,
     )
-    latent_shape = sources["decoder"].item_shape
+    latent_shape, x_shape = sources["decoder"].item_shape, sources["decoder"].output_shape
     mixture = priors.read(prior, latent_shape)
     if int8:
         _check_int8(model, mixture)
-    z = priors.latents(mixture, latent_shape, _ROWS)
-    (x_hat,) = sources["decoder"].right.run(z)
-    _check_shapes(sources, x_hat, latent_shape)
-    normal = {role: front.normal(source, tell) for role, source in sources.items()}
+    normal = {role: simplify(source, notes.append) for role, source in sources.items()}
     if not isinstance(data, Kind):
         where = sources["decoder"].where
-        data = _kind(data, x_hat.shape[1:], x_range, normal["decoder"], where, tell)
-    if likelihood is None:
-        likelihood = {"name": "gaussian", "sigma": 1.0}
-        tell("likelihood: not given; took a Gaussian of sigma 1, which scores in squared errors")
+        data = _kind(data, x_shape, x_range, normal["decoder"], where, notes.append)
+    for role, source in sources.items():
+        verify(source, normal[role])
 
+    z = priors.latents(mixture, latent_shape, _ROWS)
+    (x_hat,) = sources["decoder"].reference.run(z)
+    if "encoder" in sources:
+        roles.check_mu(sources["encoder"], x_hat, latent_shape)
     graphs = {
-        role: _rewritten(source, normal[role], z if role == "decoder" else x_hat, measure)
+        role: _optimised(source, normal[role], z if role == "decoder" else x_hat, measure)
         for role, source in sources.items()
     }
-    check = selfcheck or _answers(graphs, z, x_hat, len(classes))
+    check = selfcheck or selfchecks.of(sources, z, x_hat, len(classes))
     for graph in graphs.values():
-        _prove(graph, check)
-    made = None
+        selfchecks.check(graph.model, check, graph.source.where)
+    variants = {"fp32": {role: graph.model for role, graph in graphs.items()}}
+    quality = {}
     if int8:
-        made = variant.make(
-            {role: graphs[role].normal for role in ("decoder", "encoder") if role in graphs},
+        quantised = int8_graphs.build(
+            {role: graph.normal for role, graph in graphs.items() if role != "activations"},
             lambda rows, seed: priors.latents(mixture, latent_shape, rows, seed=seed),
             check=check,
             x=calibration,
             x_range=data.x_range,
             noise=noise,
             force=force,
-            tell=tell,
+            note=notes.append,
         )
-    tiles = None
-    if isinstance(data, Image):
-        tiles = _tiles(graphs["decoder"], z, x_hat, data.x_range, tell)
+        variants["int8"], quality["int8"] = quantised.graphs, quantised.quality
     manifest = bundle.Manifest(
         name=name or Path(out).absolute().name,
         data=data,
         latent_shape=latent_shape,
         opset=max(graph.model.opset_imports[""] for graph in graphs.values()),
         model=model,
-        likelihood=likelihood,
+        likelihood=likelihood or _gaussian(notes.append),
         noise=noise,
         licence=licence,
-        provenance=_provenance(graphs) if provenance is None else provenance,
-        tolerance=_tolerance(check, model) if tolerance is None else tolerance,
-        quality={"int8": made.quality} if made else {},
+        provenance=_provenance(sources) if provenance is None else provenance,
+        tolerance=selfchecks.tolerance(check, model) if tolerance is None else tolerance,
+        quality=quality,
         chunk_rows={role: _chunk(graph, check, measure) for role, graph in graphs.items()},
-        row_bytes={role: footprint.row_bytes(graph.model) for role, graph in graphs.items()},
+        row_bytes={role: memory.row_bytes(graph.model) for role, graph in graphs.items()},
         classes=tuple(classes),
         by_class=by_class,
-        tiles=tiles,
+        tiles=_tiles(normal["decoder"], z, x_hat, data, notes.append),
     )
-    files = {"fp32": {role: graph.model for role, graph in graphs.items()}}
-    if made:
-        files["int8"] = dict(made.graphs)
-    serialized = {
-        variant: {role: _data(model) for role, model in each.items()}
-        for variant, each in files.items()
+    files = {
+        variant: {role: _serialise(graph) for role, graph in by_role.items()}
+        for variant, by_role in variants.items()
     }
-    written = bundle.write(out, manifest, serialized, selfcheck=check, prior=mixture)
-    return Compiled(written, notes, {role: graph.rows for role, graph in graphs.items()})
+    written = bundle.write(out, manifest, files, selfcheck=check, prior=mixture)
+    return Compiled(written, notes, {role: graph.passes for role, graph in graphs.items()})
 
 
-def _read(
-    decoder: Source,
-    encoder: Source | None,
-    activations: Source | None,
-    decoder_output: str | None,
-    encoder_outputs: Sequence[str],
-    model: str,
-    classes: Sequence[str],
-    tell: Tell,
-) -> dict[str, front.Given]:
-    """Read the graph of each role; return them by role."""
-    sources = {
-        "decoder": front.given(
-            _source(decoder),
-            "decoder",
-            outputs=[decoder_output] if decoder_output else (),
-            classes=len(classes),
-            tell=tell,
+def check_out(out: str | os.PathLike[str], *, replace: bool = False) -> None:
+    """Check that a bundle may be written to a folder, as `compile` does before any work.
+
+    Raises `InputError` where the folder holds a bundle and `replace` is False, and `BundleError`
+    where it holds anything else.
+    """
+    bundle.check_replaceable(Path(out))
+    if not replace and Path(out).is_dir() and any(Path(out).iterdir()):
+        raise InputError(
+            f"{out}: expected a folder without a bundle, found one; use --replace, or "
+            f"replace=True, to replace it, or name another folder"
         )
-    }
-    if encoder is not None:
-        sources["encoder"] = front.given(
-            _source(encoder),
-            "encoder",
-            outputs=encoder_outputs,
-            latent_shape=sources["decoder"].item_shape,
-            point=model == "autoencoder",
-            tell=tell,
-        )
-    if activations is not None:
-        sources["activations"] = front.given(_source(activations), "activations", tell=tell)
-    return sources
-
-
-def _check_shapes(
-    sources: Mapping[str, front.Given], x_hat: Floats, latent_shape: tuple[int, ...]
-) -> None:
-    """Raise `InputError` unless all graphs are of the decoder's x and z."""
-    for role, source in sources.items():
-        if role != "decoder":
-            _check_x(source, x_hat)
-    if "encoder" in sources:
-        _check_mu(sources["encoder"], x_hat, latent_shape)
 
 
 def _check_int8(model: str, mixture: object) -> None:
-    """Raise `InputError` where a bundle has no prior that int8 could be calibrated on."""
+    """Raise `InputError` where there is no prior that int8 could be calibrated on."""
     if model == "autoencoder" and mixture is None:
         raise InputError(
             "int8 is calibrated on latents of the prior, and an autoencoder has none: give one "
             "that was fitted to its latents (--prior), or leave out --int8"
         )
-
-
-def _tiles(
-    decoder: _Graph, z: Floats, x_hat: Floats, x_range: tuple[float, float], tell: Tell
-) -> Tiles | None:
-    """Measure the decoder's tiles and note them; None where it cannot be run on tiles."""
-    found = tiling.measure(decoder.normal, z, x_hat, x_range)
-    if found is not None:
-        tell(f"tiles: {', '.join(f'{key} {value:.3g}' for key, value in found._asdict().items())}")
-    return found
-
-
-def _source(source: Source) -> bytes | Path:
-    return source if isinstance(source, bytes) else Path(source)
 
 
 def _kind(
@@ -245,109 +204,70 @@ def _kind(
     x_range: Range | None,
     decoder: ir.Model,
     where: str,
-    tell: Tell,
+    note: Note,
 ) -> Kind:
-    """Return the kind of a decoder's data; infer what the caller did not say, and note it."""
+    """Return the kind of a decoder's data; infer what callers did not say, and note it."""
     if name is None:
-        name = guess.kind(x_shape)
-        tell(f"kind: {name}, as x has shape {x_shape}")
+        name = infer.kind(x_shape)
+        note(f"kind: {name}, as x has shape {x_shape}")
     kind = KINDS[name]
     if x_range is None and kind.drawable:
-        x_range = guess.x_range(decoder, where)
-        tell(f"range: {x_range[0]:g} to {x_range[1]:g}, by the decoder's last operators")
+        x_range = infer.x_range(decoder, where)
+        note(f"range: {x_range[0]:g} to {x_range[1]:g}, by the decoder's last operators")
     return kind(x_shape, x_range)
 
 
-def _rewritten(given: front.Given, normal: ir.Model, items: Floats, measure: bool) -> _Graph:
-    """The graph after every pass that is worth having, proved on random rows and on `items`."""
+def _gaussian(note: Note) -> dict[str, str | float | list[float]]:
+    """Return the default likelihood, and note it."""
+    note("likelihood: not given; took a Gaussian of sigma 1, which scores in squared errors")
+    return {"name": "gaussian", "sigma": 1.0}
+
+
+def _optimised(source: SourceGraph, normal: ir.Model, items: Floats, measure: bool) -> _Graph:
+    """Return the graph after the passes, compared with its source on random rows and `items`."""
     random = np.random.default_rng(1).standard_normal((7, *items.shape[1:]), np.float32)
-    trial = np.concatenate([random, items])
-    answers = given.right.answers(trial)
-    model, rows = passes.optimise(normal, answers, measure=measure)
-    names.tidy(model)
-    error = answers.difference(parity.Runner(model, given.where))
-    if not error <= parity.LIMIT:
+    expected = source.reference.expected(np.concatenate([random, items]))
+    model, passes = pipeline.optimise(normal, expected, measure=measure)
+    rename.tidy(model)
+    error = expected.difference(CheckSession(model, source.where))
+    if not error <= LIMIT:
         raise CheckError(
-            f"{given.where}: expected the compiled graph to differ by at most {parity.LIMIT} from "
-            f"the one that was given, got {error:.1e}; no bundle was written"
+            f"{source.where}: expected the compiled graph to differ by at most {LIMIT} from its "
+            f"source, got {error:.1e}; no bundle was written"
         )
-    return _Graph(given, normal, model, rows)
+    return _Graph(source, normal, model, passes)
 
 
-def _check_x(given: front.Given, x_hat: Floats) -> None:
-    if given.item_shape != x_hat.shape[1:]:
-        raise InputError(
-            f"{given.where}: expected a graph of the x that the decoder makes, "
-            f"{x_hat.shape[1:]}, got one of {given.item_shape}; are they of one model?"
-        )
-
-
-def _check_mu(encoder: front.Given, x: Floats, latent_shape: tuple[int, ...]) -> None:
-    for port, value in zip(("mu", "logvar"), encoder.right.run(x), strict=True):
-        if value.shape[1:] != latent_shape:
-            raise InputError(
-                f"{encoder.where}: expected {port} of the decoder's z, {latent_shape}, got "
-                f"{value.shape[1:]}; name the outputs (--outputs MU LOGVAR) or export both graphs "
-                f"from one model"
-            )
-
-
-def _answers(
-    graphs: Mapping[str, _Graph], z: Floats, x_hat: Floats, classes: int
-) -> dict[str, npt.NDArray[Any]]:
-    """What the given graphs make of latents from the prior, and of the x that these become."""
-    answers: dict[str, npt.NDArray[Any]] = {"z": z, "x_hat": x_hat}
-    if classes:
-        answers["y"] = numbers.of(z, classes)
-    if "encoder" in graphs:
-        mu, logvar = graphs["encoder"].given.right.run(x_hat)
-        answers |= {"x": x_hat, "mu": mu, "logvar": logvar}
-    if "activations" in graphs:
-        (h,) = graphs["activations"].given.right.run(x_hat)
-        answers |= {"x": x_hat, "h": h}
-    return answers
-
-
-def _prove(graph: _Graph, answers: Mapping[str, npt.NDArray[Any]]) -> None:
-    """That the compiled graph gives the right answers, whoever made them."""
-    port, *told = graph.model.graph.inputs
-    runner = parity.Runner(graph.model, graph.given.where)
-    y = answers["y"] if told else None
-    outputs = runner.run(np.asarray(answers[str(port.name)], np.float32), y)
-    for name, got in zip(runner.outputs, outputs, strict=True):
-        error = parity.error(np.asarray(answers[name]), got)
-        if not error <= parity.LIMIT:
-            raise CheckError(
-                f"{graph.given.where}: expected {name} of the self-check to {parity.LIMIT}, got a "
-                f"difference of {error:.1e}; no bundle was written"
-            )
+def _tiles(
+    decoder: ir.Model, z: Floats, x_hat: Floats, data: Kind, note: Note
+) -> bundle.Tiles | None:
+    """Measure the tiles of an image's decoder and note them; None where it has none."""
+    if not isinstance(data, Image):
+        return None
+    tiles = tiling.measure(decoder, z, x_hat, data.x_range)
+    if tiles is not None:
+        note(f"tiles: {', '.join(f'{key} {value:.3g}' for key, value in tiles._asdict().items())}")
+    return tiles
 
 
 def _chunk(graph: _Graph, check: Mapping[str, Floats], measure: bool) -> int:
+    """Return the rows for one worker at a time, measured or modelled."""
     if not measure:
-        return footprint.modelled_chunk(graph.model)
-    return footprint.measured_chunk(graph.model, check[graph.model.graph.inputs[0].name or ""])
+        return memory.modelled_chunk(graph.model)
+    return chunk_rows.measured_chunk(graph.model, check[graph.model.graph.inputs[0].name or ""])
 
 
-def _tolerance(answers: Mapping[str, Floats], kind: str) -> float:
-    """Ten times what was proved here, since other machines sum in other orders."""
-    keys = ("mu", "x_hat") if kind == "autoencoder" else ("mu", "logvar", "x_hat")
-    outputs = (answers[key] for key in keys if key in answers)
-    largest = max(float(np.abs(output).max()) for output in outputs)
-    return 10 * parity.LIMIT * max(1.0, largest)
-
-
-def _provenance(graphs: Mapping[str, _Graph]) -> dict[str, str | float]:
+def _provenance(sources: Mapping[str, SourceGraph]) -> dict[str, str | float]:
+    """Return the exporters of the graphs and the version of onnx."""
     producers = {
-        f"{role}_producer": graph.given.producer
-        for role, graph in graphs.items()
-        if graph.given.producer
+        f"{role}_producer": source.producer for role, source in sources.items() if source.producer
     }
     return {**producers, "onnx": onnx.__version__}
 
 
-def _data(model: ir.Model) -> bytes:
+def _serialise(model: ir.Model) -> bytes:
+    """Return a graph as a file, checked by onnx."""
     proto = ir.to_proto(model)
     onnx.checker.check_model(proto)
-    data: bytes = proto.SerializeToString()
-    return data
+    file: bytes = proto.SerializeToString()
+    return file

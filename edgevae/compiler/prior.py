@@ -1,4 +1,4 @@
-"""The prior that a bundle gets, and latents drawn from it."""
+"""Read the prior of a bundle and draw latents from it."""
 
 import math
 import os
@@ -16,9 +16,9 @@ Floats = npt.NDArray[np.float32]
 def read(
     source: bundle.Mixture | str | os.PathLike[str] | None, latent_shape: tuple[int, ...]
 ) -> sampling.MixtureTable | None:
-    """A mixture over latents, given or from an .npz; None, the standard normal, stays None.
+    """Return a mixture over latents, from an object or an .npz; None for the standard normal.
 
-    Raises `InputError` where it is no mixture, or not one over latents of this shape.
+    Raises `InputError` where the source is no mixture, or not one over latents of this shape.
     """
     if source is None:
         return None
@@ -46,7 +46,7 @@ def latents(
     seed: int = 0,
     start: int = 0,
 ) -> Floats:
-    """Rows start .. start + rows - 1 that the prior draws: float32 (rows, *latent_shape)."""
+    """Return latents start to start + rows - 1 of the prior: float32 (rows, *latent_shape)."""
     flat = sampling.draw(mixture, rows, math.prod(latent_shape), seed=seed, start=start)
     return flat.reshape(rows, *latent_shape)
 

@@ -4,9 +4,9 @@ import numpy as np
 import onnx_ir as ir
 from onnx import TensorProto, checker, helper, numpy_helper, shape_inference
 
-from edgevae.compiler.graphs import parity
-from edgevae.compiler.reading import normalise as front
-from edgevae.compiler.rewrites import pipeline as passes
+from edgevae.compiler.graphs import LIMIT, CheckSession
+from edgevae.compiler.reading import normalise
+from edgevae.compiler.rewrites import pipeline
 
 
 def chain(z_shape, *layers) -> ir.Model:
@@ -29,7 +29,7 @@ def chain(z_shape, *layers) -> ir.Model:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     model = shape_inference.infer_shapes(model)
     checker.check_model(model)
-    return front.read_graph(model.SerializeToString())
+    return normalise.read_graph(model.SerializeToString())
 
 
 def weights(*shape, seed=0):
@@ -42,11 +42,11 @@ def rewritten(model, rewrite) -> tuple[int, list[str]]:
     """Places and operators of the graph after a pass, which must compute what it did before."""
     after = model.clone()
     places = rewrite(after)
-    after = passes.lowered(after)
+    after = pipeline.lowered(after)
     shape = [size for size in model.graph.inputs[0].shape if isinstance(size, int)]
     items = np.random.default_rng(1).standard_normal((7, *shape), np.float32)
-    answers = parity.Runner(model, "before", exactly=True).answers(items)
-    assert answers.difference(parity.Runner(after, "after")) <= parity.LIMIT
+    answers = CheckSession(model, "before", exactly=True).expected(items)
+    assert answers.difference(CheckSession(after, "after")) <= LIMIT
     return places, [node.op_type for node in after.graph]
 
 

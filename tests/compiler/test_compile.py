@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import onnx
@@ -9,8 +10,11 @@ from torch import nn
 
 import edgevae
 from edgevae import cli, compiler
-from edgevae.compiler.rewrites import pipeline as passes
-from edgevae.errors import CheckError, InputError
+from edgevae.compiler.rewrites import pipeline
+from edgevae.errors import BundleError, CheckError, InputError
+
+# The function of the package hides the module of its name.
+compile_module = sys.modules["edgevae.compiler.compile"]
 
 
 class Encoder(nn.Module):
@@ -61,9 +65,9 @@ def test_a_decoder_alone_makes_a_bundle_that_only_decodes(graphs, tmp_path):
     with torch.inference_mode():
         expected = decoder(nn.Sigmoid())(torch.from_numpy(z)).numpy()
     np.testing.assert_allclose(vae.decode(z), expected, atol=1e-5)
-    told = "\n".join(compiled.notes)
+    notes = "\n".join(compiled.notes)
     for inferred in ("batch was traced as 1", "kind: image", "range: 0 to 1", "likelihood: not"):
-        assert inferred in told
+        assert inferred in notes
 
 
 def test_both_graphs_and_a_prior_make_a_whole_bundle(graphs, tmp_path):
@@ -173,10 +177,37 @@ def test_a_graph_that_came_out_wrong_is_not_written(graphs, tmp_path, monkeypatc
         model.graph.outputs[0].producer().op_type = "Tanh"
         return model, []
 
-    monkeypatch.setattr(passes, "optimise", broken)
+    monkeypatch.setattr(pipeline, "optimise", broken)
     with pytest.raises(CheckError, match="no bundle was written"):
         compiler.compile(graphs / "decoder.onnx", out=tmp_path / "b", measure=False)
     assert not (tmp_path / "b").exists()
+
+
+def test_a_missing_range_is_asked_for_before_any_pass(graphs, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        pytest.fail("work was done")
+
+    monkeypatch.setattr(pipeline, "optimise", fail)
+    monkeypatch.setattr(compile_module, "verify", fail)
+    data = export(decoder(nn.Identity()), torch.randn(2, 3), opset=17)
+    with pytest.raises(InputError, match="say their range: --range 0 1"):
+        compiler.compile(data, graphs / "encoder.onnx", out=tmp_path / "b")
+
+
+def test_a_bundle_is_replaced_only_on_request(graphs, tmp_path):
+    def compile_it(**options):
+        return compiler.compile(
+            graphs / "decoder.onnx", out=tmp_path / "b", measure=False, **options
+        ).bundle
+
+    before = (compile_it().path / "manifest.json").read_bytes()
+    with pytest.raises(InputError, match=r"b: expected a folder without a bundle.*replace=True"):
+        compiler.compile("absent.onnx", out=tmp_path / "b")
+    assert (tmp_path / "b" / "manifest.json").read_bytes() == before
+    assert compile_it(replace=True, name="other").name == "other"
+    (tmp_path / "b" / "mine.txt").write_text("keep")
+    with pytest.raises(BundleError, match=r"holds more than a bundle \(mine.txt\)"):
+        compiler.compile("absent.onnx", out=tmp_path / "b", replace=True)
 
 
 def test_the_verb_prints_what_it_inferred_and_the_passes(graphs, tmp_path, capsys):
@@ -221,8 +252,6 @@ def test_the_verb_replaces_a_bundle_only_on_request(graphs, tmp_path, capsys, mo
 
 
 def test_without_the_extra_the_verb_says_how_to_get_it(tmp_path, capsys, monkeypatch):
-    import sys
-
     for name in [name for name in sys.modules if name.startswith("edgevae.compiler")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(edgevae, "compiler")

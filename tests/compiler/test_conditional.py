@@ -6,9 +6,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import edgevae
 from edgevae import compiler
-from edgevae.compiler.graphs import class_input as classes
-from edgevae.compiler.graphs import parity
-from edgevae.compiler.reading import normalise as front
+from edgevae.compiler.graphs import CheckSession, class_input
+from edgevae.compiler.reading import normalise, source_graph
 from edgevae.diagnostics import verify as selfcheck
 from edgevae.engine import onnxruntime
 from edgevae.errors import InputError
@@ -71,16 +70,16 @@ def test_the_graph_that_is_written_is_the_one_that_was_given(tmp_path):
 
 
 def test_a_batch_that_was_traced_is_freed_of_both_inputs():
-    model = front.normal(front.given(decoder(rows=2), "decoder", classes=3))
+    model = normalise.normalise(source_graph.read(decoder(rows=2), "decoder", classes=3))
     assert [str(port.shape) for port in model.graph.inputs] == ["[n,2,4,4]", "[n]"]
     z = np.random.default_rng(0).standard_normal((5, 2, 4, 4)).astype(np.float32)
-    assert parity.Runner(model, "freed").run(z)[0].shape == (5, 1, 4, 4)
+    assert CheckSession(model, "freed").run(z)[0].shape == (5, 1, 4, 4)
 
 
 def test_a_row_s_class_does_not_depend_on_its_batch():
     z = np.random.default_rng(0).standard_normal((300, 2, 4, 4)).astype(np.float32)
-    y = classes.of(z, 3)
-    np.testing.assert_array_equal(classes.of(z[7:9], 3), y[7:9])
+    y = class_input.of(z, 3)
+    np.testing.assert_array_equal(class_input.of(z[7:9], 3), y[7:9])
     assert min(np.bincount(y)) > 50
 
 

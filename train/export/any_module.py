@@ -156,6 +156,7 @@ def export(
         graphs["decoder"],
         graphs["encoder"],
         out=out,
+        replace=True,
         name=name,
         x_range=x_range,
         model="autoencoder" if logvar is None else "vae",

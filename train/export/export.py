@@ -79,6 +79,7 @@ def export(
         graphs.decoder,
         graphs.encoder,
         out=out,
+        replace=True,
         name=name or data["name"],
         data=kind(data, model),
         prior=checkpoint.prior,
@@ -166,7 +167,7 @@ def verify(
     conditional module is run with random classes below `classes`.
     """
     unit = np.asarray(unit)
-    runner = parity.Runner(graph, "the exported graph")
+    runner = parity.CheckSession(graph, "the exported graph")
     for batch in batches(inputs):
         labels = [torch.randint(classes, (len(batch),))] if classes else []
         with torch.inference_mode():

@@ -1,7 +1,6 @@
 """`edgevae compile`: make a bundle of ONNX graphs."""
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgevae.cli.options import UsageError, integer, number
@@ -48,8 +47,8 @@ def _add_sources(parser: ArgumentParser) -> None:
         type=integer(1),
         default=(),
         metavar="N",
-        help="height and width of a FOLDER's images, or one number for both (default: sample_size "
-        "of its config.json)",
+        help="height and width of the images in pixels, or one number for both, for graphs that "
+        "take any (default: sample_size of a FOLDER's config.json)",
     )
     parser.add_argument(
         "--scaling-factor",
@@ -155,17 +154,21 @@ def _add_int8(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> Result:
     _check_usage(args)
-    _check_replace(args)
+    try:
+        from edgevae import compiler
+    except ModuleNotFoundError as error:
+        raise UsageError(str(error)) from error
+    compiler.check_out(args.out, replace=args.replace)
     sources = _sources(args)
-    from edgevae import compiler
-
     compiled = compiler.compile(
         sources.decoder,
         sources.encoder,
         out=args.out,
+        replace=args.replace,
         name=args.name,
         data=args.kind,
         x_range=tuple(args.range) if args.range else sources.x_range,
+        size=() if args.folder else args.size,
         model="autoencoder" if args.autoencoder else sources.model,
         prior=args.prior,
         likelihood=_likelihood(args),
@@ -195,29 +198,18 @@ def _check_usage(args: Namespace) -> None:
     """Raise UsageError if options contradict each other."""
     if (args.folder is None) == (args.decoder is None) or (args.folder and args.encoder):
         raise UsageError("expected FOLDER, or --decoder and maybe --encoder")
-    if args.folder is None and (args.size or args.scaling_factor):
-        raise UsageError("--size and --scaling-factor are for FOLDER")
+    if args.folder is None and args.scaling_factor:
+        raise UsageError("--scaling-factor is for FOLDER")
     if args.calibration is not None and not args.int8:
         raise UsageError("--calibration is for --int8")
     if args.likelihood == "bernoulli" and args.sigma is not None:
         raise UsageError("--sigma is a gaussian's; a bernoulli likelihood has none")
 
 
-def _check_replace(args: Namespace) -> None:
-    """Raise InputError if --out holds a bundle that may not be replaced."""
-    if not args.replace and Path(args.out, "manifest.json").is_file():
-        raise InputError(
-            f"--out {args.out}: expected a folder without a bundle, found one; use --replace to "
-            f"replace it, or name another folder"
-        )
-
-
 def _sources(args: Namespace) -> "Sources":
-    """Return the graphs that the arguments name. Raises UsageError if the extra is missing."""
-    try:
-        from edgevae import compiler
-    except ModuleNotFoundError as error:
-        raise UsageError(str(error)) from error
+    """Return the graphs that the arguments name."""
+    from edgevae import compiler
+
     if args.folder:
         return compiler.read_folder(args.folder, size=args.size, scaling_factor=args.scaling_factor)
     return compiler.Sources(args.decoder, args.encoder)
@@ -253,7 +245,7 @@ COMPILE = Verb(
     "         edgevae compile exported/ --size 256 --out mine",
     add_options,
     run,
-    "The graphs may come from any exporter, in opset 11 or later and float32. They are rewritten "
-    "to run faster, checked to give the same results to 1e-5, and written as a bundle. This needs "
-    "the extra `compile`: pip install 'edgevae[compile]'.",
+    "The graphs may come from any exporter, in float32; opsets before 11 are converted by onnx. "
+    "They are rewritten to run faster, checked to give the same results to 1e-5, and written as a "
+    "bundle. This needs the extra `compile`: pip install 'edgevae[compile]'.",
 )

@@ -1,7 +1,7 @@
-"""The class numbers that the compiler tells a conditional decoder, wherever it runs one.
+"""Class numbers for conditional decoders, wherever the compiler runs one.
 
-A graph with the input y says in its metadata how many classes there are. The class of a row is a
-function of the row's bits, so that it is the same in any batch and in any rewriting of the graph.
+A graph with the input y holds the number of its classes in its metadata. The class of a row is a
+function of the row's bits, so that it is the same in any batch and for any rewritten graph.
 """
 
 from typing import Any
@@ -17,25 +17,25 @@ KEY = "classes"
 
 
 def mark(model: ir.Model, count: int) -> None:
-    """Says in a graph's metadata how many classes its y may be of."""
+    """Store the number of classes in a graph's metadata."""
     model.metadata_props[KEY] = str(count)
 
 
 def keep(source: ir.Model, model: ir.Model) -> None:
-    """Says of `model` what the metadata of `source` say."""
+    """Copy the number of classes from one graph's metadata to another's, if it has one."""
     if KEY in source.metadata_props:
         model.metadata_props[KEY] = source.metadata_props[KEY]
 
 
 def of(rows: Floats, count: int) -> Numbers:
-    """A class for each row, as good as random for rows that are."""
+    """Return a pseudo-random class number, 0 to count - 1, for each row: int64 (N,)."""
     bits = np.ascontiguousarray(rows, np.float32).reshape(len(rows), -1).view(np.uint32)
     numbers: Numbers = (bits.sum(axis=1, dtype=np.uint64) % np.uint64(count)).astype(np.int64)
     return numbers
 
 
 def feeds(session: Any, rows: Floats, y: Numbers | None = None) -> dict[str, npt.NDArray[Any]]:
-    """The inputs of a session for rows of its first, told y where it asks: by None, `of` them."""
+    """Return a session's inputs by name: the rows and, if it takes classes, y or those of `of`."""
     first, *others = session.get_inputs()
     if not others:
         return {first.name: rows}

@@ -9,10 +9,11 @@ from edgevae.compiler.graphs import constants, shapes
 
 
 class Convolution(NamedTuple):
-    """A node whose sizes are all known: spatial sizes of input and output, weights, padding.
+    """A convolution of which all sizes are known.
 
-    Weights are as ONNX has them: (outputs, inputs / group, *kernel), for a transposed one
-    (inputs, outputs / group, *kernel).
+    `weights` are as in ONNX: (outputs, inputs / group, *kernel) for Conv and (inputs,
+    outputs / group, *kernel) for ConvTranspose. `size` and `out` are the spatial sizes of input
+    and output; `begins` and `ends` are the padding.
     """
 
     x: ir.Value
@@ -28,15 +29,19 @@ class Convolution(NamedTuple):
 
     @property
     def kernel(self) -> tuple[int, ...]:
+        """The spatial sizes of the weights."""
         return self.weights.shape[2:]
 
     def axes(self) -> Iterator[tuple[int, int, int, int]]:
-        """Kernel, stride, dilation and padding before, of each axis."""
+        """Yield kernel, stride, dilation and padding before, for each spatial axis."""
         return zip(self.kernel, self.strides, self.dilations, self.begins, strict=True)
 
 
 def read(node: ir.Node) -> Convolution | None:
-    """None where weights or sizes are not constant, or padding is not in numbers."""
+    """Read a Conv or ConvTranspose.
+
+    Returns None where weights or sizes are not constant, or padding is by a rule.
+    """
     x, weights = node.inputs[0], constants.value(node.inputs[1])
     size, out = shapes.spatial(x), shapes.spatial(node.outputs[0])
     if x is None or weights is None or size is None or out is None:

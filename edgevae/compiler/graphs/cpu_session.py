@@ -1,4 +1,4 @@
-"""A graph on onnxruntime's CPU provider, which is what the compiler proves and measures."""
+"""Open graphs on onnxruntime's CPU provider, where the compiler checks and measures them."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from edgevae.engine import onnxruntime
 
 
 def session(graph: bytes, *, threads: int = 0, exactly: bool = False) -> Any:
-    """A session whose operators use so many threads, 0 for onnxruntime's own choice.
+    """Return a session whose operators use `threads` threads, 0 for onnxruntime's own choice.
 
     With `exactly`, onnxruntime optimises nothing.
     """
-    ort = onnxruntime()
-    options = ort.SessionOptions()
+    runtime = onnxruntime()
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # whoever opens it tells what went wrong
+    options.log_severity_level = 4  # callers report errors
     if exactly:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(graph, options, ["CPUExecutionProvider"])
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return runtime.InferenceSession(graph, options, ["CPUExecutionProvider"])

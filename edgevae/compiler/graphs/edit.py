@@ -1,4 +1,4 @@
-"""Putting new nodes in the place of old ones."""
+"""Replace nodes of a graph by new ones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,20 +12,20 @@ Operand = ir.Value | constants.Array | None
 
 
 class Edit:
-    """Nodes that wait outside of a graph until `replace` puts them in the place of others."""
+    """New nodes that are outside the graph until `replace` puts them in the place of old ones."""
 
     def __init__(self, graph: ir.Graph) -> None:
         self._graph = graph
         self._nodes: list[ir.Node] = []
 
     def op(self, kind: str, *inputs: Operand, domain: str = "", **attributes: Any) -> ir.Value:
-        """The output of a new node; an array among its inputs becomes an initializer."""
+        """Return the output of a new node; an array among its inputs becomes an initializer."""
         values = [self._value(operand, kind) for operand in inputs]
         self._nodes.append(node := ir.node(kind, values, attributes, domain=domain))
         return node.outputs[0]
 
     def like(self, node: ir.Node, first: ir.Value) -> ir.Value:
-        """The output of a copy of `node` that has another first input."""
+        """Return the output of a copy of `node` that has another first input."""
         copy = ir.Node(
             node.domain, node.op_type, [first, *node.inputs[1:]], [*node.attributes.values()]
         )
@@ -33,7 +33,7 @@ class Edit:
         return copy.outputs[0]
 
     def replace(self, old: Sequence[ir.Node], by: ir.Value) -> None:
-        """Puts the new nodes where the last of `old` is, whose output `by` becomes."""
+        """Put the new nodes in the place of `old`, and `by` in that of their last output."""
         last = old[-1]
         ir.convenience.replace_nodes_and_values(
             self._graph, last, [last], self._nodes, [last.outputs[0]], [by]
@@ -49,7 +49,7 @@ class Edit:
 
 
 def only_user(value: ir.Value) -> ir.Node | None:
-    """The node that alone takes a value, and takes it once; None where there is no such one."""
+    """Return the node that alone reads a value, and reads it once; None for any other value."""
     uses = value.uses()
     if len(uses) != 1 or value.is_graph_output():
         return None

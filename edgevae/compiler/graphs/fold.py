@@ -1,4 +1,4 @@
-"""Whatever a graph computes from constants and sizes alone, computed once."""
+"""Compute once what a graph computes from constants and sizes alone."""
 
 import logging
 
@@ -9,60 +9,64 @@ from onnxscript import optimizer
 
 from edgevae.compiler.graphs import constants, shapes
 
-logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it tells what it does not fold
+logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it logs every node that it leaves
 
-_MOST_NUMBERS = 1 << 26  # of one folded constant
-_MOST_FILLED = 1 << 12  # of one that repeats a number
+_MAX_NUMBERS = 1 << 26  # of one folded constant
+_MAX_FILLED = 1 << 12  # of a constant that repeats one number
 
 
 def fold(model: ir.Model) -> None:
-    """Folds constants and shape arithmetic; removes Identity, Dropout and what nothing uses.
+    """Fold constants and shape arithmetic; remove Identity, Dropout and unused nodes.
 
     Every Reshape whose result is known but for the batch gets a constant target, with 0 where the
-    batch is that of the input and -1 elsewhere; every Expand of a batch, one with 1 there.
+    batch is that of the input and -1 elsewhere. Every Expand of a batch gets a constant target
+    with 1 in the place of the batch.
     """
-    for _ in range(2):  # once more, since a target that became constant makes others known
+    for _ in range(2):  # a target that became constant makes others known
         shapes.infer(model)
         optimizer.optimize_ir(
             model,
-            input_size_limit=_MOST_NUMBERS,
-            output_size_limit=_MOST_NUMBERS,
+            input_size_limit=_MAX_NUMBERS,
+            output_size_limit=_MAX_NUMBERS,
             should_fold=_fill,
         )
         common.IdentityEliminationPass()(model)
         shapes.infer(model)
         for node in model.graph:
             if node.op_type == "Reshape":
-                _settle(node)
+                _set_reshape_target(node)
             elif node.op_type == "Expand":
-                _settle_expand(node)
+                _set_expand_target(node)
         clean(model)
 
 
 def constants_alone(model: ir.Model) -> None:
-    """Folds what depends on no input and on no shape of one."""
+    """Fold what depends on no input and on no shape of one."""
     optimizer.fold_constants_ir(
         model,
-        input_size_limit=_MOST_NUMBERS,
-        output_size_limit=_MOST_NUMBERS,
+        input_size_limit=_MAX_NUMBERS,
+        output_size_limit=_MAX_NUMBERS,
         should_fold=_fill,
     )
     clean(model)
 
 
 def clean(model: ir.Model) -> None:
-    """Removes what no output depends on."""
+    """Remove nodes, initializers and opsets that no output depends on."""
     common.RemoveUnusedNodesPass()(model)
     common.RemoveUnusedOpsetsPass()(model)
 
 
 def _fill(node: ir.Node) -> bool | None:
-    """onnxscript leaves ConstantOfShape alone, and with it all that exporters make of shapes."""
+    """Return True to fold a ConstantOfShape of moderate size, None for onnxscript's own choice.
+
+    onnxscript folds no ConstantOfShape, and so nothing that exporters compute from one.
+    """
     sizes = constants.value(node.inputs[0]) if node.op_type == "ConstantOfShape" else None
-    return None if sizes is None else bool(np.prod(sizes) <= _MOST_FILLED)
+    return None if sizes is None else bool(np.prod(sizes) <= _MAX_FILLED)
 
 
-def _settle(node: ir.Node) -> None:
+def _set_reshape_target(node: ir.Node) -> None:
     before, after = shapes.sizes(node.inputs[0]), shapes.sizes(node.outputs[0])
     if after is None or sum(not isinstance(size, int) for size in after) > 1 or 0 in after:
         return
@@ -75,7 +79,7 @@ def _settle(node: ir.Node) -> None:
         constants.replace(node, 1, np.array(target, np.int64))
 
 
-def _settle_expand(node: ir.Node) -> None:
+def _set_expand_target(node: ir.Node) -> None:
     before, after = shapes.sizes(node.inputs[0]), shapes.sizes(node.outputs[0])
     if not before or not after or len(before) != len(after) or before[0] != shapes.BATCH:
         return

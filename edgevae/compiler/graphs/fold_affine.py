@@ -1,7 +1,11 @@
-"""BatchNorm, and what else scales and shifts channels, folded into the layer before it.
+"""Fold BatchNorm, and other maps of channels, into the layer before them.
 
-y = scale * (W x + b) + shift is a layer with weights scale * W and bias scale * b + shift. Sums
-are made in float64 and rounded once.
+It matches BatchNormalization in inference mode, and Mul, Add, Sub or Div by a constant that has one
+number for each channel (axis 1) or one for all, where a Gemm, MatMul, Conv or ConvTranspose of
+constant weights comes before, directly or with a Reshape between that unfolds features into
+channels, and nothing else reads that layer's output. It produces that layer alone:
+y = scale * (W x + b) + shift has weights scale * W and bias scale * b + shift. Sums are computed in
+float64 and rounded once. A map before a layer, and one after an activation, are left as they are.
 """
 
 from typing import NamedTuple
@@ -10,27 +14,26 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import constants, fold, shapes
-from edgevae.compiler.graphs import linear_layer as matrix
+from edgevae.compiler.graphs import constants, fold, linear_layer, shapes
 
 Doubles = npt.NDArray[np.float64]
 
 
 class Affine(NamedTuple):
-    """y = scale * x + shift, each float64 (C,), one for each channel (axis 1)."""
+    """The map y = scale * x + shift; both are float64 (C,), one number a channel (axis 1)."""
 
     scale: Doubles
     shift: Doubles
 
 
 def rewrite(model: ir.Model) -> int:
-    """Folds every affine map that has a layer of constant weights before it; returns how many."""
+    """Fold every affine map that has a layer of constant weights before it; return how many."""
     places = 0
     for node in list(model.graph):
-        found = _affine(node)
-        if found is None:
+        match = _affine(node)
+        if match is None:
             continue
-        before, affine = found
+        before, affine = match
         if _absorb(before, affine):
             output = node.outputs[0]
             before.shape = output.shape if before.shape is None else before.shape
@@ -45,7 +48,7 @@ def rewrite(model: ir.Model) -> int:
 
 
 def _affine(node: ir.Node) -> tuple[ir.Value, Affine] | None:
-    """What a node maps, and how, where it maps each channel by constants."""
+    """Return the value that a node maps by constants of each channel, and the map; else None."""
     sizes = shapes.sizes(node.outputs[0])
     if sizes is None or len(sizes) < 2 or not isinstance(sizes[1], int):
         return None
@@ -56,9 +59,9 @@ def _affine(node: ir.Node) -> tuple[ir.Value, Affine] | None:
     left, right = node.inputs[:2]
     if left is None or right is None:
         return None
-    # c - x and c / x are no such maps of x, but c + x and c * x are.
-    turns = [(left, right), (right, left)] if node.op_type in ("Mul", "Add") else [(left, right)]
-    for value, other in turns:
+    # c + x and c * x are affine maps of this form; c - x and c / x are not.
+    orders = [(left, right), (right, left)] if node.op_type in ("Mul", "Add") else [(left, right)]
+    for value, other in orders:
         channels = _per_channel(constants.value(other), len(sizes), sizes[1])
         if channels is not None and shapes.sizes(value) == sizes:
             return value, _map(node.op_type, channels)
@@ -89,7 +92,7 @@ def _batch_norm(node: ir.Node) -> tuple[ir.Value, Affine] | None:
 
 
 def _per_channel(array: constants.Array | None, rank: int, channels: int) -> Doubles | None:
-    """A constant that is the same along every axis but 1, as (channels,)."""
+    """Return a constant as (channels,), float64; None unless it varies along axis 1 alone."""
     if array is None or array.ndim > rank or array.dtype != np.float32:
         return None
     full = array.reshape((1,) * (rank - array.ndim) + array.shape)
@@ -99,7 +102,7 @@ def _per_channel(array: constants.Array | None, rank: int, channels: int) -> Dou
 
 
 def _absorb(value: ir.Value, affine: Affine) -> bool:
-    """Changes the layer that makes a value, where it has no other user, to map it too."""
+    """Fold the map into the layer that computes a value, if nothing else reads the value."""
     layer = value.producer()
     if layer is None or len(value.uses()) != 1 or value.is_graph_output():
         return False
@@ -127,7 +130,7 @@ def _absorb_convolution(layer: ir.Node, affine: Affine) -> bool:
 def _scaled(
     kind: str, weight: constants.Array, group: int, scale: Doubles
 ) -> npt.NDArray[np.float32]:
-    """Weights of a Conv (O, I/group, ...) or a ConvTranspose (I, O/group, ...)."""
+    """Scale the outputs of weights: Conv (O, I/group, ...), ConvTranspose (I, O/group, ...)."""
     kernel = (1,) * (weight.ndim - 2)
     if kind == "Conv":
         return _rounded(weight * scale.reshape(-1, 1, *kernel))
@@ -136,11 +139,11 @@ def _scaled(
 
 
 def _absorb_linear(layer: ir.Node, affine: Affine) -> bool:
-    """Gemm, or a MatMul of rows, which becomes a Gemm as it now has a bias."""
-    sizes, found = shapes.sizes(layer.inputs[0]), matrix.weights_and_bias(layer)
-    if sizes is None or len(sizes) != 2 or found is None:
+    """Fold the map into a Gemm, or a MatMul of rows, which becomes a Gemm as it now has a bias."""
+    sizes, parameters = shapes.sizes(layer.inputs[0]), linear_layer.weights_and_bias(layer)
+    if sizes is None or len(sizes) != 2 or parameters is None:
         return False
-    weights, bias = found
+    weights, bias = parameters
     layer.op_type = "Gemm"
     layer.attributes.clear()
     constants.replace(layer, 1, _rounded(weights * affine.scale))
@@ -149,7 +152,7 @@ def _absorb_linear(layer: ir.Node, affine: Affine) -> bool:
 
 
 def _absorb_before_reshape(reshape: ir.Node, affine: Affine) -> bool:
-    """A linear layer whose features are unfolded into channels: each is scaled as its channel."""
+    """Fold the map into a linear layer whose features a Reshape unfolds into channels."""
     value = reshape.inputs[0]
     before, after = shapes.sizes(value), shapes.sizes(reshape.outputs[0])
     if value is None or before is None or after is None or len(before) != 2:

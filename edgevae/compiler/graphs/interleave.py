@@ -1,7 +1,10 @@
-"""Phases of an image, woven into it: a node of our own while passes run, plain ONNX after.
+"""Interleave the phases of an image: one node while passes run, plain ONNX afterwards.
 
-While it is one node, a pass can see through it: what is done to each pixel alone moves above it,
-where onnxruntime fuses it with a convolution.
+The node `edgevae.Interleave` takes one image for each output phase and produces the image whose
+pixel s j + r, along each axis, is pixel j of phase r. As one node it can be seen through: `hoist`
+moves pointwise operators from after it to each of its inputs, where onnxruntime fuses them with
+the convolution that computes the input. `lower` writes it as Reshape and Concat, which copy rows;
+DepthToSpace costs several times as much.
 """
 
 from collections.abc import Sequence
@@ -14,7 +17,7 @@ from edgevae.compiler.graphs.edit import Edit, only_user
 
 DOMAIN, OP = "edgevae", "Interleave"
 
-# Of one tensor, each number by itself.
+# Operators that map each number of one tensor by itself.
 _UNARY = set(
     "Relu LeakyRelu Elu Selu Celu ThresholdedRelu Sigmoid HardSigmoid Tanh HardSwish Softplus "
     "Softsign Gelu Mish Clip Neg Abs Exp Sqrt".split()
@@ -30,30 +33,33 @@ def interleave(
     begins: Sequence[int],
     sizes: Sequence[int],
 ) -> ir.Value:
-    """Pixel s j + r of each axis from pixel j of part r, the last axis fastest; then a crop.
+    """Return an image whose pixel s j + r of each axis is pixel j of part r, cropped.
 
-    `parts` are (N, C, *rows), their whole is (N, C, *(strides * rows)), of which the result has
-    `sizes` pixels from `begins` on.
+    `parts` are (N, C, *rows), one for each phase, the last axis fastest. The interleaved image is
+    (N, C, *(strides * rows)); the result is its `sizes` pixels from `begins` on.
     """
     attributes = {"strides": strides, "rows": rows, "begins": begins, "sizes": sizes}
     return edit.op(OP, *parts, domain=DOMAIN, **{k: list(v) for k, v in attributes.items()})
 
 
 def numbers(node: ir.Node, name: str) -> list[int]:
+    """Return "strides", "rows", "begins" or "sizes" of a node, one number an axis."""
     return list(node.attributes[name].as_ints())
 
 
 def cropped(node: ir.Node) -> bool:
+    """Return whether the result is smaller than the interleaved image."""
     whole = [s * n for s, n in zip(numbers(node, "strides"), numbers(node, "rows"), strict=True)]
     return numbers(node, "sizes") != whole
 
 
 def nodes(model: ir.Model) -> list[ir.Node]:
+    """Return the Interleave nodes of a graph."""
     return [node for node in model.graph if (node.domain, node.op_type) == (DOMAIN, OP)]
 
 
 def hoist(model: ir.Model) -> None:
-    """Moves what follows an interleaving, pixel by pixel, above it."""
+    """Move pointwise operators that follow an interleaving to its inputs."""
     todo = nodes(model)
     while todo:
         node = todo.pop()
@@ -70,14 +76,14 @@ def hoist(model: ir.Model) -> None:
 
 
 def unary(node: ir.Node) -> bool:
-    """Whether a node treats each number of its first input alike; others are constants."""
+    """Return whether a node maps each number of its first input alike; others are constants."""
     others = (other for other in node.inputs[1:] if other is not None)
     known = node.op_type in _UNARY and not node.domain
     return known and all(constants.value(other) is not None for other in others)
 
 
 def pointwise(node: ir.Node, value: ir.Value) -> bool:
-    """Whether a node treats each pixel of `value`, its first input, alike."""
+    """Return whether a node maps each pixel of `value`, its first input, alike."""
     if node.domain or node.inputs[0] is not value:
         return False
     if unary(node):
@@ -101,10 +107,7 @@ def _attributes(node: ir.Node) -> dict[str, list[int]]:
 
 
 def lower(model: ir.Model) -> None:
-    """Writes every interleaving in plain ONNX: Concat along a new last axis, and Reshape.
-
-    Both copy whole rows where they can. DepthToSpace costs several times as much.
-    """
+    """Write every interleaving in plain ONNX: Concat along a new last axis, and Reshape."""
     for node in nodes(model):
         edit = Edit(model.graph)
         strides, rows = numbers(node, "strides"), numbers(node, "rows")
@@ -131,7 +134,7 @@ def lower(model: ir.Model) -> None:
 def _weave(
     edit: Edit, parts: Sequence[ir.Value], channels: int, before: list[int], done: list[int]
 ) -> ir.Value:
-    """Parts (N, C, *before, *done) to (N, C, *before[:-1], len(parts) * before[-1], *done)."""
+    """Join parts (N, C, *before, *done) along the last axis of `before`, pixel by pixel."""
     axis = 2 + len(before)
     thin = np.array([0, channels, *before, 1, *done], np.int64)
     wide = np.array([0, channels, *before[:-1], len(parts) * before[-1], *done], np.int64)

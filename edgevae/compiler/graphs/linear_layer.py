@@ -1,4 +1,4 @@
-"""A linear layer, Gemm or MatMul, as y = x @ weights + bias."""
+"""Read a linear layer, Gemm or MatMul, as y = x @ weights + bias."""
 
 import numpy as np
 import onnx_ir as ir
@@ -8,7 +8,11 @@ from edgevae.compiler.graphs.constants import Array
 
 
 def weights_and_bias(layer: ir.Node) -> tuple[Array, Array] | None:
-    """float32 (inputs, outputs) and (outputs,); None where they are not constant, or not these."""
+    """Return float32 weights (inputs, outputs) and bias (outputs,), with alpha and beta applied.
+
+    Returns None where they are not constant, weights are no matrix, the bias has a row for each
+    row of x, or x is transposed.
+    """
     attributes = layer.attributes
     weights = constants.value(layer.inputs[1])
     if weights is None or weights.ndim != 2 or attributes.get_int("transA"):

@@ -1,24 +1,24 @@
-"""Names that say what a value is, and nothing of where it came from.
+"""Give values neutral names, free of the exporter's modules, scopes and files.
 
-Exporters name values by modules, scopes and files; two exports of one model should be one file.
+Two exports of one model then become one file.
 """
 
 from collections import Counter
 
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import class_input as classes
+from edgevae.compiler.graphs import class_input
 
 
 def tidy(model: ir.Model) -> None:
-    """Names nodes by operator and number, their outputs after them, initializers after their user.
+    """Name nodes by operator and number, outputs after their node, initializers after their user.
 
     Inputs and outputs of the graph keep their names. Doc strings, metadata and the exporter's
-    version are removed: they carry stack traces and local paths.
+    version are removed, as they carry stack traces and local paths.
     """
     model.doc_string = model.producer_version = model.domain = None
     model.producer_name, model.model_version = "edgevae", None
-    for key in set(model.metadata_props) - {classes.KEY}:
+    for key in set(model.metadata_props) - {class_input.KEY}:
         del model.metadata_props[key]
     graph = model.graph
     graph.name, graph.doc_string = "edgevae", None
@@ -27,7 +27,7 @@ def tidy(model: ir.Model) -> None:
     for value in ports:
         _strip(value)
     taken = {value.name for value in ports}
-    # Twice: a final name may be one that a later value still has.
+    # Twice, as a final name may be one that a later value still has.
     for draft in ("~", ""):
         _rename(graph, ports, taken, draft)
 

@@ -1,4 +1,4 @@
-"""The shape of each value, with "n" where the batch is."""
+"""Infer and read the shape of each value, with "n" for the batch."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,11 @@ BATCH = "n"
 
 
 def infer(model: ir.Model) -> None:
-    """Sets the shape and type of every value of the main graph, as far as they can be known.
+    """Set the shape and type of every value of the main graph, as far as they can be inferred.
 
-    The graph is inferred at two batches. A size that is the same at both is a constant, one that
-    equals the batch is "n", any other is unknown: unlike symbols, numbers survive every operator.
+    Shapes are inferred at batches of 2 and 3. A size that is the same at both is a constant, one
+    that equals the batch is "n", any other is unknown. Numbers are used as onnx loses symbolic
+    sizes at many operators.
     """
     proto = ir.to_proto(model)
     two, three = _at(proto, 2), _at(proto, 3)
@@ -30,37 +31,37 @@ def infer(model: ir.Model) -> None:
 
 
 def forget(model: ir.Model) -> None:
-    """Lets go of what the exporter noted of shapes: its batch may be among them."""
+    """Remove the shapes that the exporter noted, as its batch may be among them."""
     for node in model.graph:
         for value in node.outputs:
             value.shape = None
 
 
 def at(model: ir.Model, batch: int) -> dict[str, list[int | None]]:
-    """Sizes of each value, by name, where the batch has so many rows; None for what is unknown."""
+    """Return the sizes of each value by name, at a batch of `batch` rows; None if unknown."""
     return {name: _sizes(tensor) or [] for name, tensor in _at(ir.to_proto(model), batch).items()}
 
 
 def item(model: ir.Model) -> tuple[int, ...]:
-    """The shape of one item of the graph's input, without the batch axis."""
+    """Return the shape of one item of the graph's input, without the batch axis."""
     dims = sizes(model.graph.inputs[0]) or []
     return tuple(size for size in dims[1:] if isinstance(size, int))
 
 
 def sizes(value: ir.Value | None) -> list[int | str | None] | None:
-    """The shape of a value as numbers, names and None; None where even the rank is unknown."""
+    """Return a shape as numbers, names and None; None where even the rank is unknown."""
     if value is None or value.shape is None:
         return None
     return [size if isinstance(size, int) else size.value for size in value.shape]
 
 
 def spatial(value: ir.Value | None) -> list[int] | None:
-    """The sizes after batch and channels, where all are known."""
+    """Return the sizes after batch and channels; None unless all are known."""
     known = sizes(value)
     if known is None or len(known) < 3:
         return None
-    found = [size for size in known[2:] if isinstance(size, int)]
-    return found if len(found) == len(known) - 2 else None
+    numbers = [size for size in known[2:] if isinstance(size, int)]
+    return numbers if len(numbers) == len(known) - 2 else None
 
 
 def _at(proto: onnx.ModelProto, batch: int) -> dict[str, onnx.TypeProto.Tensor]:

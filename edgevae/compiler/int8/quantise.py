@@ -1,9 +1,9 @@
-"""Static int8: what convolutions and linear layers read and write becomes bytes.
+"""Quantise a graph to static int8: convolutions and linear layers read and write bytes.
 
 Activations are uint8 with one scale a tensor, weights int8 with one scale an output, sums int32.
 The graph is standard ONNX, float operators between DequantizeLinear and QuantizeLinear (QDQ),
-which onnxruntime fuses into its integer kernels; images are woven with their channels last, as
-those kernels have them.
+which onnxruntime fuses into its integer kernels; phases are interleaved with channels last, the
+layout of those kernels.
 """
 
 from collections.abc import Callable
@@ -12,77 +12,90 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import class_input as classes
-from edgevae.compiler.graphs import constants, convolution, interleave, shapes
-from edgevae.compiler.graphs import linear_layer as matrix
-from edgevae.compiler.graphs import rename as names
-from edgevae.compiler.graphs.constants import Array
-from edgevae.compiler.graphs.convolution import Convolution
-from edgevae.compiler.graphs.edit import only_user
-from edgevae.compiler.graphs.parity import Floats, Runner
+from edgevae.compiler.graphs import (
+    Array,
+    CheckSession,
+    Convolution,
+    Floats,
+    class_input,
+    constants,
+    convolution,
+    interleave,
+    linear_layer,
+    only_user,
+    rename,
+    shapes,
+)
 from edgevae.compiler.int8 import equalise
-from edgevae.compiler.int8.ranges import Seen, Span, observe, span
-from edgevae.compiler.rewrites import merge_linear as linear
-from edgevae.compiler.rewrites import pipeline as passes
-from edgevae.compiler.rewrites import scatter_narrow as narrow
-from edgevae.compiler.rewrites import split_phases as phases
-from edgevae.compiler.rewrites import split_upsample as upsample
+from edgevae.compiler.int8.ranges import Observation, Span, observe, span
+from edgevae.compiler.rewrites import (
+    lowered,
+    merge_linear,
+    scatter_narrow,
+    split_phases,
+    split_upsample,
+)
 
 _PRODUCTS = {"Conv", "ConvTranspose", "Gemm"}
 _JOINS = {"Add", "Mul"}
 _UNARY = {"Relu", "LeakyRelu", "Sigmoid"}
 _MOVES = {"Reshape", interleave.OP}
 _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # channels
-_COL2IM = 18  # the opset that has it
-_POWERS = (1.5, 2.0, 4.0)  # of the error that ranges make least: which is best, graphs differ
+_COL2IM = 18  # the first opset with Col2Im
+_POWERS = (1.5, 2.0, 4.0)  # of the error that ranges minimise; the best depends on the graph
 
 
 class Bytes(NamedTuple):
-    """A uint8 value, and what its bytes stand for."""
+    """A uint8 value and the range of its bytes."""
 
     value: ir.Value
     span: Span
 
 
 def quantise(model: ir.Model, items: Floats) -> ir.Model:
-    """The graph of one input in int8, from one in normal form, which is left as it is.
+    """Return the int8 graph of a graph in normal form, which is not changed.
 
-    items: float32 (rows, *shape), some hundred such as the graph will see; ranges are those that
-    lose least on them.
+    `items` is float32 (rows, *shape), some hundred rows such as the graph will see; the ranges are
+    those that lose least on them.
     """
     model = model.clone()
-    for rewrite in (linear.rewrite, phases.rewrite, upsample.rewrite, narrow.rewrite):
-        rewrite(model)
+    for rewrite in (merge_linear, split_phases, split_upsample, scatter_narrow):
+        rewrite.rewrite(model)
     if any(len(interleave.numbers(node, "rows")) != 2 for node in interleave.nodes(model)):
         interleave.lower(model)
-    seen = observe(model, items)
+    observed = observe(model, items)
     for node in model.graph:
         for value in node.outputs:
-            if value.name in seen:
+            if value.name in observed:
                 value.dtype = ir.DataType.FLOAT
-                value.shape = ir.Shape([shapes.BATCH, *seen[str(value.name)].shape])
-    if equalise.rewrite(model, {name: of.peaks for name, of in seen.items()}):
-        seen = observe(model, items)
-    right = Runner(passes.lowered(model), "float32").run(items)
-    made = [_Quantiser(model, seen, power).run() for power in _POWERS]
-    best = min(made, key=lambda graph: _error(right, Runner(graph, "int8").run(items)))
-    names.tidy(best)
+                value.shape = ir.Shape([shapes.BATCH, *observed[str(value.name)].shape])
+    if equalise.rewrite(model, {name: value.peaks for name, value in observed.items()}):
+        observed = observe(model, items)
+    expected = CheckSession(lowered(model), "float32").run(items)
+    candidates = [_Quantiser(model, observed, power).run() for power in _POWERS]
+    best = min(
+        candidates, key=lambda graph: _error(expected, CheckSession(graph, "int8").run(items))
+    )
+    rename.tidy(best)
     return best
 
 
-def _error(right: list[Floats], got: list[Floats]) -> float:
-    """The mean square of what the outputs lack, relative to their variance."""
-    pairs = zip(right, got, strict=True)
+def _error(expected: list[Floats], got: list[Floats]) -> float:
+    """Return the sum over outputs of the mean square error relative to the variance."""
+    pairs = zip(expected, got, strict=True)
     return sum(float(np.square(a - b).mean() / max(a.var(), 1e-12)) for a, b in pairs)
 
 
 class _Quantiser:
-    """Writes a new graph, node by node. A value of the old one is there as floats, as bytes, or
-    both, whichever was asked for."""
+    """Writes a new graph, node by node.
 
-    def __init__(self, model: ir.Model, seen: dict[str, Seen], power: float) -> None:
+    The new graph has each value of the old one as floats, as bytes or as both, as its readers
+    need it.
+    """
+
+    def __init__(self, model: ir.Model, observed: dict[str, Observation], power: float) -> None:
         self._old = model
-        self._seen = seen
+        self._observed = observed
         self._power = power
         self._spans: dict[str, Span] = {}
         self._tape = ir.tape.Tape()
@@ -100,6 +113,7 @@ class _Quantiser:
         }
 
     def run(self) -> ir.Model:
+        """Return the new graph."""
         old = self._old.graph
         inputs = [ir.val(value.name, value.dtype, value.shape) for value in old.inputs]
         self._floats.update(zip(old.inputs, inputs, strict=True))
@@ -123,13 +137,13 @@ class _Quantiser:
             name=old.name,
         )
         model = ir.Model(graph, ir_version=self._old.ir_version)
-        classes.keep(self._old, model)
+        class_input.keep(self._old, model)
         return model
 
-    # --- operators: each tells whether it could write the node -----------------------------------
+    # --- operators: each method returns whether it could write the node --------------------------
 
     def _copy(self, node: ir.Node) -> None:
-        """In float32, as it was."""
+        """Copy a node, in float32."""
         inputs = [None if value is None else self._float(value) for value in node.inputs]
         outputs = self._tape.op_multi_out(
             node.op_type,
@@ -141,46 +155,49 @@ class _Quantiser:
         self._floats.update(zip(node.outputs, outputs, strict=True))
 
     def _conv(self, node: ir.Node) -> bool:
-        given = _image_convolution(node)
-        if given is None or not self._wanted(node.outputs[0]):
+        conv = _image_convolution(node)
+        if conv is None or not self._wanted(node.outputs[0]):
             return False
-        x = self._quantised(given.x)
-        layer = self._layer(x, given.weights, _bias(given), 0)
+        x = self._quantised(conv.x)
+        layer = self._layer(x, conv.weights, _bias(conv), 0)
         y = self._op("Conv", self._dequantised(x), *layer, **node.attributes)
         self._bytes[node.outputs[0]] = self._quantise(y, node.outputs[0])
         return True
 
     def _scatter(self, node: ir.Node) -> bool:
-        """A transposed convolution, such as has few outputs: the products of a pixel with all
-        taps are one row of a matrix; then each is added to its pixel, in float32."""
-        given = _image_convolution(node)
-        if given is None or given.group > 1 or self._old.opset_imports[""] < _COL2IM:
+        """Write a ConvTranspose as a Gemm in int8 and Col2Im in float32.
+
+        The products of a pixel with all taps are one row of the Gemm's output; Col2Im adds each to
+        its pixel.
+        """
+        conv = _image_convolution(node)
+        if conv is None or conv.group > 1 or self._old.opset_imports[""] < _COL2IM:
             return False
-        inputs, outputs = given.weights.shape[:2]
-        x = self._quantised(given.x)
+        inputs, outputs = conv.weights.shape[:2]
+        x = self._quantised(conv.x)
         last = self._op("Transpose", x.value, perm=_LAST)
         pixels = x._replace(value=self._op("Reshape", last, np.array([-1, inputs])))
-        layer = self._layer(pixels, given.weights.reshape(inputs, -1), np.zeros(1), 1)
+        layer = self._layer(pixels, conv.weights.reshape(inputs, -1), np.zeros(1), 1)
         products = self._op("Gemm", self._dequantised(pixels), *layer)
-        count, taps = int(np.prod(given.size)), int(np.prod(given.weights.shape[1:]))
+        count, taps = int(np.prod(conv.size)), int(np.prod(conv.weights.shape[1:]))
         columns = self._op("Reshape", products, np.array([-1, count, taps]))
         image = self._op(
             "Col2Im",
             self._op("Transpose", columns, perm=(0, 2, 1)),
-            np.array(given.out),
-            np.array(given.kernel),
-            strides=given.strides,
-            dilations=given.dilations,
-            pads=[*given.begins, *given.ends],
+            np.array(conv.out),
+            np.array(conv.kernel),
+            strides=conv.strides,
+            dilations=conv.dilations,
+            pads=[*conv.begins, *conv.ends],
         )
-        bias = _bias(given)
+        bias = _bias(conv)
         if bias is not None:
             image = self._op("Add", image, bias.reshape(1, outputs, 1, 1).astype(np.float32))
         self._floats[node.outputs[0]] = image
         return True
 
     def _gemm(self, node: ir.Node) -> bool:
-        layer = matrix.weights_and_bias(node)
+        layer = linear_layer.weights_and_bias(node)
         if layer is None:
             return False
         x, output = self._quantised(_first(node)), node.outputs[0]
@@ -200,7 +217,7 @@ class _Quantiser:
         return True
 
     def _interleave(self, node: ir.Node) -> bool:
-        """By whole pixels of all channels."""
+        """Interleave bytes in the layout of channels last, by pixels of all channels."""
         values = [value for value in node.inputs if value is not None]
         parts = [self._quantised(value) for value in values]
         if len({part.span for part in parts}) > 1:
@@ -208,18 +225,18 @@ class _Quantiser:
         (tall, wide), (height, width) = (
             interleave.numbers(node, name) for name in ("strides", "rows")
         )
-        channels = self._seen[str(node.outputs[0].name)].shape[0]
+        channels = self._observed[str(node.outputs[0].name)].shape[0]
         pixel = np.array([-1, height, width, 1, channels])
         last = [self._op("Transpose", part.value, perm=_LAST) for part in parts]
-        whole = self._op("Concat", *(self._op("Reshape", part, pixel) for part in last), axis=3)
-        whole = self._op("Reshape", whole, np.array([-1, height, width, tall, wide * channels]))
-        whole = self._op("Transpose", whole, perm=(0, 1, 3, 2, 4))
-        whole = self._op("Reshape", whole, np.array([-1, tall * height, wide * width, channels]))
+        image = self._op("Concat", *(self._op("Reshape", part, pixel) for part in last), axis=3)
+        image = self._op("Reshape", image, np.array([-1, height, width, tall, wide * channels]))
+        image = self._op("Transpose", image, perm=(0, 1, 3, 2, 4))
+        image = self._op("Reshape", image, np.array([-1, tall * height, wide * width, channels]))
         if interleave.cropped(node):
             begins, sizes = (np.array(interleave.numbers(node, key)) for key in ("begins", "sizes"))
-            whole = self._op("Slice", whole, begins, begins + sizes, np.array([1, 2]))
-        whole = self._op("Transpose", whole, perm=_FIRST)
-        self._bytes[node.outputs[0]] = parts[0]._replace(value=whole)
+            image = self._op("Slice", image, begins, begins + sizes, np.array([1, 2]))
+        image = self._op("Transpose", image, perm=_FIRST)
+        self._bytes[node.outputs[0]] = parts[0]._replace(value=image)
         return True
 
     def _join(self, node: ir.Node) -> bool:
@@ -237,17 +254,17 @@ class _Quantiser:
         x, output = self._bytes.get(_first(node)), node.outputs[0]
         if x is None or not self._wanted(output):
             return False
-        if node.op_type == "Relu" and x.span.zero == 0:  # where bytes end, it has cut off already
+        if node.op_type == "Relu" and x.span.zero == 0:  # bytes end at 0 already
             self._bytes[output] = x
             return True
         y = self._op(node.op_type, self._dequantised(x), **node.attributes)
         self._bytes[output] = self._quantise(y, output)
         return True
 
-    # --- who wants bytes, and in what range ------------------------------------------------------
+    # --- which values are needed as bytes, and in which range ------------------------------------
 
     def _wanted(self, value: ir.Value) -> bool:
-        """Whether an operator that takes bytes reads a value."""
+        """Return whether an operator that takes bytes reads a value."""
         users = [usage.node for usage in value.uses()]
         passing = _UNARY | _JOINS | _MOVES
         return any(
@@ -256,13 +273,13 @@ class _Quantiser:
         )
 
     def _span(self, value: ir.Value) -> Span:
-        """That of what a value alone becomes, where it is only moved, or cut off at 0."""
+        """Return a value's range, or that of its sole reader's output for a Relu or a move."""
         user = only_user(value)
         if user is not None and user.op_type in {"Relu", *_MOVES}:
             return self._span(user.outputs[0])
         name = str(value.name)
         if name not in self._spans:
-            self._spans[name] = span(self._seen[name].samples, self._power)
+            self._spans[name] = span(self._observed[name].samples, self._power)
         return self._spans[name]
 
     # --- from floats to bytes and back -----------------------------------------------------------
@@ -281,7 +298,7 @@ class _Quantiser:
         return self._bytes[value]
 
     def _quantise(self, y: ir.Value, old: ir.Value) -> Bytes:
-        """Bytes of y, in the range of the value that it stands for."""
+        """Return y as bytes, in the range of the old graph's value that it stands for."""
         span = self._span(old)
         return Bytes(self._op("QuantizeLinear", y, *span), span)
 
@@ -289,7 +306,10 @@ class _Quantiser:
         return self._op("DequantizeLinear", x.value, *x.span)
 
     def _layer(self, x: Bytes, weights: Array, bias: Array | None, axis: int) -> list[ir.Value]:
-        """Weights in int8 and bias in int32, with a scale for each output; outputs are on axis."""
+        """Return weights in int8 and bias in int32, dequantised, with a scale for each output.
+
+        `axis` is the axis of outputs in the weights.
+        """
         others = tuple(i for i in range(weights.ndim) if i != axis)
         scale = np.maximum(np.abs(weights).max(axis=others), _heaviest_pair(weights, axis)) / 127
         if bias is None:
@@ -297,11 +317,11 @@ class _Quantiser:
         scale = np.maximum(scale, np.abs(bias) / (float(x.span.scale) * 2**30))  # to fit int32
         scale = np.maximum(scale, 1e-12).astype(np.float32)
         zeros = np.zeros(len(scale), np.int8)
-        whole = np.rint(weights / np.expand_dims(scale, others)).clip(-127, 127).astype(np.int8)
+        rounded = np.rint(weights / np.expand_dims(scale, others)).clip(-127, 127).astype(np.int8)
         unit = scale * x.span.scale
         counts = np.rint(np.broadcast_to(bias, scale.shape) / unit.astype(float)).astype(np.int32)
         return [
-            self._op("DequantizeLinear", whole, scale, zeros, axis=axis),
+            self._op("DequantizeLinear", rounded, scale, zeros, axis=axis),
             self._op("DequantizeLinear", counts, unit, zeros.astype(np.int32), axis=0),
         ]
 
@@ -313,7 +333,7 @@ class _Quantiser:
         return self._tape.op(kind, values, attributes)
 
     def _constant(self, array: Array) -> ir.Value:
-        """An initializer; equal ones are one."""
+        """Return an initializer; equal arrays share one."""
         key = f"{array.dtype} {array.shape}", array.tobytes()
         if key not in self._constants:
             tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape))
@@ -323,11 +343,11 @@ class _Quantiser:
 
 
 def _heaviest_pair(weights: Array, axis: int) -> Array:
-    """The largest sum, of one sign, of two weights of an output that are multiplied together.
+    """Return for each output the largest sum of two neighbouring weights of one sign.
 
-    Without VNNI, x86 adds the products of two bytes and two weights in 16 bits, which end at 128
-    times 255: beyond, pixels would be lost, on such processors alone. Two are neighbours with
-    channels last, as the kernels read them.
+    Without VNNI, x86 adds the products of two bytes and two weights in 16 bits, which overflow
+    beyond 128 times 255; pixels would be wrong on such processors alone. Neighbours are those of
+    the layout with channels last, as the kernels read them.
     """
     rows = np.moveaxis(weights, axis, 0)
     flat = np.moveaxis(rows, 1, -1).reshape(len(rows), -1)
@@ -338,14 +358,14 @@ def _heaviest_pair(weights: Array, axis: int) -> Array:
 
 
 def _image_convolution(node: ir.Node) -> Convolution | None:
-    given = convolution.read(node)
-    if given is None or len(given.size) != 2:
+    conv = convolution.read(node)
+    if conv is None or len(conv.size) != 2:
         return None
-    return given if given.bias is None or constants.value(given.bias) is not None else None
+    return conv if conv.bias is None or constants.value(conv.bias) is not None else None
 
 
-def _bias(given: Convolution) -> Array | None:
-    return constants.value(given.bias)
+def _bias(conv: Convolution) -> Array | None:
+    return constants.value(conv.bias)
 
 
 def _first(node: ir.Node) -> ir.Value:

@@ -1,4 +1,4 @@
-"""What each value of a graph was on some inputs, and the range of it that bytes should span."""
+"""Observe the values of a graph on some inputs, and choose the range that bytes should span."""
 
 import math
 from collections.abc import Iterator
@@ -7,17 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import constants, interleave, shapes
-from edgevae.compiler.graphs.edit import only_user
-from edgevae.compiler.graphs.parity import Floats, Runner
+from edgevae.compiler.graphs import CheckSession, Floats, constants, interleave, only_user, shapes
 
-_NUMBERS = 1 << 25  # of all values together, at a time
-_SAMPLES = 1 << 17  # of each value, at least
+_MAX_NUMBERS = 1 << 25  # of all values together, at a time
+_MIN_SAMPLES = 1 << 17  # of each value
 _CUTS = np.linspace(0.3, 1.0, 29)
 
 
-class Seen(NamedTuple):
-    """A value's numbers, or many of them; the largest size in each channel, (C,); its shape."""
+class Observation(NamedTuple):
+    """Many of a value's numbers, the largest size in each channel, (C,), and its shape."""
 
     samples: Floats
     peaks: Floats
@@ -25,43 +23,44 @@ class Seen(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Byte b stands for (b - zero) * scale."""
+    """The range of a value in bytes: byte b stands for (b - zero) * scale."""
 
     scale: np.float32
     zero: np.uint8
 
 
-def observe(model: ir.Model, items: Floats) -> dict[str, Seen]:
-    """Every value that the graph computes from `items`, its input included, by name."""
+def observe(model: ir.Model, items: Floats) -> dict[str, Observation]:
+    """Return by name every value that the graph computes from `items`, its input included."""
     plain = model.clone()
     interleave.lower(plain)
     _watch(plain, model)
-    runner = Runner(plain, "calibration")
+    session = CheckSession(plain, "calibration")
     pairs = [*_summands(model)]
     samples: dict[str, list[Floats]] = {}
     peaks: dict[str, Floats] = {}
     sizes: dict[str, tuple[int, ...]] = {}
-    for rows in _batches(runner, items):
-        seen = dict(zip(runner.outputs, runner.run(rows), strict=True))
-        seen[str(plain.graph.inputs[0].name)] = rows
-        for name, array in seen.items():
+    for rows in _batches(session, items):
+        values = dict(zip(session.outputs, session.run(rows), strict=True))
+        values[str(plain.graph.inputs[0].name)] = rows
+        for name, array in values.items():
             largest = np.abs(array).max(axis=(0, *range(2, array.ndim)))
             peaks[name] = np.maximum(peaks.get(name, 0), largest)
             sizes[name] = array.shape[1:]
         for one, other in pairs:
-            seen[one] = np.maximum(seen[one], -seen[other])
-        for name, array in seen.items():
+            values[one] = np.maximum(values[one], -values[other])
+        for name, array in values.items():
             flat = array.reshape(-1)
-            some = flat[:: max(1, flat.size * len(items) // (len(rows) * _SAMPLES))]
-            samples.setdefault(name, []).append(np.r_[some, flat.min(), flat.max()])
-    return {name: Seen(np.concatenate(samples[name]), peaks[name], sizes[name]) for name in sizes}
+            subset = flat[:: max(1, flat.size * len(items) // (len(rows) * _MIN_SAMPLES))]
+            samples.setdefault(name, []).append(np.r_[subset, flat.min(), flat.max()])
+    return {
+        name: Observation(np.concatenate(samples[name]), peaks[name], sizes[name]) for name in sizes
+    }
 
 
 def span(samples: Floats, power: float) -> Span:
-    """The scale and zero whose bytes are nearest to the samples; 0 is always a byte.
+    """Return the scale and zero with the least mean of |error|^power; 0 is always a byte.
 
-    Nearest in the mean of |error|^power: the larger, the more of a long tail is kept, at the cost
-    of all other values.
+    The larger the power, the more of a long tail is kept, at the cost of all other values.
     """
     low, high = min(0.0, float(samples.min())), max(0.0, float(samples.max()))
     if high - low < 1e-12:
@@ -82,7 +81,7 @@ def _error(samples: Floats, span: Span, power: float) -> float:
 
 
 def _watch(plain: ir.Model, model: ir.Model) -> None:
-    """Makes every float value of `model` with a row for each item an output of `plain`."""
+    """Make every float value of `model` with a row for each item an output of `plain`."""
     wanted = {value.name for node in model.graph for value in node.outputs}
     values = [value for node in plain.graph for value in node.outputs if value.name in wanted]
     outputs = []
@@ -95,19 +94,19 @@ def _watch(plain: ir.Model, model: ir.Model) -> None:
     plain.graph.outputs[:] = outputs
 
 
-def _batches(runner: Runner, items: Floats) -> Iterator[Floats]:
-    """As many rows at a time as keep all values in memory."""
-    numbers = sum(math.prod(array.shape) for array in runner.run(items[:1]))
-    rows = max(1, _NUMBERS // numbers)
+def _batches(session: CheckSession, items: Floats) -> Iterator[Floats]:
+    """Yield as many rows at a time as keep all values in memory."""
+    numbers = sum(math.prod(array.shape) for array in session.run(items[:1]))
+    rows = max(1, _MAX_NUMBERS // numbers)
     for first in range(0, len(items), rows):
         yield items[first : first + rows]
 
 
 def _summands(model: ir.Model) -> Iterator[tuple[str, str]]:
-    """Pairs of values whose sum is cut off at 0; the first is for nothing else.
+    """Yield pairs of values whose sum is read by a Relu alone; only the sum reads the first.
 
-    It may be anything below minus the second, and needs no bytes there: in a residual block that
-    is most of its range.
+    Where the first is below minus the second, the Relu returns 0, so that it needs no bytes
+    there: in a residual block that is most of its range.
     """
     for node in model.graph:
         user = only_user(node.outputs[0])

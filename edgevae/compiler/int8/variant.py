@@ -1,4 +1,4 @@
-"""The variant int8 of a bundle: its graphs, and what they cost in pixels."""
+"""Build the int8 variant of a bundle: its graphs, and how much their pixels differ."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from edgevae.compiler.graphs.parity import Floats, Runner
-from edgevae.compiler.int8 import quantise as quantize
-from edgevae.compiler.reading.ports import Tell
+from edgevae.compiler.graphs import CheckSession, Floats
+from edgevae.compiler.int8 import quantise
+from edgevae.compiler.reading import Note
 from edgevae.errors import CheckError
 
-LEAST = 35.0  # dB
-_SAME = 99.0  # dB, of no difference at all, since a manifest holds finite numbers alone
+MIN_PSNR = 35.0  # dB
+_EQUAL_PSNR = 99.0  # dB of no difference at all, as a manifest holds finite numbers alone
 _ROWS = 256
-_NUMBERS = 1 << 22  # of all pixels together
+_MAX_NUMBERS = 1 << 22  # of all pixels together
 
 Range = tuple[float, float] | None
 
@@ -27,7 +27,7 @@ class Variant(NamedTuple):
     quality: dict[str, float]
 
 
-def make(
+def build(
     graphs: Mapping[str, ir.Model],
     latents: Callable[[int, int], Floats],
     *,
@@ -36,62 +36,75 @@ def make(
     x_range: Range,
     noise: float,
     force: bool,
-    tell: Tell,
+    note: Note,
 ) -> Variant:
-    """Quantises the decoder, and the encoder where that costs no more than the decoder may.
+    """Quantise the decoder, and the encoder where its pixels too are at least 35 dB.
 
-    graphs are in normal form. latents(rows, seed) draws from the prior: the decoder is calibrated
-    on these, the encoder on x, float32 (N, *x_shape), half of it, or where x is None on what the
-    decoder makes of them, and on the same under all the noise that it was trained to see through,
-    up to sigma `noise`, which without x_range is in standard deviations of each value. Quality is
-    that on others, without noise: latents of another seed or the other half of
-    x, and the inputs of `check`, the bundle's self-check. Raises `CheckError` where the decoder's
-    pixels are below 35 dB, unless `force`.
+    `graphs` are in normal form. The decoder is calibrated on latents(rows, seed), which draws from
+    the prior. The encoder is calibrated on half of x, float32 (N, *x_shape), or for None on
+    decoded latents; on these items as they are, and with noise of sigma 0 to `noise`, as in its
+    training. Without x_range, `noise` is in standard deviations of each value. The quality is
+    measured without noise on latents of another seed or the other half of x, and on `check`, the
+    self-check.
+
+    Raises `CheckError` where the decoder's pixels are below 35 dB, unless `force`.
     """
-    decoder = Runner(graphs["decoder"], "decoder")
-    rows = min(_ROWS, max(16, _NUMBERS // check["x_hat"][0].size))
-    seen, unseen = latents(rows, 1), np.concatenate([latents(rows, 2), check["z"]])
-    made = {"decoder": quantize.quantise(graphs["decoder"], seen)}
-    right, got = decoder.run(unseen), Runner(made["decoder"], "decoder in int8").run(unseen)
-    quality = _quality("decoder", right, got, len(check["z"]), psnr(right[0], got[0], x_range))
-    if not force and quality["decoder_psnr"] < LEAST:
+    decoder = CheckSession(graphs["decoder"], "decoder")
+    rows = min(_ROWS, max(16, _MAX_NUMBERS // check["x_hat"][0].size))
+    z = latents(rows, 1)
+    test_z = np.concatenate([latents(rows, 2), check["z"]])
+    quantised = {"decoder": quantise.quantise(graphs["decoder"], z)}
+    expected = decoder.run(test_z)
+    got = CheckSession(quantised["decoder"], "decoder in int8").run(test_z)
+    decibels = psnr(expected[0], got[0], x_range)
+    quality = _quality("decoder", expected, got, len(check["z"]), decibels)
+    if not force and quality["decoder_psnr"] < MIN_PSNR:
         raise CheckError(
-            f"decoder in int8: expected its pixels to be at least {LEAST:g} dB from those of "
+            f"decoder in int8: expected its pixels to be at least {MIN_PSNR:g} dB from those of "
             f"float32, got {quality['decoder_psnr']:.1f} dB; no bundle was written: leave out "
             f"--int8, or take it as it is with --force"
         )
     if "encoder" in graphs:
-        halves = (decoder.run(seen)[0], right[0]) if x is None else (x[0::2][:rows], x[1::2][:rows])
-        seen = _noised(halves[0], noise if x_range else noise * halves[0].std(0))
+        if x is None:
+            calibration, test_x = decoder.run(z)[0], expected[0]
+        else:
+            calibration, test_x = x[0::2][:rows], x[1::2][:rows]
+        calibration = _noised(calibration, noise if x_range else noise * calibration.std(0))
         encoder, figures = _encoder(
-            graphs["encoder"], decoder, seen, halves[1], check["x"], x_range
+            graphs["encoder"], decoder, calibration, test_x, check["x"], x_range
         )
-        if force or figures["encoder_psnr"] >= LEAST:
-            made["encoder"] = encoder
+        if force or figures["encoder_psnr"] >= MIN_PSNR:
+            quantised["encoder"] = encoder
             quality |= figures
         else:
-            tell(
+            note(
                 f"int8: the encoder stays in float32, as reconstructions would be "
-                f"{figures['encoder_psnr']:.1f} dB from those of float32, below {LEAST:g} dB"
+                f"{figures['encoder_psnr']:.1f} dB from those of float32, below {MIN_PSNR:g} dB"
             )
-    tell("int8: " + ", ".join(f"{key} {value:.3g}" for key, value in quality.items()))
-    return Variant(made, quality)
+    note("int8: " + ", ".join(f"{key} {value:.3g}" for key, value in quality.items()))
+    return Variant(quantised, quality)
 
 
 def _encoder(
-    graph: ir.Model, decoder: Runner, seen: Floats, unseen: Floats, check: Floats, x_range: Range
+    graph: ir.Model,
+    decoder: CheckSession,
+    calibration: Floats,
+    test_x: Floats,
+    check: Floats,
+    x_range: Range,
 ) -> tuple[ir.Model, dict[str, float]]:
-    """The encoder, judged by what float32 decodes of its mu."""
-    made = quantize.quantise(graph, seen)
-    unseen = np.concatenate([unseen, check])
-    right, got = Runner(graph, "encoder").run(unseen), Runner(made, "encoder in int8").run(unseen)
-    y = decoder.classes_of(right[0])  # the same for both
-    decibels = psnr(decoder.run(right[0], y)[0], decoder.run(got[0], y)[0], x_range)
-    return made, _quality("encoder", right, got, len(check), decibels)
+    """Quantise the encoder; its quality is that of the float32 decoder's pixels of its mu."""
+    quantised = quantise.quantise(graph, calibration)
+    test_x = np.concatenate([test_x, check])
+    expected = CheckSession(graph, "encoder").run(test_x)
+    got = CheckSession(quantised, "encoder in int8").run(test_x)
+    y = decoder.classes_of(expected[0])  # the same for both
+    decibels = psnr(decoder.run(expected[0], y)[0], decoder.run(got[0], y)[0], x_range)
+    return quantised, _quality("encoder", expected, got, len(check), decibels)
 
 
 def _noised(x: Floats, noise: float | Floats) -> Floats:
-    """x, and where there is noise x again with sigmas from 0 to `noise`: wider ranges."""
+    """Return x and, if there is noise, x again with noise of sigmas from 0 to `noise`."""
     if not np.any(noise):
         return x
     shares = np.linspace(0, 1, len(x), dtype=np.float32).reshape(-1, *[1] * (x.ndim - 1))
@@ -100,10 +113,10 @@ def _noised(x: Floats, noise: float | Floats) -> Floats:
 
 
 def _quality(
-    role: str, right: Sequence[Floats], got: Sequence[Floats], checks: int, decibels: float
+    role: str, expected: Sequence[Floats], got: Sequence[Floats], checks: int, decibels: float
 ) -> dict[str, float]:
-    """What `Bundle.quality` says of a role; the last rows are those of the self-check."""
-    pairs = zip(right, got, strict=True)
+    """Return the figures of a role in `Bundle.quality`; the last rows are of the self-check."""
+    pairs = zip(expected, got, strict=True)
     worst = np.max([np.abs(a - b).reshape(len(a), -1).max(1) for a, b in pairs], axis=0)
     return {
         f"{role}_psnr": decibels,
@@ -112,14 +125,17 @@ def _quality(
     }
 
 
-def psnr(right: Floats, got: Floats, x_range: Range) -> float:
-    """dB between 8-bit pixels of a range; without one, between numbers, by the range of `right`."""
+def psnr(expected: Floats, got: Floats, x_range: Range) -> float:
+    """Return the peak signal-to-noise ratio in dB, 99 at most.
+
+    It is that of 8-bit pixels of `x_range`; for None that of numbers, by the range of `expected`.
+    """
     if x_range is None:
-        size, one, other = float(right.max() - right.min()), right, got
+        size, one, other = float(expected.max() - expected.min()), expected, got
     else:
-        size, one, other = 255.0, _pixels(right, *x_range), _pixels(got, *x_range)
+        size, one, other = 255.0, _pixels(expected, *x_range), _pixels(got, *x_range)
     error = float(np.square(one - other, dtype=np.float64).mean())
-    return min(_SAME, 10 * math.log10(size**2 / error)) if error else _SAME
+    return min(_EQUAL_PSNR, 10 * math.log10(size**2 / error)) if error else _EQUAL_PSNR
 
 
 def _pixels(x: Floats, low: float, high: float) -> Floats:

@@ -1,1 +1,24 @@
-"""Reading graphs from other tools and bringing them into normal form."""
+"""Read graphs from other tools and bring them into normal form."""
+
+from edgevae.compiler.reading.diffusers_folder import Sources
+from edgevae.compiler.reading.diffusers_folder import read as read_folder
+from edgevae.compiler.reading.latent_scale import Latent
+from edgevae.compiler.reading.latent_scale import read as read_latent_scale
+from edgevae.compiler.reading.normalise import OPSET, read_graph, simplify, verify
+from edgevae.compiler.reading.ports import Note
+from edgevae.compiler.reading.source_graph import SourceGraph
+from edgevae.compiler.reading.source_graph import read as read_source
+
+__all__ = [
+    "OPSET",
+    "Latent",
+    "Note",
+    "SourceGraph",
+    "Sources",
+    "read_folder",
+    "read_graph",
+    "read_latent_scale",
+    "read_source",
+    "simplify",
+    "verify",
+]

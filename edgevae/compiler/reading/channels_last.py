@@ -1,15 +1,15 @@
-"""Images whose channels are last, as Keras has them, brought to (C, H, W)."""
+"""Bring images whose channels are last, as in Keras, to (C, H, W)."""
 
 import onnx_ir as ir
 
 
 def channels_last(shape: tuple[int, ...]) -> bool:
-    """Whether items are images (H, W, 1 or 3), of 8 pixels a side at least."""
+    """Return whether items are images (H, W, 1 or 3) of at least 8 pixels a side."""
     return len(shape) == 3 and shape[2] in (1, 3) and min(shape[:2]) >= 8
 
 
 def turn_output(model: ir.Model) -> None:
-    """Gives the graph's one output its channels first; it keeps its name."""
+    """Transpose the graph's one output to channels first; it keeps its name."""
     (output,) = model.graph.outputs
     name = output.name
     node = ir.node("Transpose", [output], {"perm": [0, 3, 1, 2]})
@@ -20,7 +20,7 @@ def turn_output(model: ir.Model) -> None:
 
 
 def turn_input(model: ir.Model) -> None:
-    """Takes the graph's one input with its channels first; it keeps its name."""
+    """Make the graph's one input channels first; it keeps its name."""
     (old,) = model.graph.inputs
     assert old.shape is not None
     rows, height, width, channels = old.shape

@@ -1,14 +1,14 @@
-"""A folder laid out as optimum's ONNX exporter writes a VAE of diffusers, made ready to compile.
+"""Read a folder that optimum's ONNX exporter wrote of a diffusers VAE.
 
     vae_decoder/model.onnx    latent_sample -> sample
     vae_encoder/model.onnx    sample -> latent_parameters, mu and logvar in one tensor of 2 C
-                              channels; or latent_sample, which was drawn in the graph, or which
-                              an autoencoder without noise gives; may be absent
+                              channels; or latent_sample, drawn in the graph, or the output of an
+                              autoencoder without noise; may be absent
     config.json               of diffusers, in either folder, in vae/ or at the top
 
-Its height and width are free, a bundle has one size. Its decoder takes latents of the model's own
-scale, a bundle's takes the scaled ones that its users know (see `latent_scale`). Pixels are
-in [-1, 1] by the convention of diffusers, whose decoders end without an activation.
+The graphs take any height and width; a bundle has one size. Their latents have the model's own
+scale; a bundle's are scaled as the config says (see `latent_scale`). Pixels are in [-1, 1] by the
+convention of diffusers, whose decoders end without an activation.
 """
 
 import json
@@ -17,25 +17,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import parity, shapes
-from edgevae.compiler.reading import infer as guess
-from edgevae.compiler.reading import latent_scale as latent
-from edgevae.compiler.reading import normalise as front
-from edgevae.compiler.reading import ports
-from edgevae.compiler.reading import unsample as noise
+from edgevae.compiler.reading import (
+    fix_size,
+    infer,
+    latent_scale,
+    ports,
+    source_graph,
+    unsample,
+)
 from edgevae.compiler.reading.latent_scale import Latent
-from edgevae.compiler.reading.ports import Tell
+from edgevae.compiler.reading.ports import Note
 from edgevae.errors import InputError
 
 _CONFIGS = ("vae_decoder", "vae_encoder", "vae", ".")
-_FIELDS = {*latent.FIELDS, "_class_name", "latent_channels", "sample_size", "force_upcast"}
+_FIELDS = {*latent_scale.FIELDS, "_class_name", "latent_channels", "sample_size", "force_upcast"}
 _HALVES = {ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
-_POINTS = ("AutoencoderTiny", "AutoencoderDC")  # whose encoders have no posterior
-_TRIAL = 8  # rows and columns of a latent, to see what the decoder makes of them
+_POINTS = ("AutoencoderTiny", "AutoencoderDC")  # their encoders have no posterior
 _RANGE = (-1.0, 1.0)
 
 
@@ -45,9 +45,9 @@ Size = tuple[int, ...]
 
 
 class Sources(NamedTuple):
-    """What `compile` is to be given: paths or bytes of graphs, and what is known beside them.
+    """The arguments of `compile` that a folder holds: paths or bytes of graphs, and their facts.
 
-    `model` is as in `Bundle`; `notes` say what was taken for granted.
+    `model` is as in `Bundle`; `notes` say what was assumed.
     """
 
     decoder: Source
@@ -64,13 +64,13 @@ def read(
     size: Sequence[int] = (),
     scaling_factor: float | None = None,
 ) -> Sources:
-    """Reads a folder that has a decoder and may have an encoder: graphs of one size and of z.
+    """Read a folder with a decoder and perhaps an encoder, and fix their size and latent scale.
 
-    `size` is the height and width of the images, or the one number that is both; without it that
-    of the config, sample_size. `scaling_factor` goes before that of the config.
+    `size` is the height and width of the images in pixels, or one number for both; it defaults to
+    the config's sample_size. `scaling_factor` overrides the config's.
 
-    Raises `InputError` where there is no decoder, where nothing says the latent's scale or the
-    size, or where the graphs are of float16, in which such models overflow.
+    Raises `InputError` where there is no decoder, where the latent's scale or the size is
+    unknown, or where the graphs are of float16, in which such models overflow.
     """
     root = Path(folder)
     paths = {role: root / f"vae_{role}" / "model.onnx" for role in ("decoder", "encoder")}
@@ -81,26 +81,26 @@ def read(
             f"no such file{alone}; give --decoder and --encoder for graphs that lie elsewhere"
         )
     notes: list[str] = []
-    tell = notes.append
+    note = notes.append
     config = _config(root)
-    scale = latent.read(config, str(root), scaling_factor)
-    decoder = _open(paths["decoder"])
-    z_shape, x_shape = _settle_decoder(decoder, str(paths["decoder"]), config, tuple(size), tell)
+    scale = latent_scale.read(config, str(root), scaling_factor)
+    decoder = _open(paths["decoder"], note)
+    z_shape, x_shape = _fix_decoder(decoder, str(paths["decoder"]), config, tuple(size), note)
     scale = scale.over(z_shape[0], str(root))
-    x_range = guess.bounds(decoder.graph.outputs[0]) or _RANGE
-    tell(f"range: {x_range[0]:g} to {x_range[1]:g}, unless --range says another")
-    latent.ahead(decoder, scale.own)
+    x_range = infer.bounds(decoder.graph.outputs[0]) or _RANGE
+    note(f"range: {x_range[0]:g} to {x_range[1]:g}, unless --range says another")
+    latent_scale.ahead(decoder, scale.own)
     encoder, model = None, "autoencoder" if config.get("_class_name") in _POINTS else "vae"
     if paths["encoder"].is_file():
-        where, encoder = str(paths["encoder"]), _open(paths["encoder"])
-        model = _settle_encoder(encoder, where, z_shape, x_shape, scale, tell)
+        where, encoder = str(paths["encoder"]), _open(paths["encoder"], note)
+        model = _fix_encoder(encoder, where, z_shape, x_shape, scale, note)
     if model == "vae":
-        tell(
+        note(
             "prior: the standard normal, unless --prior is given; a VAE made for latent diffusion "
             "hardly fills it, and generates well from a mixture fitted to what it encodes"
         )
     if config.get("force_upcast"):
-        tell("force_upcast: the model overflows in float16; all is computed in float32")
+        note("force_upcast: the model overflows in float16; all is computed in float32")
     return Sources(
         decoder=_data(decoder),
         encoder=None if encoder is None else _data(encoder),
@@ -112,21 +112,21 @@ def read(
 
 
 def _config(root: Path) -> dict[str, Any]:
-    """The fields that matter, of every config that there is; they must not contradict."""
-    found: dict[str, tuple[Any, Path]] = {}
+    """Return the fields that matter of all configs, which must not contradict each other."""
+    fields: dict[str, tuple[Any, Path]] = {}
     for path in (root / name / "config.json" for name in _CONFIGS):
         if not path.is_file():
             continue
         for key, value in _parse(path).items():
             if key not in _FIELDS or value is None:
                 continue
-            first, where = found.setdefault(key, (value, path))
+            first, where = fields.setdefault(key, (value, path))
             if first != value:
                 raise InputError(
                     f"{path}: expected {key} {first!r:.40} as in {where}, got {value!r:.40}; "
                     f"remove the config that is not of this model"
                 )
-    return {key: value for key, (value, _) in found.items()}
+    return {key: value for key, (value, _) in fields.items()}
 
 
 def _parse(path: Path) -> Mapping[str, Any]:
@@ -139,8 +139,8 @@ def _parse(path: Path) -> Mapping[str, Any]:
     return config
 
 
-def _open(path: Path) -> ir.Model:
-    model = front.open_graph(path, str(path))
+def _open(path: Path, note: Note) -> ir.Model:
+    model = source_graph.open_graph(path, str(path), note)
     for value in (*model.graph.initializers.values(), *model.graph.inputs):
         if value.dtype in _HALVES:
             raise InputError(
@@ -150,124 +150,59 @@ def _open(path: Path) -> ir.Model:
     return model
 
 
-def _settle_decoder(
-    model: ir.Model, where: str, config: Mapping[str, Any], size: Size, tell: Tell
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Fixes the shape of z; returns it and that of x_hat, both without the batch."""
-    z, *told = ports.inputs_of_any_size(model, "decoder", where)
-    ports.check_classes(told, 0, where)
-    channels, *sides = _dims(z, where)
-    channels = channels or config.get("latent_channels")
+def _fix_decoder(
+    model: ir.Model, where: str, config: Mapping[str, Any], size: Size, note: Note
+) -> tuple[Shape, Shape]:
+    """Fix the shape of z; return it and that of x_hat, both without the batch."""
+    z, *class_inputs = ports.find_inputs(model, "decoder", where)
+    ports.check_classes(class_inputs, 0, where)
+    channels = fix_size.dims(z, where)[0] or config.get("latent_channels")
     if not isinstance(channels, int):
         raise InputError(
             f"{where}: expected latent_channels in config.json, since {z.name} may have any number "
             f"of channels, got none; add it"
         )
-    if None in sides:
-        trial = [side or _TRIAL for side in sides]
-        wanted = _height_and_width(size or config.get("sample_size"), where)
-        _, *made = _run(model, where, (channels, *trial))
-        sides = [
-            _divided(length, large // small, where)
-            for length, large, small in zip(wanted, made, trial, strict=True)
-        ]
-        tell(f"size: {wanted[0]} x {wanted[1]}, so that latents have {sides[0]} x {sides[1]}")
-    z_shape = (channels, *(side for side in sides if side))
-    _fix(model, z, z_shape)
-    x_shape = _run(model, where, z_shape)
-    if size and _height_and_width(size, where) != x_shape[1:]:
-        raise InputError(
-            f"{where}: expected a decoder to {size} pixels, got one that was exported for "
-            f"{x_shape[1:]} alone; leave out --size, or export it with free sizes"
-        )
+    pixels = size or config.get("sample_size")
+    z_shape = fix_size.of_decoder(model, z, channels, pixels, where, note)
+    x_shape = fix_size.output_shape(model, where, z_shape)
+    fix_size.check(size, x_shape, where)
     return z_shape, x_shape
 
 
-def _settle_encoder(
-    model: ir.Model, where: str, z_shape: Shape, x_shape: Shape, scale: Latent, tell: Tell
+def _fix_encoder(
+    model: ir.Model, where: str, z_shape: Shape, x_shape: Shape, scale: Latent, note: Note
 ) -> str:
-    """Fixes the shape of x and scales what comes out; returns which `model` it is."""
-    (x,) = ports.inputs_of_any_size(model, "encoder", where)
-    free = zip(_dims(x, where), x_shape, strict=True)
-    _fix(model, x, tuple(given or made for given, made in free))
-    outputs = ports.choose(model, "encoder", where, (), tell)
+    """Fix the shape of x and scale the outputs; return the bundle's `model`."""
+    (x,) = ports.find_inputs(model, "encoder", where)
+    free = zip(fix_size.dims(x, where), x_shape, strict=True)
+    fix_size.fix(model, x, tuple(size or of_x_hat for size, of_x_hat in free))
+    outputs = ports.choose(model, "encoder", where, (), note)
     if len(outputs) == 1:
-        outputs = noise.unsample(outputs[0], where, tell) or outputs
+        outputs = unsample.unsample(outputs[0], where, note) or outputs
     model.graph.outputs[:] = outputs
-    channels = _run(model, where, x_shape)[0]
-    kind, maps = "vae", [scale.mu, scale.logvar]
+    channels = fix_size.output_shape(model, where, x_shape)[0]
+    model_kind, maps = "vae", [scale.mu, scale.logvar]
     if len(outputs) == 1 and channels == 2 * z_shape[0]:
         maps = [scale.parameters]
     elif len(outputs) == 1:
-        kind, maps = "autoencoder", [scale.mu]
-        tell(f"{where}: {outputs[0].name} is one latent an item, so this is an autoencoder")
+        model_kind, maps = "autoencoder", [scale.mu]
+        note(f"{where}: {outputs[0].name} is one latent an item, so this is an autoencoder")
     rank = 1 + len(z_shape)
     pairs = zip(outputs, maps, strict=True)
-    model.graph.outputs[:] = [latent.after(model, value, each, rank) for value, each in pairs]
-    _forget(model)
-    return kind
-
-
-def _dims(value: ir.Value, where: str) -> list[int | None]:
-    """Channels, height and width of a port, None where they are free."""
-    dims = list(value.shape or ())
-    if len(dims) != 4:
-        raise InputError(
-            f"{where}: expected {value.name} of images (batch, channels, height, width), got "
-            f"{len(dims)} axes; video and audio are not supported"
-        )
-    return [size if isinstance(size, int) else None for size in dims[1:]]
-
-
-def _height_and_width(size: object, where: str) -> tuple[int, int]:
-    given = list(size) if isinstance(size, (list, tuple)) else [size]
-    sides = [side for side in given if isinstance(side, int) and side > 0]
-    if len(sides) not in (1, 2) or len(sides) != len(given):
-        raise InputError(
-            f"{where}: expected a size, since the graph takes any and a bundle has one, got "
-            f"{size!r:.40}; say --size 256, or --size 256 384 for height and width"
-        )
-    return sides[0], sides[-1]
-
-
-def _divided(length: int, factor: int, where: str) -> int:
-    if length % factor:
-        raise InputError(
-            f"{where}: expected a size that is a multiple of {factor}, by which the decoder "
-            f"enlarges, got {length}; say --size {max(1, round(length / factor)) * factor}"
-        )
-    return length // factor
-
-
-def _fix(model: ir.Model, port: ir.Value, shape: Shape) -> None:
-    assert port.shape is not None
-    port.shape = ir.Shape([port.shape[0], *shape])
-    _forget(model)
-
-
-def _forget(model: ir.Model) -> None:
-    """Lets go of the sizes that were noted for any height and width."""
-    shapes.forget(model)
-    for output in model.graph.outputs:
-        output.type = ir.TensorType(ir.DataType.FLOAT)  # unknown of a value from within the graph
-        output.shape = ir.Shape([None] * 4)
-
-
-def _run(model: ir.Model, where: str, shape: Shape) -> tuple[int, ...]:
-    """The shape of the first output for an item of this shape, without the batch."""
-    runner = parity.Runner(model, where, exactly=True)
-    return runner.run(np.zeros((1, *shape), np.float32))[0].shape[1:]
+    model.graph.outputs[:] = [latent_scale.after(model, value, each, rank) for value, each in pairs]
+    fix_size.forget(model)
+    return model_kind
 
 
 def _provenance(
     config: Mapping[str, Any], scaling_factor: float | None, decoder: ir.Model
 ) -> dict[str, str | float]:
-    """What the folder says, as the manifest takes it: text and numbers."""
-    given = {} if scaling_factor is None else {"scaling_factor": scaling_factor}
-    said = {**config, **given, "exported_by": decoder.producer_name, "onnx": onnx.__version__}
+    """Return the folder's facts as the manifest takes them: text and numbers."""
+    override = {} if scaling_factor is None else {"scaling_factor": scaling_factor}
+    facts = {**config, **override, "exported_by": decoder.producer_name, "onnx": onnx.__version__}
     return {
         key.strip("_"): value if type(value) in (str, int, float) else json.dumps(value)
-        for key, value in said.items()
+        for key, value in facts.items()
         if value is not None
     }
 

@@ -1,4 +1,4 @@
-"""Padding in numbers, where an exporter left it to a rule."""
+"""Write the padding of convolutions as numbers where the exporter wrote a rule."""
 
 import onnx_ir as ir
 
@@ -6,14 +6,14 @@ from edgevae.compiler.graphs import shapes
 
 
 def settle(model: ir.Model) -> None:
-    """Turns `auto_pad` and `output_shape` of convolutions into `pads`, as far as sizes are known.
+    """Replace `auto_pad` and `output_shape` of convolutions by `pads`, where sizes are known.
 
-    The formulas are those of ONNX's Conv and ConvTranspose. Where an output is larger than any
-    padding makes it, the node is left as it is.
+    The formulas are those of ONNX's Conv and ConvTranspose. A node whose output is larger than
+    without any padding is left as it is.
     """
     for node in model.graph:
         if _by_rule(node):
-            # After each: onnx infers other sizes than these for a ConvTranspose by a rule.
+            # Before each node, as onnx infers wrong sizes for a ConvTranspose by a rule.
             shapes.infer(model)
             _settle(node)
 
@@ -32,7 +32,7 @@ def _settle(node: ir.Node) -> None:
     totals = _totals(node, size, kernel)
     if min(totals) < 0:
         return
-    # The odd one goes to the end for SAME_UPPER, else to the beginning.
+    # An odd pixel goes to the end for SAME_UPPER, else to the beginning.
     halves = [total // 2 for total in totals]
     others = [total - half for total, half in zip(totals, halves, strict=True)]
     upper = attributes.get_string("auto_pad", "NOTSET") == "SAME_UPPER"
@@ -42,19 +42,21 @@ def _settle(node: ir.Node) -> None:
 
 
 def _totals(node: ir.Node, size: list[int], kernel: list[int]) -> list[int]:
-    """The padding of each axis, both ends together."""
+    """Return the padding of each axis, both ends together."""
     attributes = node.attributes
     ones, zeros = [1] * len(size), [0] * len(size)
     strides = attributes.get_ints("strides", ones) or ones
     dilations = attributes.get_ints("dilations", ones) or ones
     extra = attributes.get_ints("output_padding", zeros) or zeros
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    asked = attributes.get_ints("output_shape", None)
-    if asked is None and attributes.get_string("auto_pad") == "VALID":
+    output_shape = attributes.get_ints("output_shape", None)
+    if output_shape is None and attributes.get_string("auto_pad") == "VALID":
         return zeros
     if node.op_type == "Conv":
         axes = zip(size, strides, reach, strict=True)
         return [max(0, ((n - 1) // s) * s + r - n) for n, s, r in axes]
-    out = asked[-len(size) :] if asked else [n * s for n, s in zip(size, strides, strict=True)]
+    out = [n * s for n, s in zip(size, strides, strict=True)]
+    if output_shape:
+        out = list(output_shape[-len(size) :])
     grown = zip(size, strides, extra, reach, out, strict=True)
     return [s * (n - 1) + e + r - o for n, s, e, r, o in grown]

@@ -1,22 +1,22 @@
-"""A batch that was traced as a constant, made free.
+"""Make a batch free that was traced as a constant.
 
-What an exporter wrote down of it: the first size in the targets of Reshape, Expand and Resize, and
-constants with a row for each item. Whether that was all is for the caller to prove, by comparing
-rows.
+An exporter writes such a batch as the first size in the targets of Reshape, Expand and Resize, and
+as constants with a row for each item. Callers must compare rows of other batches afterwards, as
+the number may be elsewhere too.
 """
 
 import numpy as np
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import constants, parity, shapes
+from edgevae.compiler.graphs import BATCHES, CheckSession, constants, shapes
 from edgevae.errors import InputError
 
-# What repeats one row for each of the batch.
+# Operators that repeat one row for each item of the batch.
 _BROADCASTS = ("Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "Where", "PRelu")
 
 
 def free(model: ir.Model, batch: int) -> None:
-    """Undoes what the tracing of `batch` rows wrote into a graph."""
+    """Remove the traced batch of `batch` rows from a graph."""
     known = shapes.at(model, batch)
     for node in list(model.graph):
         if node.op_type == "Reshape":
@@ -32,28 +32,28 @@ def free(model: ir.Model, batch: int) -> None:
 
 
 def free_sizes(model: ir.Model) -> None:
-    """Makes scales of what Resize has as sizes, where these say the same."""
+    """Replace the sizes of every Resize by scales, where these are whole."""
     known = shapes.at(model, 1)
     for node in model.graph:
         if node.op_type == "Resize":
             _free_resize(node, known)
 
 
-def traced(model: ir.Model, runner: parity.Runner) -> int | None:
-    """The one batch that a graph works on although it says it takes any; None where it does.
+def traced(model: ir.Model, session: CheckSession) -> int | None:
+    """Return the one batch that a graph works on, though it declares any; None if it takes any.
 
-    PyTorch's old exporter writes len(x) as a number, whatever axes were said to be dynamic.
+    PyTorch's TorchScript exporter writes len(x) as a number even where the axis is dynamic.
     """
     item = shapes.item(model)
 
     def works(rows: int) -> bool:
         try:
-            runner.run(np.zeros((rows, *item), np.float32))
+            session.run(np.zeros((rows, *item), np.float32))
         except InputError:
             return False
         return True
 
-    if all(map(works, parity.BATCHES)):
+    if all(map(works, BATCHES)):
         return None
     targets = (constants.value(node.inputs[1]) for node in model.graph if node.op_type == "Reshape")
     numbers = {int(target[0]) for target in targets if target is not None and len(target)}
@@ -70,14 +70,14 @@ def _free_reshape(node: ir.Node, known: dict[str, list[int | None]], batch: int)
 
 
 def _free_expand(node: ir.Node, batch: int) -> None:
-    """1 leaves a batch that is there as it is, and one of a constant to what it meets later."""
+    """Replace the batch by 1, which leaves a batch that is there as it is."""
     target = constants.value(node.inputs[1])
     if target is not None and len(target) and target[0] == batch:
         constants.replace(node, 1, np.array([1, *target[1:]], np.int64))
 
 
 def _free_resize(node: ir.Node, known: dict[str, list[int | None]]) -> None:
-    """Sizes with the batch among them become scales where these say the same."""
+    """Replace sizes, which have the batch among them, by scales where these are whole."""
     if len(node.inputs) < 4 or (target := constants.value(node.inputs[3])) is None:
         return
     before = known.get(node.inputs[0].name or "" if node.inputs[0] else "", [])
@@ -98,7 +98,7 @@ def _free_operands(node: ir.Node, known: dict[str, list[int | None]], batch: int
 
 
 def _free_parts(model: ir.Model, node: ir.Node, batch: int) -> None:
-    """Repeats the row of a constant as often as there are rows, since Concat does not."""
+    """Repeat the row of a constant for each item, as Concat does not broadcast."""
     if node.attributes.get_int("axis", 0) == 0:
         return
     for index, value in enumerate(node.inputs):
@@ -114,7 +114,7 @@ def _free_parts(model: ir.Model, node: ir.Node, batch: int) -> None:
 
 
 def _row(value: ir.Value | None, batch: int) -> constants.Array | None:
-    """The first row of a constant that has the same for each item of the batch; None for others."""
+    """Return the first row of a constant whose rows, one an item, are all equal; else None."""
     array = constants.value(value)
     if array is None or array.ndim < 2 or len(array) != batch or (array != array[:1]).any():
         return None

@@ -16,8 +16,7 @@ where scale and bias are not constant, or are numbers of each group, as before o
 import numpy as np
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import constants, fold
-from edgevae.compiler.graphs.edit import Edit
+from edgevae.compiler.graphs import Edit, constants, fold
 
 _OPSET = 21  # from which scale and bias have a number for each channel
 

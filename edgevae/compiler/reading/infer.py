@@ -1,4 +1,4 @@
-"""What a decoder does not say of its data, inferred from its graph, and said."""
+"""Infer the kind and the range of the data from a decoder's graph."""
 
 import onnx_ir as ir
 
@@ -12,28 +12,28 @@ _MOVES = ("Reshape", "Transpose", "Identity", "Flatten", "Squeeze", "Unsqueeze",
 
 
 def kind(x_shape: tuple[int, ...]) -> str:
-    """ "image" for (1 or 3, height, width), else "vector"."""
+    """Return "image" for (1 or 3, height, width), else "vector"."""
     return "image" if len(x_shape) == 3 and x_shape[0] in (1, 3) else "vector"
 
 
 def x_range(decoder: ir.Model, where: str) -> Interval:
-    """The least and largest value that a decoder's last operators let through.
+    """Return the least and largest value that a decoder's last operators can produce.
 
     Raises `InputError` where they bound nothing.
     """
-    found = bounds(decoder.graph.outputs[0])
-    if found is None:
+    interval = bounds(decoder.graph.outputs[0])
+    if interval is None:
         last = decoder.graph.outputs[0].producer()
         raise InputError(
             f"{where}: expected pixels to end in an operator that bounds them (Sigmoid, Tanh, "
             f"Clip), got {last.op_type if last else 'none'}; say their range: --range 0 1, or "
             f"x_range=(0, 1)"
         )
-    return found
+    return interval
 
 
 def bounds(value: ir.Value | None) -> Interval | None:
-    """The least and largest number that a value's last operators let through; None: any."""
+    """Return the least and largest number that a value can be by its last operators, if any."""
     node = None if value is None else value.producer()
     if node is None:
         return None
@@ -50,7 +50,7 @@ def bounds(value: ir.Value | None) -> Interval | None:
 
 
 def _moved(node: ir.Node) -> Interval | None:
-    """Of a bounded value and one number: (tanh(y) + 1) / 2 and the like."""
+    """Return the bounds of a bounded value combined with a number, as in (tanh(y) + 1) / 2."""
     inner, number = bounds(node.inputs[0]), _scalar(node, 1)
     if node.op_type in ("Add", "Mul") and number is None:
         inner, number = bounds(node.inputs[1]), _scalar(node, 0)

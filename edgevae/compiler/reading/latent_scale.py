@@ -1,7 +1,8 @@
-"""The latents that a model's users know, where they are not those that its own graphs speak of.
+"""Scale latents as the config of a diffusers model says.
 
-A diffusion model in a VAE's latent space takes latents of about unit variance, and so the config
-of such a VAE says how its own become that. A bundle's z is the scaled one.
+A diffusion model in a VAE's latent space takes latents of about unit variance. The VAE's graphs
+compute with latents of another scale, here called its own, and its config says how these become
+the scaled ones. A bundle's z is the scaled latent.
 """
 
 import math
@@ -12,25 +13,26 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import constants
-from edgevae.compiler.graphs.fold_affine import Affine
+from edgevae.compiler.graphs import Affine, constants
 from edgevae.errors import InputError
 
 Doubles = npt.NDArray[np.float64]
 
-
-# What a config says of the latent's scale.
+# The fields of a config that say the latent's scale.
 FIELDS = ("scaling_factor", "shift_factor", "latents_mean", "latents_std")
 
 
 class Latent(NamedTuple):
-    """z = (own - shift) * scale, by channels: float64 (1,) where all are alike, or (C,)."""
+    """z = (own - shift) * scale by channel: float64 (C,), or (1,) for all channels alike."""
 
     scale: Doubles
     shift: Doubles
 
     def over(self, channels: int, where: str) -> "Latent":
-        """The same with a number for each channel; `InputError` where it has as many others."""
+        """Return the same with one number for each channel.
+
+        Raises `InputError` where it has another number of channels.
+        """
         for name, numbers in (("latents_std", self.scale), ("latents_mean", self.shift)):
             if len(numbers) not in (1, channels):
                 raise InputError(
@@ -42,31 +44,31 @@ class Latent(NamedTuple):
 
     @property
     def own(self) -> Affine:
-        """z -> own."""
+        """The map from z to the model's own latent."""
         return Affine(1 / self.scale, self.shift)
 
     @property
     def mu(self) -> Affine:
-        """own mu -> mu."""
+        """The map from the model's own mu to mu."""
         return Affine(self.scale, -self.shift * self.scale)
 
     @property
     def logvar(self) -> Affine:
-        """own logvar -> logvar: a variance is scaled by the square."""
+        """The map from the model's own logvar to logvar; variances are scaled by the square."""
         return Affine(np.ones_like(self.scale), 2 * np.log(self.scale))
 
     @property
     def parameters(self) -> Affine:
-        """Own mu and logvar in one tensor -> mu and logvar in one tensor."""
+        """The map of the model's own mu and logvar in one tensor."""
         return Affine(*(np.concatenate(pair) for pair in zip(self.mu, self.logvar, strict=True)))
 
 
 def read(config: Mapping[str, Any], where: str, scaling_factor: float | None = None) -> Latent:
-    """What a config of diffusers' says of the latent's scale; `scaling_factor` goes before its own.
+    """Return the latent's scale of a diffusers config; `scaling_factor` overrides the config's.
 
     z = (own - shift_factor) * scaling_factor, as in the pipelines of Stable Diffusion 3 and Flux,
     or (own - latents_mean) * scaling_factor / latents_std, as in that of Stable Diffusion XL.
-    Raises `InputError` where nothing says the scale, which must not be guessed, or twice.
+    Raises `InputError` where the scale is missing, as it must not be guessed, or is given twice.
     """
     fields = {key: config.get(key) for key in ("shift_factor", "latents_mean", "latents_std")}
     factor = config.get("scaling_factor") if scaling_factor is None else scaling_factor
@@ -99,7 +101,7 @@ def read(config: Mapping[str, Any], where: str, scaling_factor: float | None = N
 
 
 def ahead(model: ir.Model, affine: Affine) -> None:
-    """Puts a map of channels before the graph, whose input keeps its name and shape."""
+    """Apply a map of channels to the graph's input, which keeps its name and shape."""
     (port,) = [value for value in model.graph.inputs if not value.is_initializer()]
     first = ir.Value(name=port.name, type=port.type, shape=port.shape)
     port.name = f"{port.name}.own"
@@ -110,7 +112,7 @@ def ahead(model: ir.Model, affine: Affine) -> None:
 
 
 def after(model: ir.Model, value: ir.Value, affine: Affine, rank: int) -> ir.Value:
-    """What a map of channels makes of a value of so many axes, the batch among them."""
+    """Return a value of `rank` axes, the batch included, after a map of its channels."""
     nodes, mapped = _nodes(model, value, affine, rank)
     model.graph.extend(nodes)
     return mapped
@@ -119,16 +121,16 @@ def after(model: ir.Model, value: ir.Value, affine: Affine, rank: int) -> ir.Val
 def _nodes(
     model: ir.Model, value: ir.Value, affine: Affine, rank: int
 ) -> tuple[list[ir.Node], ir.Value]:
-    """Mul and Add, without one that would change nothing, and the last one's output."""
+    """Return Mul and Add, without those that change nothing, and the last one's output."""
     nodes: list[ir.Node] = []
     for kind, numbers, neutral in (("Mul", affine.scale, 1), ("Add", affine.shift, 0)):
         if (numbers != neutral).any():
             name = f"{value.name}.{kind.lower()}"
             column = numbers.astype(np.float32).reshape(-1, *[1] * (rank - 2))
             nodes.append(ir.node(kind, [value, constants.new(model, column, f"{name}.by")]))
-            made = nodes[-1].outputs[0]
-            made.name, made.type = name, value.type
-            value = made
+            mapped = nodes[-1].outputs[0]
+            mapped.name, mapped.type = name, value.type
+            value = mapped
     return nodes, value
 
 

@@ -1,4 +1,4 @@
-"""Which inputs and outputs of a graph are x, mu, logvar, z and x_hat."""
+"""Find which inputs and outputs of a graph are x, mu, logvar, z and x_hat."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,44 +8,50 @@ import onnx_ir as ir
 
 from edgevae.errors import InputError
 
-Tell = Callable[[str], None]
+Note = Callable[[str], None]  # takes a line that tells the user what was assumed
+
+
+def ignore(line: str) -> None:
+    """Drop a note."""
+
 
 INPUT = {"encoder": "x", "decoder": "z", "activations": "x"}
 OUTPUTS = {"encoder": ("mu", "logvar"), "decoder": ("x_hat",), "activations": ("h",)}
 CLASSES = "y"  # a conditional decoder's second input
 
-# Beside the design's own names, those that exporters' users give.
+# Names that exporters' users give to ports, beside those of edgevae.
 _LIKE = {
     "mu": r"(z_?)?(mu|mean|loc)s?",
     "logvar": r"(z_?)?log_?(var(iance)?|sigma_?(sq|2))s?",
     "x_hat": r"x_?hat|recon(s|structed|struction)?|image|sample|decoded|x_?recon",
     "h": r"h|hidden|activations?",
 }
-_LEAST_LOGVAR = -30.0  # exp(-15) is less than float32 keeps of a number near 1
+_LEAST_LOGVAR = -30.0  # exp(-15) is below float32's resolution near 1
 _DEVIATION = re.compile(r"(z_?)?(std(dev)?|sigma|scale|stddevs?|log_?(std|sigma|scale))s?")
 
 
-def inputs(model: ir.Model, role: str, where: str) -> list[ir.Value]:
-    """The one input of a graph, float32, of a known shape but for the batch; and after it that of
-    a decoder's class numbers, int64 (n,), where it has one."""
-    value, *told = inputs_of_any_size(model, role, where)
-    dims = list(value.shape or ())
+def check_item_shape(port: ir.Value, where: str) -> None:
+    """Raise `InputError` unless all sizes of an input but the batch are fixed."""
+    dims = list(port.shape or ())
     if len(dims) < 2 or not all(isinstance(size, int) and size > 0 for size in dims[1:]):
-        shown = "unknown" if value.shape is None else str(value.shape)
+        shown = "unknown" if port.shape is None else str(port.shape)
+        fix = ", or say the height and width of the images: --size 256" if len(dims) == 4 else ""
         raise InputError(
-            f"{where}: expected input {value.name} to have a batch axis and then fixed sizes, got "
-            f"shape {shown}; export for items of one size, with only the batch dynamic"
+            f"{where}: expected input {port.name} to have a batch axis and then fixed sizes, got "
+            f"shape {shown}; export for items of one size, with only the batch dynamic{fix}"
         )
-    return [value, *told]
 
 
-def inputs_of_any_size(model: ir.Model, role: str, where: str) -> list[ir.Value]:
-    """The same inputs, of which only the type is known."""
-    found = [value for value in model.graph.inputs if not value.is_initializer()]
-    told = [value for value in found if role == "decoder" and _of_classes(value)]
-    rest = [value for value in found if value not in told]
-    if len(rest) != 1 or len(told) > 1:
-        names = ", ".join(str(value.name) for value in found) or "none"
+def find_inputs(model: ir.Model, role: str, where: str) -> list[ir.Value]:
+    """Return the graph's float32 input and, for a conditional decoder, its class input.
+
+    The class input is int64 (n,). Raises `InputError` where there are other inputs.
+    """
+    inputs = [value for value in model.graph.inputs if not value.is_initializer()]
+    class_inputs = [value for value in inputs if role == "decoder" and _of_classes(value)]
+    rest = [value for value in inputs if value not in class_inputs]
+    if len(rest) != 1 or len(class_inputs) > 1:
+        names = ", ".join(str(value.name) for value in inputs) or "none"
         raise InputError(
             f"{where}: expected one input, {INPUT[role]}, got {names}; export a module whose "
             f"forward takes {INPUT[role]} alone, or a decoder's z and its class y, int64 (n,) "
@@ -53,17 +59,17 @@ def inputs_of_any_size(model: ir.Model, role: str, where: str) -> list[ir.Value]
         )
     value = rest[0]
     _check_float32(value, where)
-    return [value, *told]
+    return [value, *class_inputs]
 
 
-def check_classes(told: Sequence[ir.Value], classes: int, where: str) -> None:
-    """Raises `InputError` unless there are classes to tell, and an input to tell them to."""
-    if told and not classes:
+def check_classes(class_inputs: Sequence[ir.Value], classes: int, where: str) -> None:
+    """Raise `InputError` unless there are both classes and a class input, or neither."""
+    if class_inputs and not classes:
         raise InputError(
-            f"{where}: expected the names of the classes that input {told[0].name} numbers, got "
-            f"none; name them: --classes NAME ..., or classes=[...]"
+            f"{where}: expected the names of the classes that input {class_inputs[0].name} "
+            f"numbers, got none; name them: --classes NAME ..., or classes=[...]"
         )
-    if classes and not told:
+    if classes and not class_inputs:
         raise InputError(
             f"{where}: expected a second input, y, int64 (n,), for {classes} classes, got none; "
             f"export a decoder whose forward takes z and y, or leave the classes out"
@@ -71,11 +77,11 @@ def check_classes(told: Sequence[ir.Value], classes: int, where: str) -> None:
 
 
 def choose(
-    model: ir.Model, role: str, where: str, asked: Sequence[str], tell: Tell
+    model: ir.Model, role: str, where: str, asked: Sequence[str], note: Note
 ) -> list[ir.Value]:
-    """The outputs that are mu and logvar, or x_hat; one where mu and logvar are in one tensor.
+    """Return the outputs that are mu and logvar, or x_hat; one if one tensor holds both.
 
-    Those that are asked for, else those with telling names, else the first ones.
+    They are the ones named by `asked`, else those whose names read like a port's, else the first.
     """
     outputs = list(model.graph.outputs)
     named = {str(value.name): value for value in outputs}
@@ -89,28 +95,28 @@ def choose(
             )
         chosen = [named[name] for name in asked]
     else:
-        found = [_like(name, named) for name in wanted]
-        chosen = [named[name] for name in found if name is not None]
+        names = [_like(name, named) for name in wanted]
+        chosen = [named[name] for name in names if name is not None]
         if len(chosen) != len(wanted):
             chosen = outputs[: len(wanted)]
             _refuse_deviation(chosen, where)
     for value in chosen:
         _check_float32(value, where)
     if len(outputs) > 1:
-        told = (f"{value.name} as {name}" for name, value in zip(wanted, chosen, strict=False))
-        tell(f"{where}: took {', '.join(told)}")
+        pairs = (f"{value.name} as {name}" for name, value in zip(wanted, chosen, strict=False))
+        note(f"{where}: took {', '.join(pairs)}")
     if unused := [name for name, value in named.items() if value not in chosen]:
-        tell(f"{where}: left out {', '.join(unused)}")
+        note(f"{where}: left out {', '.join(unused)}")
     return chosen
 
 
 def split(model: ir.Model, value: ir.Value, half: int) -> list[ir.Value]:
-    """Two new values: the first channels of a tensor, so many as `half`, and as many after them."""
+    """Return two new values: the first `half` channels of a tensor and the next `half`."""
     return [_slice(model, value, first, first + half) for first in (0, half)]
 
 
 def point(model: ir.Model, mu: ir.Value) -> ir.Value:
-    """The logvar of a posterior that is a point: -30, the least that is ever used, everywhere."""
+    """Return a new value of mu's shape, -30 everywhere: the logvar of a point posterior."""
     shape = ir.node("Shape", [mu])
     least = ir.tensor(np.array([_LEAST_LOGVAR], np.float32))
     node = ir.node("ConstantOfShape", [shape.outputs[0]], {"value": least})
@@ -122,7 +128,7 @@ def point(model: ir.Model, mu: ir.Value) -> ir.Value:
 def name(
     model: ir.Model, role: str, inputs: Sequence[ir.Value], outputs: Sequence[ir.Value]
 ) -> None:
-    """Makes these the graph's ports, under the design's names; no other value may have them."""
+    """Make these values the graph's ports and give them edgevae's names."""
     graph = model.graph
     graph.outputs[:] = [_own(model, value, outputs[:i]) for i, value in enumerate(outputs)]
     graph.inputs[:] = inputs
@@ -133,12 +139,12 @@ def name(
 
 
 def _like(port: str, named: dict[str, ir.Value]) -> str | None:
-    """The only name that reads like a port's; None where none does, or several."""
+    """Return the only name that reads like a port's; None where none or several do."""
     pattern = re.compile(_LIKE[port], re.IGNORECASE)
-    found = [name for name in named if name == port] or [
+    matches = [name for name in named if name == port] or [
         name for name in named if pattern.fullmatch(name)
     ]
-    return found[0] if len(found) == 1 else None
+    return matches[0] if len(matches) == 1 else None
 
 
 def _refuse_deviation(values: Sequence[ir.Value], where: str) -> None:
@@ -165,7 +171,7 @@ def _check_float32(value: ir.Value, where: str) -> None:
 
 
 def _own(model: ir.Model, value: ir.Value, before: Sequence[ir.Value]) -> ir.Value:
-    """The value itself, or a copy where it is an input, a constant or an output already."""
+    """Return the value, or a copy where it is an input, a constant or an output already."""
     if value.producer() is not None and value not in before:
         return value
     node = ir.node("Identity", [value])

@@ -1,10 +1,13 @@
-"""Noise in an encoder's graph, cut out: edgevae draws it, so that graphs are deterministic."""
+"""Remove noise from an encoder's graph.
+
+edgevae draws the noise outside of the graph, so that graphs are deterministic.
+"""
 
 import numpy as np
 import onnx_ir as ir
 
 from edgevae.compiler.graphs import constants
-from edgevae.compiler.reading.ports import Tell
+from edgevae.compiler.reading.ports import Note
 
 RANDOM = {"RandomNormal", "RandomUniform", "Bernoulli", "Multinomial"}
 RANDOM |= {"RandomNormalLike", "RandomUniformLike"}
@@ -12,11 +15,11 @@ RANDOM |= {"RandomNormalLike", "RandomUniformLike"}
 _SAME = ("Cast", "Identity")
 
 
-def unsample(z: ir.Value, where: str, tell: Tell) -> list[ir.Value] | None:
-    """mu and logvar, where z = mu + exp(logvar / 2) * eps with a standard normal eps; else None.
+def unsample(z: ir.Value, where: str, note: Note) -> list[ir.Value] | None:
+    """Return mu and logvar of z = mu + exp(logvar / 2) * eps, eps standard normal; else None.
 
-    diffusers' own script, and optimum's exporter before it gave `latent_parameters`, wrote
-    encoders that end so.
+    diffusers' own script wrote encoders that end so, and so did optimum's exporter before it
+    returned `latent_parameters`.
     """
     for mu, product in _operands(z, "Add"):
         for deviation, eps in _operands(product, "Mul"):
@@ -24,13 +27,13 @@ def unsample(z: ir.Value, where: str, tell: Tell) -> list[ir.Value] | None:
             if mu is not None and _is_eps(eps) and exponent is not None:
                 logvar = _twice(exponent)
                 if logvar is not None:
-                    tell(f"{where}: {z.name} is drawn in the graph; took its mu and logvar")
+                    note(f"{where}: {z.name} is drawn in the graph; took its mu and logvar")
                     return [mu, logvar]
     return None
 
 
 def _operands(value: ir.Value | None, kind: str) -> list[tuple[ir.Value | None, ir.Value | None]]:
-    """Both orders of what a node of two inputs takes, where it makes the value."""
+    """Return both orders of the inputs of the node of this kind that computes a value."""
     node = None if value is None else value.producer()
     if node is None or node.op_type != kind:
         return []
@@ -54,11 +57,11 @@ def _is_eps(value: ir.Value | None) -> bool:
 
 
 def _twice(value: ir.Value) -> ir.Value | None:
-    """What the value is half of."""
+    """Return the value that `value` is half of; None where it is not a half."""
     halves = [(pair, 0.5) for pair in _operands(value, "Mul")]
     halves += [(pair, 2.0) for pair in _operands(value, "Div")[:1]]
-    for (whole, number), expected in halves:
+    for (operand, number), expected in halves:
         array = constants.value(number)
         if array is not None and array.size == 1 and np.all(array == expected):
-            return whole
+            return operand
     return None

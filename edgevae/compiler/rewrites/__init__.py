@@ -1,1 +1,5 @@
 """Rewrites that make a graph faster, one a file, and the pipeline that applies them."""
+
+from edgevae.compiler.rewrites.pipeline import PASSES, Row, lowered, optimise, table
+
+__all__ = ["PASSES", "Row", "lowered", "optimise", "table"]

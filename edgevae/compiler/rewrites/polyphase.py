@@ -1,9 +1,10 @@
-"""What upsamples and convolves, as convolutions of the small image, one for each output phase.
+"""Write an upsampling convolution as convolutions of the small image, one for each output phase.
 
-The outputs o = s j + r of an axis, for one r, read the same few taps around input j: a plain
-convolution of the input. Upsampling by s thus is s convolutions an axis, whose results are
-interleaved. No product with a zero that was stuffed in between, or with a copy of a pixel, is
-left, and onnxruntime has its fastest kernels for plain convolutions alone.
+`split_phases` (transposed convolutions) and `split_upsample` (nearest upsampling, then a
+convolution) share this. The outputs o = s j + r of an axis, for one phase r, read the same few taps
+around input j, which is a plain convolution of the input. Upsampling by s is thus s plain
+convolutions an axis, whose results are interleaved. It multiplies by no zero that was put between
+pixels and by no copy of a pixel, and onnxruntime's fastest kernels are for plain convolutions.
 """
 
 import itertools
@@ -14,16 +15,13 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import interleave
-from edgevae.compiler.graphs.constants import Array
-from edgevae.compiler.graphs.convolution import Convolution
-from edgevae.compiler.graphs.edit import Edit
+from edgevae.compiler.graphs import Array, Convolution, Edit, interleave
 
 
 class Phase(NamedTuple):
-    """How output s j + r reads its axis: tap t is at input j + first + step * t.
+    """One output phase of an axis: tap t of output s j + r is at input j + first + step * t.
 
-    `taps` (taps, kernel) says which of the original kernel's taps each is the sum of.
+    `taps` is (taps, kernel): each row has a 1 for every tap of the original kernel in its sum.
     """
 
     first: int
@@ -32,14 +30,14 @@ class Phase(NamedTuple):
 
     @property
     def span(self) -> int:
-        """From the first input to the last."""
+        """The distance from the first input that an output reads to the last."""
         return self.step * (len(self.taps) - 1)
 
 
 def transposed(kernel: int, stride: int, dilation: int, begin: int) -> list[Phase] | None:
-    """The phases of a transposed convolution, out[s m - begin + d k] += in[m] w[k].
+    """Return the phases of a transposed convolution, out[s m - begin + d k] += in[m] w[k].
 
-    None where the kernel leaves a phase without a tap.
+    Returns None where the kernel leaves a phase without a tap.
     """
     phases = []
     for r in range(stride):
@@ -53,8 +51,10 @@ def transposed(kernel: int, stride: int, dilation: int, begin: int) -> list[Phas
 
 
 def upsampled(kernel: int, scale: int, dilation: int, begin: int) -> list[Phase]:
-    """The phases of a convolution, out[o] = sum_k up[o - begin + d k] w[k], of repeated inputs,
-    up[o] = in[o // scale]. Padding is outside of both: floor(o / scale) keeps it there."""
+    """Return the phases of out[o] = sum_k up[o - begin + d k] w[k], where up[o] = in[o // scale].
+
+    Padding stays outside of the image, as floor(o / scale) is negative for a negative o.
+    """
     phases = []
     for r in range(scale):
         offsets = [(r - begin + dilation * k) // scale for k in range(kernel)]
@@ -65,8 +65,11 @@ def upsampled(kernel: int, scale: int, dilation: int, begin: int) -> list[Phase]
 
 
 class Axis(NamedTuple):
-    """The phases of one axis, brought to one length: each convolution gives `rows` outputs, the
-    first of them for j = `start` <= 0."""
+    """The phases of one axis, brought to one length.
+
+    The convolution of each phase has `rows` outputs, the first for j = `start` <= 0; `size` is the
+    input's.
+    """
 
     phases: Sequence[Phase]
     start: int
@@ -74,19 +77,23 @@ class Axis(NamedTuple):
     size: int
 
     def pads(self, phase: Phase) -> tuple[int, int]:
+        """Return the padding before and after of a phase's convolution."""
         begin = -(self.start + phase.first)
         return begin, self.rows - (self.size + begin - phase.span)
 
 
 def axis(phases: Sequence[Phase], size: int, out: int) -> Axis:
-    """Plans for `out` outputs from `size` inputs, so that no padding is negative."""
+    """Return the axis of `size` inputs and `out` outputs for which no padding is negative."""
     start = -max(0, *(phase.first for phase in phases))
     free = (size - start - phase.first - phase.span for phase in phases)
     return Axis(phases, start, max(-(-out // len(phases)) - start, *free), size)
 
 
-def convolve(edit: Edit, given: Convolution, weights: Array, axes: Sequence[Axis]) -> ir.Value:
-    """The interleaved convolutions of `given.x`; weights are (outputs, inputs / group, *kernel)."""
+def convolve(edit: Edit, conv: Convolution, weights: Array, axes: Sequence[Axis]) -> ir.Value:
+    """Return the interleaved convolutions of `conv.x`.
+
+    `weights` are (outputs, inputs / group, *kernel).
+    """
     parts = []
     for phases in itertools.product(*(axis.phases for axis in axes)):
         kernel = weights.astype(np.float64)
@@ -95,16 +102,16 @@ def convolve(edit: Edit, given: Convolution, weights: Array, axes: Sequence[Axis
         pads = [axis.pads(phase) for axis, phase in zip(axes, phases, strict=True)]
         part = edit.op(
             "Conv",
-            given.x,
+            conv.x,
             kernel.astype(np.float32),
-            *([] if given.bias is None else [given.bias]),
+            *([] if conv.bias is None else [conv.bias]),
             kernel_shape=kernel.shape[2:],
             pads=[begin for begin, _ in pads] + [end for _, end in pads],
             dilations=[phase.step for phase in phases],
-            group=given.group,
+            group=conv.group,
         )
         parts.append(part)
     strides = [len(axis.phases) for axis in axes]
     begins = [-axis.start * len(axis.phases) for axis in axes]
     rows = [axis.rows for axis in axes]
-    return interleave.interleave(edit, parts, strides, rows, begins, given.out)
+    return interleave.interleave(edit, parts, strides, rows, begins, conv.out)

@@ -1,7 +1,8 @@
-"""How long graphs take, run in turns on this machine.
+"""Time graphs in turns on this machine.
 
-One thread's work is timed by its own clock, which stops while others have the core. Sessions of
-several threads could not take turns: the threads of the last one spin, on a core of the next.
+Each graph runs on one thread, timed by the thread's own clock, which stops while other processes
+have the core. Sessions of several threads cannot take turns, as the threads of the last one spin
+on a core of the next.
 """
 
 import time
@@ -11,19 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgevae.compiler.graphs import class_input as classes
-from edgevae.compiler.graphs import cpu_session as on_cpu
-from edgevae.compiler.graphs.parity import Floats
+from edgevae.compiler.graphs import Floats, class_input, cpu_session
 
-_ROUNDS = 9  # at least
-_LEAST_ROUNDS = 3
-_SECONDS = 0.6  # at least, unless the graphs are very slow
-_LEAST = 0.01  # a gain that is worth a rewrite, whatever the noise
+_ROUNDS = 9  # the fewest of a race
+_ROUNDS_BY_ROWS = 3  # the fewest of `by_rows`
+_SECONDS = 0.6  # the shortest race
+_MIN_GAIN = 0.01  # a smaller one is not worth a rewrite, whatever the noise
 
 
 class Race(NamedTuple):
-    """Seconds of each, as medians; `gain` is the median of before / after of single rounds, and
-    `noise` twice the standard error of that."""
+    """The result of a race: median seconds before and after.
+
+    `gain` is the median of before / after of single rounds, `noise` twice its standard error.
+    """
 
     before: float
     after: float
@@ -32,20 +33,22 @@ class Race(NamedTuple):
 
     @property
     def faster(self) -> bool:
-        return self.gain > 1 + max(self.noise, _LEAST)
+        """Whether the gain is above the noise."""
+        return self.gain > 1 + max(self.noise, _MIN_GAIN)
 
     @property
     def slower(self) -> bool:
-        return self.gain < 1 - max(self.noise, _LEAST)
+        """Whether the loss is above the noise."""
+        return self.gain < 1 - max(self.noise, _MIN_GAIN)
 
 
 def run(before: bytes, after: bytes, items: Floats) -> Race:
-    """Two graphs on the same items, each on one thread."""
-    works = [_work(graph, items) for graph in (before, after)]
+    """Race two graphs on the same items."""
+    runs = [_runner(graph, items) for graph in (before, after)]
     times: list[list[float]] = []
     end = time.perf_counter() + _SECONDS
     while len(times) < _ROUNDS or time.perf_counter() < end:
-        times.append([_seconds(work) for work in works])
+        times.append([_seconds(run) for run in runs])
     rounds = np.array(times)
     ratios = rounds[:, 0] / rounds[:, 1]
     gain = float(np.median(ratios))
@@ -58,26 +61,27 @@ def run(before: bytes, after: bytes, items: Floats) -> Race:
 def by_rows(
     graph: bytes, items: Floats, sizes: Sequence[int], *, seconds: float
 ) -> dict[int, float]:
-    """Seconds a row of one thread's work, as medians, in batches of each size in turn."""
-    works = {size: _work(graph, np.resize(items, (size, *items.shape[1:]))) for size in sizes}
+    """Return the median seconds a row on one thread, by batch size, measured in turns."""
+    runs = {size: _runner(graph, np.resize(items, (size, *items.shape[1:]))) for size in sizes}
     times: dict[int, list[float]] = {size: [] for size in sizes}
     end = time.perf_counter() + seconds
-    while len(times[sizes[-1]]) < _LEAST_ROUNDS or time.perf_counter() < end:
-        for size, work in works.items():
+    while len(times[sizes[-1]]) < _ROUNDS_BY_ROWS or time.perf_counter() < end:
+        for size, run in runs.items():
             batches = max(sizes) // size  # so that each has as many rows
-            times[size].append(_seconds(work, batches) / (batches * size))
-    return {size: float(np.median(found)) for size, found in times.items()}
+            times[size].append(_seconds(run, batches) / (batches * size))
+    return {size: float(np.median(measured)) for size, measured in times.items()}
 
 
-def _work(graph: bytes, items: Floats) -> Callable[[], object]:
-    session = on_cpu.session(graph, threads=1)
-    work = partial(session.run, None, classes.feeds(session, items))
-    work()  # which allocates
-    return work
+def _runner(graph: bytes, items: Floats) -> Callable[[], object]:
+    """Return a function that runs a graph on the items, after a first call, which allocates."""
+    session = cpu_session.session(graph, threads=1)
+    run = partial(session.run, None, class_input.feeds(session, items))
+    run()
+    return run
 
 
-def _seconds(work: Callable[[], object], times: int = 1) -> float:
+def _seconds(run: Callable[[], object], times: int = 1) -> float:
     begin = time.thread_time()
     for _ in range(times):
-        work()
+        run()
     return time.thread_time() - begin

@@ -1,45 +1,49 @@
-"""Transposed convolutions as plain ones, one for each output phase.
+"""Write transposed convolutions as plain ones, one for each output phase.
 
-onnxruntime's CPU provider multiplies matrices for a transposed convolution and then scatters the
-products, one number at a time; for a plain convolution it has blocked kernels. The same products
-are summed, in another order.
+Matches: a ConvTranspose of constant weights and known sizes, of any kernel, stride, padding,
+dilation and group, whose kernel leaves no phase without a tap.
+Writes: one Conv of the small image for each phase and one Interleave (see `polyphase`); pointwise
+operators after it move to each phase. The same products are summed, in another order.
+Why it is faster: onnxruntime's CPU provider multiplies matrices for a transposed convolution and
+scatters the products one number at a time; for plain convolutions it has blocked kernels.
+Cost model: a stride above 1, since with one phase nothing is gained, and at least 8 output
+channels, since fewer leave lanes of a blocked kernel idle.
+Limits: where onnxruntime has no blocked layout (its aarch64 wheel, OpenVINO) it is slower.
 """
 
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import convolution, interleave
-from edgevae.compiler.graphs.convolution import Convolution
-from edgevae.compiler.graphs.edit import Edit
+from edgevae.compiler.graphs import Convolution, Edit, convolution, interleave
 from edgevae.compiler.rewrites import polyphase
 
-_FEW = 8  # output channels below which a blocked kernel, of 8 or 16 lanes, idles
+_MIN_CHANNELS = 8  # with fewer outputs, lanes of a blocked kernel, which has 8 or 16, idle
 
 
 def rewrite(model: ir.Model) -> int:
-    """Rewrites every transposed convolution that is worth it; tells how many."""
-    done = 0
+    """Rewrite every transposed convolution that the cost model accepts; return how many."""
+    places = 0
     for node in [node for node in model.graph if node.op_type == "ConvTranspose"]:
-        given = convolution.read(node)
-        done += given is not None and _wins(given) and _rewrite(model, node, given)
+        conv = convolution.read(node)
+        places += conv is not None and _wins(conv) and _rewrite(model, node, conv)
     interleave.hoist(model)
-    return done
+    return places
 
 
-def _wins(given: Convolution) -> bool:
-    """The cost model: with one phase nothing is won, and few outputs leave lanes idle."""
-    return given.weights.shape[1] * given.group >= _FEW and max(given.strides) > 1
+def _wins(conv: Convolution) -> bool:
+    """Return whether there is more than one phase, and enough outputs for the lanes."""
+    return conv.weights.shape[1] * conv.group >= _MIN_CHANNELS and max(conv.strides) > 1
 
 
-def _rewrite(model: ir.Model, node: ir.Node, given: Convolution) -> bool:
+def _rewrite(model: ir.Model, node: ir.Node, conv: Convolution) -> bool:
     axes = []
-    for settings, size, out in zip(given.axes(), given.size, given.out, strict=True):
+    for settings, size, out in zip(conv.axes(), conv.size, conv.out, strict=True):
         phases = polyphase.transposed(*settings)
         if phases is None:
             return False
         axes.append(polyphase.axis(phases, size, out))
-    inputs, outputs = given.weights.shape[0] // given.group, given.weights.shape[1]
-    grouped = given.weights.reshape(given.group, inputs, outputs, *given.kernel)
-    weights = grouped.swapaxes(1, 2).reshape(-1, inputs, *given.kernel)
+    inputs, outputs = conv.weights.shape[0] // conv.group, conv.weights.shape[1]
+    grouped = conv.weights.reshape(conv.group, inputs, outputs, *conv.kernel)
+    weights = grouped.swapaxes(1, 2).reshape(-1, inputs, *conv.kernel)
     edit = Edit(model.graph)
-    edit.replace([node], polyphase.convolve(edit, given, weights, axes))
+    edit.replace([node], polyphase.convolve(edit, conv, weights, axes))
     return True

@@ -1,7 +1,14 @@
-"""Nearest upsampling and the convolution after it, as convolutions of the small image.
+"""Write nearest upsampling and the convolution after it as convolutions of the small image.
 
-Of the k x k pixels that such a convolution reads, most are copies of each other: for 3 x 3 after a
-factor of 2, four 2 x 2 convolutions do with 4/9 of the products.
+Matches: Resize or Upsample that repeats pixels by whole factors, and a Conv of stride 1 that alone
+reads it.
+Writes: one Conv of the small image for each output phase, whose taps are sums of the original
+ones, and one Interleave (see `polyphase`); pointwise operators after it move to each phase.
+Why it is faster: of the k x k pixels that such a convolution reads, most are copies of each other.
+For 3 x 3 after a factor of 2, four 2 x 2 convolutions need 4/9 of the products, and the large image
+is neither written nor read.
+Cost model: none beyond the match, as it always saves products; the pipeline measures it.
+Limits: only modes of Resize that repeat each pixel equally often.
 """
 
 from collections.abc import Callable
@@ -10,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import convolution, interleave, shapes
-from edgevae.compiler.graphs.edit import Edit, only_user
+from edgevae.compiler.graphs import Edit, convolution, interleave, only_user, shapes
 from edgevae.compiler.rewrites import polyphase
 
 Doubles = npt.NDArray[np.float64]
@@ -26,36 +32,39 @@ _ROUND: dict[str | None, Callable[[Doubles], Doubles]] = {
 
 
 def rewrite(model: ir.Model) -> int:
-    """Rewrites every nearest upsampling by whole factors that a convolution alone reads."""
-    done = 0
+    """Rewrite every nearest upsampling by whole factors that one convolution reads."""
+    places = 0
     for node in [node for node in model.graph if node.op_type in ("Resize", "Upsample")]:
         user = only_user(node.outputs[0])
         factors = repeats(node)
         if factors is not None and user is not None and user.op_type == "Conv":
-            done += _rewrite(model, node, user, factors)
+            places += _rewrite(model, node, user, factors)
     interleave.hoist(model)
-    return done
+    return places
 
 
-def _rewrite(model: ir.Model, node: ir.Node, conv: ir.Node, factors: list[int]) -> bool:
-    given, size = convolution.read(conv), shapes.spatial(node.inputs[0])
-    if given is None or size is None or max(given.strides) > 1:
+def _rewrite(model: ir.Model, node: ir.Node, user: ir.Node, factors: list[int]) -> bool:
+    conv, size = convolution.read(user), shapes.spatial(node.inputs[0])
+    if conv is None or size is None or max(conv.strides) > 1:
         return False
     axes = []
-    for i, (kernel, _, dilation, begin) in enumerate(given.axes()):
+    for i, (kernel, _, dilation, begin) in enumerate(conv.axes()):
         phases = polyphase.upsampled(kernel, factors[i], dilation, begin)
-        axes.append(polyphase.axis(phases, size[i], given.out[i]))
+        axes.append(polyphase.axis(phases, size[i], conv.out[i]))
     x = node.inputs[0]
     assert x is not None
     edit = Edit(model.graph)
-    whole = polyphase.convolve(edit, given._replace(x=x), given.weights, axes)
-    edit.replace([node, conv], whole)
+    image = polyphase.convolve(edit, conv._replace(x=x), conv.weights, axes)
+    edit.replace([node, user], image)
     return True
 
 
 def repeats(node: ir.Node) -> list[int] | None:
-    """How often an upsampling repeats the pixels of each spatial axis; None where it does not
-    repeat them, each as often: other modes, factors or ways to round."""
+    """Return how often an upsampling repeats the pixels of each spatial axis.
+
+    Returns None where it does anything but repeat each pixel of an axis equally often, as other
+    modes, factors and ways to round do.
+    """
     before, after = shapes.sizes(node.inputs[0]), shapes.sizes(node.outputs[0])
     if before is None or after is None or before[:2] != after[:2] or len(before) < 3:
         return None
@@ -72,9 +81,9 @@ def repeats(node: ir.Node) -> list[int] | None:
 
 
 def _repeats(node: ir.Node, small: int, large: int) -> bool:
-    """Whether output o is input o // (large / small), by ONNX's definition of Resize."""
+    """Return whether output o is input o // (large / small), by ONNX's definition of Resize."""
     o = np.arange(large, dtype=np.float64)
-    old = node.op_type == "Upsample"  # as Resize was before opset 10: asymmetric, and rounded down
+    old = node.op_type == "Upsample"  # before opset 10: asymmetric, rounded down
     place = "asymmetric" if old else node.attributes.get_string(_PLACE, "half_pixel")
     rounding = "floor" if old else node.attributes.get_string(_ROUNDING, "round_prefer_floor")
     if place == "asymmetric":

@@ -6,8 +6,8 @@ import torch
 from exporters import export, settle
 from torch import nn
 
-from edgevae.compiler.graphs import parity
-from edgevae.compiler.reading import normalise as front
+from edgevae.compiler.graphs import CheckSession
+from edgevae.compiler.reading import normalise
 
 torch.manual_seed(0)
 
@@ -21,8 +21,8 @@ LAYERS = {
 
 def folded(module: nn.Module, z: torch.Tensor, opset: int = 17) -> list[str]:
     """The operators that are left, once the graph was seen to compute what PyTorch does."""
-    model = front.read_graph(export(module, z[:2], opset=opset))
-    (got,) = parity.Runner(model, "folded").run(z.numpy())
+    model = normalise.read_graph(export(module, z[:2], opset=opset))
+    (got,) = CheckSession(model, "folded").run(z.numpy())
     with torch.inference_mode():
         np.testing.assert_allclose(got, module(z).numpy(), atol=1e-5)
     return [node.op_type for node in model.graph]

@@ -8,9 +8,9 @@ from chains import chain, weights
 from hypothesis import given, settings
 from random_decoders import decoders
 
-from edgevae.compiler.graphs.parity import Runner
-from edgevae.compiler.int8 import quantise as quantize
-from edgevae.compiler.reading import normalise as front
+from edgevae.compiler.graphs.parity import CheckSession
+from edgevae.compiler.int8 import quantise
+from edgevae.compiler.reading import normalise
 from edgevae.engine import onnxruntime
 
 
@@ -22,7 +22,7 @@ def items(model: ir.Model, rows: int = 64, seed: int = 3) -> np.ndarray:
 def noise(model: ir.Model, made: ir.Model) -> float:
     """Of the quantised graph on other inputs: root mean square, relative to the output's."""
     z = items(model, seed=4)
-    (right,), (got,) = Runner(model, "right").run(z), Runner(made, "int8").run(z)
+    (right,), (got,) = CheckSession(model, "right").run(z), CheckSession(made, "int8").run(z)
     assert right.shape == got.shape
     assert np.isfinite(got).all()
     return float(np.sqrt(np.square(right - got).mean() / max(right.var(), 1e-9)))
@@ -66,12 +66,12 @@ def dcgan(activation=("Relu", [], {})) -> ir.Model:
 def test_a_decoder_keeps_its_pixels(activation):
     kind, attributes = activation
     model = dcgan((kind, [], attributes))
-    assert noise(model, quantize.quantise(model, items(model))) < 0.05
+    assert noise(model, quantise.quantise(model, items(model))) < 0.05
 
 
 def test_what_costs_time_runs_on_integers(tmp_path):
     model = dcgan()
-    kinds = fused(quantize.quantise(model, items(model)), tmp_path)
+    kinds = fused(quantise.quantise(model, items(model)), tmp_path)
     assert kinds.count("QLinearConv") == 5  # four phases and one
     assert kinds.count("QGemm") == 2  # the linear layer, and the taps of the last one
     assert not {"Conv", "ConvTranspose", "Relu", "MatMul"} & set(kinds)
@@ -100,8 +100,8 @@ def test_a_residual_block_keeps_its_pixels():
         opset_imports={"": 18}, name="residual",
     )  # fmt: skip
     proto = ir.to_proto(ir.Model(graph, ir_version=8))
-    model = front.read_graph(proto.SerializeToString())
-    assert noise(model, quantize.quantise(model, items(model))) < 0.03
+    model = normalise.read_graph(proto.SerializeToString())
+    assert noise(model, quantise.quantise(model, items(model))) < 0.03
 
 
 def test_channels_of_different_sizes_are_equalised():
@@ -115,7 +115,7 @@ def test_channels_of_different_sizes_are_equalised():
         ("Relu", [], {}),
         ("Conv", [narrow, second[1][1]], second[2]),
     )
-    assert noise(model, quantize.quantise(model, items(model))) < 0.05
+    assert noise(model, quantise.quantise(model, items(model))) < 0.05
 
 
 def test_dead_channels_and_constant_values():
@@ -129,15 +129,15 @@ def test_dead_channels_and_constant_values():
         conv(8, 8),
     )
     z = items(model)
-    (right,) = Runner(model, "right").run(z)
-    (got,) = Runner(quantize.quantise(model, z), "int8").run(z)
+    (right,) = CheckSession(model, "right").run(z)
+    (got,) = CheckSession(quantise.quantise(model, z), "int8").run(z)
     np.testing.assert_allclose(got, right, atol=0.02 * np.abs(right).max())
 
 
 def test_the_same_graph_each_time():
     model = dcgan()
     before = ir.to_proto(model).SerializeToString()
-    one, two = (ir.to_proto(quantize.quantise(model, items(model))) for _ in range(2))
+    one, two = (ir.to_proto(quantise.quantise(model, items(model))) for _ in range(2))
     assert one.SerializeToString() == two.SerializeToString()
     assert ir.to_proto(model).SerializeToString() == before
     onnx.checker.check_model(one, full_check=True)
@@ -146,6 +146,6 @@ def test_the_same_graph_each_time():
 @given(decoder=decoders())
 @settings(max_examples=30, deadline=None)
 def test_any_decoder_is_quantised(decoder):
-    model = front.read_graph(decoder.graph)
-    made = quantize.quantise(model, items(model))
+    model = normalise.read_graph(decoder.graph)
+    made = quantise.quantise(model, items(model))
     assert noise(model, made) < 0.5

@@ -49,8 +49,8 @@ def compile_it(decoder, path, encoder=None, **options):
 def test_a_bundle_says_what_int8_costs(decoder, encoder, tmp_path):
     made = compile_it(decoder, tmp_path / "b", encoder)
     quality = made.bundle.quality["int8"]
-    assert quality["decoder_psnr"] > int8.LEAST
-    assert quality["encoder_psnr"] > int8.LEAST
+    assert quality["decoder_psnr"] > int8.MIN_PSNR
+    assert quality["encoder_psnr"] > int8.MIN_PSNR
     assert 0 < quality["decoder_check_difference"] <= quality["decoder_max_difference"] < 0.5
     assert made.bundle.graph("decoder", "int8").name == "decoder.int8.onnx"
     assert made.bundle.graph("encoder", "int8").name == "encoder.int8.onnx"
@@ -63,7 +63,7 @@ def test_a_bundle_says_what_int8_costs(decoder, encoder, tmp_path):
 
 
 def test_pixels_below_35_db_are_not_written_unless_forced(decoder, tmp_path, monkeypatch):
-    monkeypatch.setattr(int8, "LEAST", 90.0)
+    monkeypatch.setattr(int8, "MIN_PSNR", 90.0)
     with pytest.raises(CheckError, match=r"expected its pixels to be at least 90 dB .* got \d"):
         compile_it(decoder, tmp_path / "b")
     assert not (tmp_path / "b").exists()

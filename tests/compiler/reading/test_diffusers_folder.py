@@ -310,7 +310,7 @@ def test_the_command_line_takes_a_folder_and_a_missing_scale(folder, tmp_path, c
 
 
 @pytest.mark.parametrize(
-    "wrong", [[], ["--decoder", "d.onnx", "--size", "8"], ["e", "--decoder", "d"]]
+    "wrong", [[], ["--decoder", "d.onnx", "--scaling-factor", "1"], ["e", "--decoder", "d"]]
 )
 def test_the_command_line_takes_a_folder_or_graphs(wrong):
     with pytest.raises(SystemExit) as stop:

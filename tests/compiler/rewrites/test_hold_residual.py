@@ -2,8 +2,8 @@ import numpy as np
 from chains import rewritten, weights
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevae.compiler.reading import normalise as front
-from edgevae.compiler.rewrites import hold_residual as residual
+from edgevae.compiler.reading import normalise
+from edgevae.compiler.rewrites import hold_residual
 
 
 def decoder(channels: int, *, adds: bool = True):
@@ -27,15 +27,15 @@ def decoder(channels: int, *, adds: bool = True):
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    return front.read_graph(model.SerializeToString())
+    return normalise.read_graph(model.SerializeToString())
 
 
 def test_what_a_convolution_and_a_sum_read_is_held_in_the_layout():
-    places, kinds = rewritten(decoder(32), residual.rewrite)
+    places, kinds = rewritten(decoder(32), hold_residual.rewrite)
     assert places == 1
     assert kinds.count("MaxPool") == 1
 
 
 def test_what_has_no_blocks_or_no_sum_is_left_alone():
-    assert rewritten(decoder(12), residual.rewrite)[0] == 0
-    assert rewritten(decoder(32, adds=False), residual.rewrite)[0] == 0
+    assert rewritten(decoder(12), hold_residual.rewrite)[0] == 0
+    assert rewritten(decoder(32, adds=False), hold_residual.rewrite)[0] == 0

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from chains import chain, weights
 
-from edgevae.compiler.graphs import parity
-from edgevae.compiler.rewrites import pipeline as passes
-from edgevae.compiler.rewrites import race
+from edgevae.compiler.graphs import CheckSession
+from edgevae.compiler.rewrites import pipeline, race
 from edgevae.compiler.rewrites.race import Race
 
 UP = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
@@ -20,8 +19,8 @@ def model():
 
 def optimise(model, **options):
     items = np.random.default_rng(2).standard_normal((7, 8, 5, 5), np.float32)
-    answers = parity.Runner(model, "given", exactly=True).answers(items)
-    return passes.optimise(model, answers, **options)
+    answers = CheckSession(model, "given", exactly=True).expected(items)
+    return pipeline.optimise(model, answers, **options)
 
 
 def verdicts(rows):
@@ -31,7 +30,7 @@ def verdicts(rows):
 def test_without_a_measurement_the_cost_model_decides(model):
     after, rows = optimise(model, measure=False)
     assert verdicts(rows) == {"phases": "kept"}
-    assert [row.before for row in rows] == [None] * len(passes.PASSES)
+    assert [row.before for row in rows] == [None] * len(pipeline.PASSES)
     assert "ConvTranspose" not in [node.op_type for node in after.graph]
 
 

@@ -1,9 +1,7 @@
 import pytest
 from chains import chain, conv, resize, rewritten, weights
 
-from edgevae.compiler.rewrites import scatter_narrow as narrow
-from edgevae.compiler.rewrites import split_phases as phases
-from edgevae.compiler.rewrites import split_upsample as upsample
+from edgevae.compiler.rewrites import scatter_narrow, split_phases, split_upsample
 
 UP = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
 
@@ -16,14 +14,14 @@ UP = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
 def test_few_outputs_are_scattered(outputs, kernel, padding, dilation):
     layer = conv(16, outputs, [kernel] * 2, [padding] * 4, dilations=[dilation] * 2)
     model = chain((16, 6, 7), layer, ("Sigmoid", [], {}))
-    assert rewritten(model, narrow.rewrite) == (1, ["ConvTranspose", "Sigmoid"])
+    assert rewritten(model, scatter_narrow.rewrite) == (1, ["ConvTranspose", "Sigmoid"])
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(3, 1), (5, 2), (3, 0), (3, 3)])
 @pytest.mark.parametrize("scale", [2, 3])
 def test_phases_are_scattered_as_they_are(scale, kernel, padding):
     def rewrite(model):
-        return upsample.rewrite(model), narrow.rewrite(model)
+        return split_upsample.rewrite(model), scatter_narrow.rewrite(model)
 
     model = chain(
         (8, 5, 6),
@@ -40,7 +38,7 @@ def test_phases_are_scattered_as_they_are(scale, kernel, padding):
 
 def test_a_crop_is_kept_between():
     def rewrite(model):
-        return phases.rewrite(model), narrow.rewrite(model)
+        return split_phases.rewrite(model), scatter_narrow.rewrite(model)
 
     odd = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
     up = ("ConvTranspose", [weights(8, 16, 3, 3)], odd)
@@ -59,4 +57,4 @@ def test_a_crop_is_kept_between():
     ],
 )
 def test_what_would_not_win_is_left_alone(layer):
-    assert rewritten(chain((16, 6, 6), layer), narrow.rewrite) == (0, ["Conv"])
+    assert rewritten(chain((16, 6, 6), layer), scatter_narrow.rewrite) == (0, ["Conv"])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from chains import chain, rewritten, weights
 
-from edgevae.compiler.rewrites import split_phases as phases
+from edgevae.compiler.rewrites import split_phases
 
 
 def transposed(size, kernel, stride, padding, extra=0, dilation=1, group=1, channels=(8, 16)):
@@ -27,7 +27,7 @@ def transposed(size, kernel, stride, padding, extra=0, dilation=1, group=1, chan
 )  # fmt: skip
 def test_a_transposed_convolution_is_a_convolution_a_phase(kernel, stride, padding, extra):
     model = transposed((5, 6), kernel, stride, padding, extra)
-    places, kinds = rewritten(model, phases.rewrite)
+    places, kinds = rewritten(model, split_phases.rewrite)
     assert places == 1
     assert kinds.count("Conv") == stride**2
     assert "ConvTranspose" not in kinds
@@ -36,18 +36,18 @@ def test_a_transposed_convolution_is_a_convolution_a_phase(kernel, stride, paddi
 @pytest.mark.parametrize("group", [2, 8])
 def test_groups_stay_groups(group):
     model = transposed((4, 4), 4, 2, 1, group=group)
-    assert rewritten(model, phases.rewrite)[0] == 1
+    assert rewritten(model, split_phases.rewrite)[0] == 1
 
 
 def test_signals_and_volumes_too():
-    assert rewritten(transposed((9,), 4, 2, 1), phases.rewrite)[1].count("Conv") == 2
-    assert rewritten(transposed((2, 3, 4), 4, 2, 1), phases.rewrite)[1].count("Conv") == 8
+    assert rewritten(transposed((9,), 4, 2, 1), split_phases.rewrite)[1].count("Conv") == 2
+    assert rewritten(transposed((2, 3, 4), 4, 2, 1), split_phases.rewrite)[1].count("Conv") == 8
 
 
 @pytest.mark.parametrize(("kernel", "dilation"), [(3, 3), (4, 3), (5, 3)])
 def test_dilation_stays_dilation(kernel, dilation):
     model = transposed((6, 6), kernel, 2, 1, dilation=dilation)
-    assert rewritten(model, phases.rewrite)[0] == 1
+    assert rewritten(model, split_phases.rewrite)[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_dilation_stays_dilation(kernel, dilation):
     ],
 )
 def test_what_would_not_win_is_left_alone(settings):
-    places, kinds = rewritten(transposed((5, 5), **settings), phases.rewrite)
+    places, kinds = rewritten(transposed((5, 5), **settings), split_phases.rewrite)
     assert (places, kinds) == (0, ["ConvTranspose"])
 
 
 def test_an_axis_without_a_stride_is_not_woven():
     attributes = {"kernel_shape": [3, 4], "strides": [1, 2], "pads": [1, 1, 1, 1]}
     model = chain((8, 5, 5), ("ConvTranspose", [weights(8, 16, 3, 4)], attributes))
-    places, kinds = rewritten(model, phases.rewrite)
+    places, kinds = rewritten(model, split_phases.rewrite)
     assert (places, kinds.count("Conv"), kinds.count("Concat")) == (1, 2, 1)
 
 
@@ -81,7 +81,7 @@ def test_what_is_done_to_each_pixel_moves_into_the_phases():
         ("ConvTranspose", [weights(16, 8, 4, 4)], up),
         ("LeakyRelu", [], {"alpha": 0.2}),
     )
-    places, kinds = rewritten(model, phases.rewrite)
+    places, kinds = rewritten(model, split_phases.rewrite)
     assert places == 2
     assert kinds.count("PRelu") == kinds.count("LeakyRelu") == 4
     assert kinds[-1] == "Reshape"

@@ -1,7 +1,7 @@
 import pytest
 from chains import chain, conv, resize, rewritten
 
-from edgevae.compiler.rewrites import split_upsample as upsample
+from edgevae.compiler.rewrites import split_upsample
 
 ASYMMETRIC = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 
@@ -12,7 +12,7 @@ ASYMMETRIC = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "f
 def test_upsampling_and_its_convolution_are_one(scale, attributes, kernel, padding):
     layer = conv(8, 12, [kernel] * 2, [padding] * 4)
     model = chain((8, 5, 4), resize([scale, scale], **attributes), layer)
-    places, kinds = rewritten(model, upsample.rewrite)
+    places, kinds = rewritten(model, split_upsample.rewrite)
     assert places == 1
     assert kinds.count("Conv") == scale**2
     assert "Resize" not in kinds
@@ -21,7 +21,7 @@ def test_upsampling_and_its_convolution_are_one(scale, attributes, kernel, paddi
 def test_factors_may_differ_and_groups_and_dilations_stay():
     layer = conv(8, 8, [3, 3], [2, 1, 2, 1], group=4, dilations=[2, 1])
     model = chain((8, 4, 5), resize([2, 3], **ASYMMETRIC), layer)
-    assert rewritten(model, upsample.rewrite)[0] == 1
+    assert rewritten(model, split_upsample.rewrite)[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,6 @@ def test_factors_may_differ_and_groups_and_dilations_stay():
     ],
 )  # fmt: skip
 def test_what_repeats_no_pixels_is_left_alone(layers):
-    places, kinds = rewritten(chain((8, 4, 4), *layers), upsample.rewrite)
+    places, kinds = rewritten(chain((8, 4, 4), *layers), split_upsample.rewrite)
     assert places == 0
     assert "Resize" in kinds
