@@ -3,7 +3,7 @@
     import edgevae
     x = edgevae.generate(16, seed=7)
 
-Each name is imported when it is first used, so that `import edgevae` costs next to nothing.
+Each name is imported on first use, so that `import edgevae` costs little more than numpy.
 """
 
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from edgevae._core import kernels
     from edgevae.batcher import Batcher
     from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
-    from edgevae.latents.posterior import Posterior
+    from edgevae.latents import Posterior
     from edgevae.sampling import fresh_seed
     from edgevae.scoring import Scores
     from edgevae.vae import VAE, generate, load
@@ -24,7 +24,7 @@ _HOMES = {
     "load": "edgevae.vae",
     "VAE": "edgevae.vae",
     "Batcher": "edgevae.batcher",
-    "Posterior": "edgevae.latents.posterior",
+    "Posterior": "edgevae.latents",
     "Scores": "edgevae.scoring",
     "kernels": "edgevae._core",
     "fresh_seed": "edgevae.sampling",

@@ -1,4 +1,4 @@
-"""`python -m edgevae` is the command `edgevae`."""
+"""Run the command `edgevae` by `python -m edgevae`."""
 
 import sys
 

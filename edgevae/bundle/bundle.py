@@ -92,15 +92,6 @@ class Bundle(Manifest):
             )
         return MixtureTable(**arrays)
 
-    def mixtures(self) -> list[MixtureTable]:
-        """Return the mixture of each class; an empty list if all classes share one."""
-        table = self.mixture() if self.by_class else None
-        if table is None:
-            return []
-        parts = table.weights, table.means, table.logvars
-        blocks = zip(*(np.split(part, len(self.classes)) for part in parts), strict=True)
-        return [MixtureTable(*block) for block in blocks]
-
     def selfcheck(self) -> dict[str, npt.NDArray[Any]]:
         """Return inputs of the graphs and PyTorch's outputs for them.
 

@@ -1,4 +1,4 @@
-"""CUDA's shared libraries: loaded from their packages, and named where they are missing."""
+"""Load CUDA's shared libraries from their Python packages, and name the missing ones."""
 
 import contextlib
 import ctypes
@@ -14,20 +14,21 @@ PROVIDERS = ("cuda", "tensorrt")
 
 @functools.cache
 def missing() -> tuple[str, ...]:
-    """The libraries without which onnxruntime cannot run CUDA here; those found are loaded.
+    """Load the libraries that onnxruntime needs for CUDA; return the names of the missing ones.
 
-    pip installs them where no loader looks: unless they are loaded first, onnxruntime does not
-    find them. onnxruntime's own library is not tried, which breaks when anyone else loads it.
+    pip installs them in folders that the system's loader does not search, so onnxruntime finds
+    them only if they are loaded first. onnxruntime's own library is left to onnxruntime, since it
+    breaks if anything else loads it.
     """
     ort = onnxruntime()
-    lacking = []
+    libraries = []
     if hasattr(ort, "preload_dlls"):  # from 1.21 on
-        with contextlib.redirect_stdout(io.StringIO()) as said:
+        with contextlib.redirect_stdout(io.StringIO()) as output:
             ort.preload_dlls()
-        lacking = re.findall(r"Failed to load (?:.*[/\\])?([^/\\\s]+): ", said.getvalue())
+        libraries = re.findall(r"Failed to load (?:.*[/\\])?([^/\\\s]+): ", output.getvalue())
     if sys.platform == "linux" and not _loads("libcuda.so.1"):
-        lacking.append("libcuda.so.1 (NVIDIA's driver)")
-    return tuple(dict.fromkeys(lacking))
+        libraries.append("libcuda.so.1 (NVIDIA's driver)")
+    return tuple(dict.fromkeys(libraries))
 
 
 def _loads(library: str) -> bool:

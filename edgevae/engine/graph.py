@@ -1,4 +1,4 @@
-"""One ONNX file, opened when it is first run, and run in place into the caller's arrays."""
+"""Run one ONNX file, which is opened on first use, into the caller's arrays."""
 
 import os
 import threading
@@ -19,20 +19,20 @@ Floats = npt.NDArray[np.float32]
 Shapes = Mapping[str, tuple[int, ...]]
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-# Our word for a port's type and onnxruntime's; class numbers are the only ones that are no floats.
+# The dtype of a port, and onnxruntime's name of it. Only class numbers are not floats.
 _FLOATS = "float32", "tensor(float)"
 _TYPES = {"y": ("int64", "tensor(int64)")}
 
-# Up to so many numbers, a copy costs less than to bind outputs, some 10 microseconds.
-_FEW_NUMBERS = 1 << 14
+# Up to so many numbers, copying the outputs costs less than binding them, about 10 microseconds.
+_COPIED_NUMBERS = 1 << 14
 
 
 class Placement(NamedTuple):
-    """Where a graph runs, and who chose.
+    """The providers that run a graph, and why.
 
-    `provider` has the short names that were asked for or chosen, in their order. `nodes` counts
-    the nodes that each provider took, the CPU what is left; None where onnxruntime is too old to
-    tell (before 1.24).
+    `provider` has the short names of the providers in use, in their order. `nodes` has the number
+    of nodes that each provider took, where the CPU takes those that no other does; it is None
+    before onnxruntime 1.24, which cannot tell.
     """
 
     provider: str
@@ -40,11 +40,11 @@ class Placement(NamedTuple):
     why: str
 
     def __str__(self) -> str:
-        """As "24 nodes on openvino, 2 nodes on cpu (asked for by name)"."""
+        """The placement as "24 nodes on openvino, 2 nodes on cpu (asked for by name)"."""
         if self.nodes is None:
             return f"{self.provider}, unknown nodes ({self.why})"
-        told = ", ".join(f"{count} nodes on {name}" for name, count in self.nodes.items())
-        return f"{told} ({self.why})"
+        nodes = ", ".join(f"{count} nodes on {name}" for name, count in self.nodes.items())
+        return f"{nodes} ({self.why})"
 
 
 class _Opened(NamedTuple):
@@ -56,9 +56,9 @@ class _Opened(NamedTuple):
 class Graph:
     """An ONNX file, on the first choice of a preference that works.
 
-    `inputs` and `outputs` give the names that the graph must have and their shapes without the
-    batch axis, where -1 is any size; all are float32, but for y, class numbers, which are int64.
-    Threads may share a graph. A forked process opens its own sessions.
+    `inputs` and `outputs` map the names that the graph must have to their shapes without the
+    batch axis, where -1 is any size. All are float32 except y, the class numbers, int64. Threads
+    may share a graph. A forked process opens its own sessions.
     """
 
     def __init__(
@@ -75,23 +75,23 @@ class Graph:
         self.inputs = inputs
         self.outputs = outputs
         self._precision = precision
-        # By number of threads. Without a lock: two threads that open the same session waste one,
-        # which costs less than a lock that a fork may copy while it is held.
+        # By number of threads. There is no lock, which a fork could copy while it is held: two
+        # threads that open the same session at the same time waste one.
         self._sessions: dict[int, _Opened] = {}
-        self._turn = threading.Lock()
+        self._accelerator = threading.Lock()
         _graphs.add(self)
 
     def open(self, threads: int) -> str:
-        """Opens a session whose operators use so many threads; returns its provider's name."""
+        """Open a session with `threads` threads for operators; return its provider's name."""
         return self._opened(threads).provider
 
     def placement(self, threads: int) -> Placement:
-        """Opens such a session; returns where it runs."""
+        """Open a session as `open` does; return the nodes by provider."""
         opened = self._opened(threads)
         return Placement(opened.provider, nodes(opened.session), opened.why)
 
     def size(self, output: str, threads: int) -> int:
-        """The last axis of an output, as the file states it; opens such a session."""
+        """Open a session as `open` does; return the size of an output's last axis."""
         session = self._opened(threads).session
         size = next(port.shape[-1] for port in session.get_outputs() if port.name == output)
         if not isinstance(size, int):
@@ -102,13 +102,13 @@ class Graph:
         return size
 
     def run(self, inputs: Arrays, outputs: Mapping[str, Floats], *, threads: int) -> None:
-        """Fills `outputs` in place; every array is C-contiguous, of at least one row."""
+        """Fill `outputs` in place. Every array is C-contiguous and has at least one row."""
         session, provider, _ = self._opened(threads)
-        few = sum(array.size for array in outputs.values()) <= _FEW_NUMBERS
+        small = sum(array.size for array in outputs.values()) <= _COPIED_NUMBERS
         try:
-            # An accelerator takes one batch at a time; some (DirectML) break where two are sent.
-            with nullcontext() if provider == "cpu" else self._turn:
-                (_run_and_copy if few else _run_in_place)(session, inputs, outputs)
+            # An accelerator runs one batch at a time; some (DirectML) break if two are sent.
+            with nullcontext() if provider == "cpu" else self._accelerator:
+                (_run_and_copy if small else _run_in_place)(session, inputs, outputs)
         except Exception as error:
             raise ProviderError(
                 f"{self._path}: provider {provider!r} failed to run this graph: {error}; "
@@ -140,7 +140,7 @@ class Graph:
 def _run_and_copy(session: Any, inputs: Arrays, outputs: Mapping[str, Floats]) -> None:
     results = session.run([*outputs], dict(inputs))
     for (name, array), result in zip(outputs.items(), results, strict=True):
-        if result.shape != array.shape:  # which numpy might broadcast
+        if result.shape != array.shape:  # numpy might broadcast it
             raise ValueError(f"output {name}: expected shape {array.shape}, got {result.shape}")
         array[...] = result
 
@@ -158,10 +158,10 @@ _graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
 
 
 def _abandon_sessions() -> None:
-    """In a forked child: lets go of the parent's sessions, whose threads do not exist here.
+    """Drop the parent's sessions in a forked child, where their threads do not exist.
 
-    Not only running one would wait for them for ever: its destructor joins them, and did hang
-    children at their exit. So they are never destroyed.
+    Running such a session would wait for its threads for ever, and so would its destructor, which
+    hung children at their exit. So the sessions are never destroyed.
     """
     import ctypes
 
@@ -169,7 +169,7 @@ def _abandon_sessions() -> None:
         for opened in graph._sessions.values():
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(opened.session))
         graph._sessions.clear()
-        graph._turn = threading.Lock()  # a thread that does not exist here may hold the other one
+        graph._accelerator = threading.Lock()  # a thread of the parent may hold the old one
 
 
 if hasattr(os, "register_at_fork"):
@@ -177,7 +177,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _check_ports(path: Path, side: str, ports: Iterable[Any], expected: Shapes) -> None:
-    """A wrong shape would otherwise be found by the first run, after work was lost."""
+    """Raise `BundleError` for a graph whose ports differ, before any work is lost on a run."""
     got = {port.name: port for port in ports}
     if (side == "input" and set(got) != set(expected)) or not set(got) >= set(expected):
         raise BundleError(
@@ -190,10 +190,10 @@ def _check_ports(path: Path, side: str, ports: Iterable[Any], expected: Shapes) 
             not isinstance(dim, int) or size in (dim, -1)
             for dim, size in zip(dims, shape, strict=True)
         )
-        word, kind = _TYPES.get(name, _FLOATS)
-        if got[name].type != kind or isinstance(batch, int) or not fits:
+        dtype, ort_type = _TYPES.get(name, _FLOATS)
+        if got[name].type != ort_type or isinstance(batch, int) or not fits:
             raise BundleError(
-                f"{path}: expected {side} {name} to be {word} of shape (any, "
+                f"{path}: expected {side} {name} to be {dtype} of shape (any, "
                 f"{', '.join(map(str, shape))}), got {got[name].type} of shape "
                 f"{got[name].shape}; export the bundle again"
             )

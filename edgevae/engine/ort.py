@@ -1,8 +1,8 @@
-"""The one door to onnxruntime: opened when it is first needed, with its telemetry off.
+"""Import onnxruntime, on first use and with its telemetry off, and explain a broken installation.
 
 Several distributions on PyPI (onnxruntime, onnxruntime-gpu, onnxruntime-openvino ...) install the
-same folder `onnxruntime`. Two of them overwrite each other's files, and to remove one removes
-files of the other; what is left may still be imported.
+same folder `onnxruntime`. If two are installed, they overwrite each other's files, and removing
+one removes files of the other. The remaining files may still import.
 """
 
 import functools
@@ -14,12 +14,12 @@ from edgevae.errors import ProviderError
 
 @functools.cache
 def onnxruntime() -> Any:
-    """The module onnxruntime: whoever needs it takes it from here.
+    """Return the module onnxruntime; all of edgevae imports it through this function.
 
-    Raises `ProviderError` where it is missing or broken.
+    Raises `ProviderError` if it is missing or broken.
     """
-    # Read once, when it is imported: from 1.32 on, onnxruntime for Linux too keeps an identifier
-    # of the device, uploads events, and with that thread hangs forked children at their exit.
+    # onnxruntime reads this variable once, at import. From 1.32 on it stores an identifier of the
+    # device and uploads events on Linux too, by a thread that hangs forked children at their exit.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime  # type: ignore[import-untyped]
@@ -37,33 +37,36 @@ def onnxruntime() -> Any:
 
 
 def distributions() -> dict[str, str]:
-    """Name and version of each installed distribution that holds the folder onnxruntime."""
+    """Return the version of each installed distribution that holds the folder onnxruntime."""
     from importlib.metadata import distributions as installed
 
-    found = {}
-    for one in installed():
-        name = (one.metadata["Name"] or "").lower().replace("_", "-")
+    versions = {}
+    for distribution in installed():
+        name = (distribution.metadata["Name"] or "").lower().replace("_", "-")
         if name.startswith("onnxruntime") and any(
-            file.parts[:2] == ("onnxruntime", "__init__.py") for file in one.files or ()
+            file.parts[:2] == ("onnxruntime", "__init__.py") for file in distribution.files or ()
         ):
-            found[name] = one.version
-    return dict(sorted(found.items()))
+            versions[name] = distribution.version
+    return dict(sorted(versions.items()))
 
 
 def clash() -> str | None:
-    """What is wrong where several distributions share the folder, and the commands that mend it."""
-    found = distributions()
-    if len(found) < 2:
+    """Return a description of distributions that share the folder, with the commands to repair it.
+
+    None if there is at most one distribution.
+    """
+    versions = distributions()
+    if len(versions) < 2:
         return None
-    keep = next(name for name in [*found][::-1] if name != "onnxruntime")
-    both = " and ".join(f"{name} {version}" for name, version in found.items())
+    keep = next(name for name in [*versions][::-1] if name != "onnxruntime")
+    both = " and ".join(f"{name} {version}" for name, version in versions.items())
     return (
         f"{both} are installed and overwrite each other's files: keep one, by "
-        f"`pip uninstall -y {' '.join(found)} && pip install {keep}`"
+        f"`pip uninstall -y {' '.join(versions)} && pip install {keep}`"
     )
 
 
 def _reinstall() -> str:
-    if found := distributions():
-        return f"pip install --force-reinstall --no-deps {' '.join(found)}"
+    if names := distributions():
+        return f"pip install --force-reinstall --no-deps {' '.join(names)}"
     return "pip install onnxruntime"

@@ -1,9 +1,9 @@
-"""Plugin providers: packages that bring an execution provider beside plain onnxruntime.
+"""Plugin providers: packages that add an execution provider to plain onnxruntime.
 
-By onnxruntime's convention for them (onnxruntime.ai/docs/execution-providers/plugin-ep-libraries)
-such a package is a module onnxruntime_ep_NAME, or onnxruntime_NAME, that ships one shared library
-and has get_library_path() and get_ep_names(). It is found by that library, and not imported before
-it is asked for: some write links or load a gigabyte when they are.
+By onnxruntime's convention (onnxruntime.ai/docs/execution-providers/plugin-ep-libraries) such a
+package is a module onnxruntime_ep_NAME, or onnxruntime_NAME, that ships one shared library and has
+get_library_path() and get_ep_names(). A plugin is recognised by its library and is imported only
+when a caller asks for it, because some create links or load a gigabyte at import.
 """
 
 import functools
@@ -17,25 +17,25 @@ from edgevae.errors import ProviderError
 
 
 def installed() -> dict[str, str]:
-    """The module of each plugin on Python's path, by the NAME in it."""
-    found: dict[str, str] = {}
+    """Return the module of each plugin on Python's path, by the NAME in it."""
+    modules: dict[str, str] = {}
     for folder in (f for entry in sys.path for f in Path(entry).glob("onnxruntime_*")):
         if any(folder.glob("*onnxruntime_providers_*")):
             name = folder.name.removeprefix("onnxruntime_").removeprefix("ep_")
-            found.setdefault(name, folder.name)
-    return found
+            modules.setdefault(name, folder.name)
+    return modules
 
 
 def library(module: str) -> Path:
-    """The shared library that a plugin's module ships."""
+    """Return the path of the shared library that a plugin's module ships."""
     return Path(import_module(module).get_library_path())
 
 
 @functools.cache
 def register(module: str) -> tuple[str, ...]:
-    """Loads a plugin into onnxruntime; returns onnxruntime's names of its providers.
+    """Load a plugin into onnxruntime; return onnxruntime's names of its providers.
 
-    Raises `ProviderError` where this onnxruntime takes no plugins or not this one.
+    Raises `ProviderError` if this onnxruntime does not support plugins, or not this one.
     """
     ort = onnxruntime()
     if not hasattr(ort, "register_execution_provider_library"):
@@ -44,9 +44,9 @@ def register(module: str) -> tuple[str, ...]:
         )
     try:
         names = tuple(import_module(module).get_ep_names())
-        if not set(names) & registered():  # by the caller, maybe
+        if not set(names) & registered():  # the caller may have registered it
             ort.register_execution_provider_library(module, str(library(module)))
-    except Exception as error:  # the package's own, or onnxruntime's, which have no other base
+    except Exception as error:  # of the package or of onnxruntime, which have no closer base
         raise ProviderError(
             f"{module} cannot be loaded by onnxruntime {ort.__version__}: {error}; "
             f"pip install -U onnxruntime {module.replace('_', '-')}"
@@ -55,20 +55,25 @@ def register(module: str) -> tuple[str, ...]:
 
 
 def load(name: str) -> str | None:
-    """Loads the plugin of that NAME; returns onnxruntime's name of its provider. None where there
-    is no such plugin."""
+    """Load the plugin of that NAME; return onnxruntime's name of its provider.
+
+    None if there is no such plugin.
+    """
     module = installed().get(name)
     return register(module)[0] if module else None
 
 
 def registered() -> set[str]:
-    """onnxruntime's names of the providers that list devices: its own that do, and plugins."""
+    """Return onnxruntime's names of the providers that list devices, plugins included."""
     return {device.ep_name for device in _all_devices()}
 
 
 def device(ort_name: str, kind: str | None = None) -> Any | None:
-    """The device of a provider to run on: "CPU", "GPU" or "NPU", or by default the CPU where the
-    provider has it, else its first. None where it has none of that kind here."""
+    """Return the device of a provider to run on; None if it has none of that kind here.
+
+    `kind` is "CPU", "GPU" or "NPU". None takes the provider's CPU if it lists one, else its first
+    device.
+    """
     own = [device for device in _all_devices() if device.ep_name == ort_name]
     first = {device.device.type.name: device for device in own[::-1]}
     if kind is not None:
@@ -76,10 +81,10 @@ def device(ort_name: str, kind: str | None = None) -> Any | None:
     return first.get("CPU") or next(iter(own), None)
 
 
-def seen() -> str:
-    """The devices that onnxruntime sees, in words, as "CPU of AMD"."""
-    found = (f"{d.device.type.name} of {d.device.vendor or 'unknown make'}" for d in _all_devices())
-    return ", ".join(dict.fromkeys(found))
+def devices_in_words() -> str:
+    """Return the devices that onnxruntime lists, such as "CPU of AMD"."""
+    names = (f"{d.device.type.name} of {d.device.vendor or 'unknown make'}" for d in _all_devices())
+    return ", ".join(dict.fromkeys(names))
 
 
 def _all_devices() -> list[Any]:

@@ -1,8 +1,8 @@
-"""Choose execution providers of onnxruntime, and the options that make them keep a promise.
+"""Choose execution providers of onnxruntime and their options.
 
-A provider that is asked for by name is used or refused. "auto" takes an accelerator where this
-onnxruntime has one that works, else the CPU. float32 means float32: where a provider rounds to
-less unless it is told not to, it is told.
+A provider that a caller names is used or refused. "auto" takes an accelerator if this onnxruntime
+has one that works, else the CPU. float32 means float32: options turn off the lower precision that
+some providers use by default.
 """
 
 import json
@@ -18,14 +18,14 @@ Asked = str | tuple[str, Mapping[str, object]]
 
 
 class Provider(NamedTuple):
-    """How onnxruntime calls a provider, and what makes it available."""
+    """onnxruntime's name of a provider, and the command that installs it."""
 
     ort_name: str
     install: str
 
 
 class Request(NamedTuple):
-    """A provider by its short name, and options for it in onnxruntime's words."""
+    """A provider by its short name, with options as onnxruntime names them."""
 
     name: str
     options: Options
@@ -35,7 +35,7 @@ Choice = tuple[Request, ...]  # the providers of one session, in their order
 
 
 class Preference(NamedTuple):
-    """The sessions to try, first choice first; and, in words, who chose."""
+    """The sessions to try, first choice first, and in words why."""
 
     choices: tuple[Choice, ...]
     why: str
@@ -70,43 +70,43 @@ PROVIDERS = {
     "xnnpack": Provider("XnnpackExecutionProvider", "a build of onnxruntime with --use_xnnpack"),
 }
 
-# What "auto" tries before the CPU: only what is faster for any graph. The others compile for
-# minutes, or move part of the graph, and are for those who ask for them.
+# The providers that "auto" tries before the CPU: only those that are faster for any graph. Others
+# compile for minutes or take only part of a graph, so callers have to name them.
 _AUTO = ("cuda",)
 
-# Those that compute in bfloat16 where they are told to.
+# The providers that can compute in bfloat16.
 _BF16 = ("openvino",)
 
-# Listed by every onnxruntime, and runs nothing here: it sends graphs to a server.
+# Every onnxruntime lists this provider, which sends graphs to a server instead of running them.
 _REMOTE = "AzureExecutionProvider"
 
 
 def available() -> list[str]:
-    """The providers of this onnxruntime and of the plugins beside it, by short name if any.
+    """Return the providers of this onnxruntime and of installed plugins, by short name if any.
 
-    A provider may still be refused when a graph is opened: its libraries or its hardware may be
+    A provider may still be refused when a graph is opened, if its libraries or its hardware are
     missing.
     """
-    # OpenVINO lists a device that chooses among its others as "OpenVINOExecutionProvider.AUTO".
+    # OpenVINO lists its automatic choice of a device as "OpenVINOExecutionProvider.AUTO".
     others = [short(name) for name in sorted(plugins.registered())]
     named = dict.fromkeys([*_built_in(), *others, *plugins.installed()])
     return [name for name in named if not name.endswith(".AUTO")]
 
 
 def _built_in() -> list[str]:
-    """What this onnxruntime was built with."""
+    """Return the providers that this onnxruntime was built with."""
     return [short(name) for name in onnxruntime().get_available_providers() if name != _REMOTE]
 
 
 def ort_name(provider: str) -> str:
-    """onnxruntime's name of a provider of its own that `available` lists."""
+    """Return onnxruntime's name of a provider that `available` lists."""
     return PROVIDERS[provider].ort_name if provider in PROVIDERS else provider
 
 
 def candidates(provider: str) -> tuple[str, ...]:
-    """The providers to try, first choice first, for a short name, a full one or "auto".
+    """Return the providers to try, first choice first, for a short name, a full name or "auto".
 
-    Raises `ProviderError` where there is none of the name that is asked for.
+    Raises `ProviderError` if there is no provider of that name.
     """
     if not isinstance(provider, str):
         raise InputError(f"provider: expected a name such as 'cpu', got {provider!r}")
@@ -129,10 +129,10 @@ def candidates(provider: str) -> tuple[str, ...]:
 
 
 def prefer(provider: str, asked: Sequence[Asked] | None, precision: str) -> Preference:
-    """What to try for the arguments of `edgevae.load`.
+    """Return the sessions to try for the arguments of `edgevae.load`.
 
-    `asked` is onnxruntime's list of names and (name, options), with short names or its own; None
-    leaves the choice to `provider`. Raises `InputError`, `ProviderError`.
+    `asked` is a list of names and (name, options) as onnxruntime takes it, with short names or
+    its own; None leaves the choice to `provider`. Raises `InputError`, `ProviderError`.
     """
     choices: tuple[Choice, ...]
     if asked is not None:
@@ -189,11 +189,12 @@ def _request(asked: Asked) -> Request:
 
 
 def settings(request: Request, precision: str, threads: int) -> dict[str, str]:
-    """The options that make a provider compute in a precision, on so many threads.
+    """Return the options that make a provider compute in a precision, on so many threads.
 
-    Those that the caller gave win. "int8" is in the graph: what is left of it is float32.
+    The caller's options take precedence. "int8" is a property of the graph, whose other operators
+    are float32.
     """
-    if request.name == "cuda":  # whose default on newer GPUs is TF32, a float32 of 10 bits
+    if request.name == "cuda":  # the default on newer GPUs is TF32, with 10 bits of mantissa
         return {"use_tf32": "0", **request.options}
     if request.name == "openvino":
         return {**request.options, "load_config": _load_config(request, precision, threads)}
@@ -201,16 +202,16 @@ def settings(request: Request, precision: str, threads: int) -> dict[str, str]:
 
 
 def _load_config(request: Request, precision: str, threads: int) -> str:
-    """OpenVINO's own settings, whose default precision is the least that the hardware has."""
+    """Return OpenVINO's settings; its default precision is the lowest of the hardware."""
     kind = request.options.get("device_type", "CPU")
     own: dict[str, str] = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
     if kind == "CPU":
         own["INFERENCE_NUM_THREADS"] = str(threads)
     text = request.options.get("load_config", "{}")
     try:
-        given = json.loads(text)
-        return json.dumps({**given, kind: {**own, **given.get(kind, {})}})
-    except (ValueError, TypeError, AttributeError) as error:  # no JSON, or not of this form
+        config = json.loads(text)
+        return json.dumps({**config, kind: {**own, **config.get(kind, {})}})
+    except (ValueError, TypeError, AttributeError) as error:  # not JSON, or of another structure
         raise InputError(
             f"providers: openvino's load_config: expected JSON such as "
             f'{{"CPU": {{"NUM_STREAMS": "1"}}}}, got {text!r:.60}: {error}'
@@ -218,23 +219,23 @@ def _load_config(request: Request, precision: str, threads: int) -> str:
 
 
 def names(choice: Choice) -> str:
-    """Its providers in words: "tensorrt, cuda"."""
+    """Return the names of its providers, as "tensorrt, cuda"."""
     return ", ".join(request.name for request in choice)
 
 
 def refusal(provider: str, reason: str, fix: str) -> ProviderError:
-    """What to raise where a provider that is there cannot be had."""
+    """Return the error for a provider that is listed but cannot be used."""
     return ProviderError(f"provider {provider!r} cannot be had: {reason}; {fix}")
 
 
 def install(choice: Choice) -> str:
-    """The commands that bring what its providers need."""
+    """Return the commands that install what its providers need."""
     known = (PROVIDERS[request.name].install for request in choice if request.name in PROVIDERS)
     return " and ".join(dict.fromkeys(known)) or "see the provider's documentation"
 
 
 def short(ort_name: str) -> str:
-    """The short name of a provider, by either; the full one where it has none."""
+    """Return the short name of a provider, by its short or full name; the full one if none."""
     for key, known in PROVIDERS.items():
         if ort_name in (key, known.ort_name):
             return key

@@ -1,8 +1,8 @@
-"""Open a session of onnxruntime on execution providers, and hold it to them.
+"""Open an onnxruntime session on execution providers, and verify that it uses them.
 
-onnxruntime puts the CPU in the place of a provider whose libraries are missing, and runs there
-what a provider does not take, without a word. So what a session really got is asked after it is
-made: a provider that is not in it, or that takes no node of the graph, is refused.
+onnxruntime silently falls back to the CPU if a provider's libraries are missing, and runs nodes
+that a provider does not support on the CPU. So each session is inspected after it is opened:
+`ProviderError` is raised for a provider that is not in it or takes no node of the graph.
 """
 
 from collections import Counter
@@ -15,30 +15,30 @@ from edgevae.engine.ort import onnxruntime
 from edgevae.engine.providers import Choice, Request, names
 from edgevae.errors import BundleError, InputError, ProviderError
 
-# Microseconds for which a thread without work looks for more at full power, before it sleeps:
-# enough from one operator, or one call, to the next. By default it burnt 35 ms of a core after
-# every call, to the cost of whatever came next.
-_SPIN = 1000
+# Microseconds for which an idle thread spins before it sleeps: enough from one operator, or one
+# call, to the next. With onnxruntime's default a thread spun for 35 ms after every call, which
+# slowed down the work that came next.
+_SPIN_MICROSECONDS = 1000
 
 
 def open_session(path: Path, choice: Choice, *, precision: str, threads: int) -> Any:
-    """A session on these providers, in their order, whose operators use so many threads.
+    """Return a session on these providers, in their order, with `threads` threads for operators.
 
-    Raises `ProviderError` where one of them cannot be had, `BundleError` where the graph cannot
-    be opened at all.
+    Raises `ProviderError` if one of them cannot be used, `BundleError` if the graph cannot be
+    opened at all.
     """
     ort = onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors; its warnings speak to authors of graphs
-    options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN))
+    options.log_severity_level = 3  # errors only; its warnings are for authors of graphs
+    options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_MICROSECONDS))
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     listed = _add(options, choice, precision, threads)
     try:
-        # onnxruntime's own fallback would retry on the CPU and print that it did.
+        # onnxruntime's own fallback would retry on the CPU and print a message.
         session = ort.InferenceSession(path, options, listed, enable_fallback=0)
-    except Exception as error:  # onnxruntime's exceptions have no other base
+    except Exception as error:  # onnxruntime's exceptions have no closer base
         if names(choice) == "cpu":
             raise BundleError(
                 f"{path}: onnxruntime {ort.__version__} cannot open this graph: {error}; "
@@ -54,23 +54,26 @@ def open_session(path: Path, choice: Choice, *, precision: str, threads: int) ->
 
 
 def nodes(session: Any) -> dict[str, int] | None:
-    """How many nodes of the graph each provider took; None where onnxruntime cannot tell.
+    """Return how many nodes of the graph each provider took; None if onnxruntime cannot tell.
 
-    Nodes are counted as providers divided them, before they are fused.
+    The nodes are counted as they were assigned to providers, before they are fused.
     """
     if not hasattr(session, "get_provider_graph_assignment_info"):  # before 1.24
         return None
-    taken: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for part in session.get_provider_graph_assignment_info():
-        taken[part.ep_name] += len(part.get_nodes())
-    return {providers.short(name): count for name, count in taken.items()}
+        counts[part.ep_name] += len(part.get_nodes())
+    return {providers.short(name): count for name, count in counts.items()}
 
 
 def _add(
     options: Any, choice: Choice, precision: str, threads: int
 ) -> list[tuple[str, Mapping[str, str]]] | None:
-    """Adds plugins to the options; returns the list of onnxruntime's own, None beside plugins."""
-    listed = {}
+    """Add plugins to the options; return the built-in providers with their settings.
+
+    None if there are plugins, whose sessions take no list of providers.
+    """
+    built_in = {}
     for request in choice:
         settings = providers.settings(request, precision, threads)
         if plugin := _plugin(request.name):
@@ -82,19 +85,22 @@ def _add(
                 f"{', '.join(cuda.missing())} cannot be loaded",
                 f"install what is missing ({providers.install((request,))})",
             )
-        listed[request.name] = providers.ort_name(request.name), settings
-    if len(listed) == len(choice):
-        return [*listed.values()]
-    if set(listed) - {"cpu"}:  # which is in every session
+        built_in[request.name] = providers.ort_name(request.name), settings
+    if len(built_in) == len(choice):
+        return [*built_in.values()]
+    if set(built_in) - {"cpu"}:  # every session has the CPU
         raise InputError(
             f"providers: {names(choice)} cannot share a session: a plugin shares one with other "
-            f"plugins and the CPU, not with onnxruntime's own {', '.join(listed)}"
+            f"plugins and the CPU, not with onnxruntime's own {', '.join(built_in)}"
         )
     return None
 
 
 def _plugin(name: str) -> str | None:
-    """onnxruntime's name of a provider that is opened by its device; None for one by its name."""
+    """Return onnxruntime's name of a provider that is opened by its device.
+
+    None for a provider that is opened by its name.
+    """
     if name == "cpu":
         return None
     if loaded := plugins.load(name):
@@ -111,11 +117,12 @@ def _add_plugin(
     if device is None:
         raise providers.refusal(
             request.name,
-            f"its plugin supports no {kind or 'device'} of this machine ({plugins.seen()})",
+            f"its plugin supports no {kind or 'device'} of this machine "
+            f"({plugins.devices_in_words()})",
             f"use other hardware or another provider ({providers.install((request,))})",
         )
-    can = device.ep_metadata.get("OPTIMIZATION_CAPABILITIES", "BF16")
-    if precision == "bf16" and "BF16" not in can:
+    capabilities = device.ep_metadata.get("OPTIMIZATION_CAPABILITIES", "BF16")
+    if precision == "bf16" and "BF16" not in capabilities:
         raise ProviderError(
             f"precision 'bf16' was asked for, and this machine's "
             f"{device.ep_metadata.get('FULL_DEVICE_NAME', device.device.type.name)} has none; "
@@ -125,6 +132,7 @@ def _add_plugin(
 
 
 def _refuse_replacements(session: Any, choice: Choice) -> None:
+    """Raise `ProviderError` if a provider of the choice is absent from the session or idle."""
     if names(choice) == "cpu":
         return
     got = [providers.short(name) for name in session.get_providers()]

@@ -80,8 +80,8 @@ def test_a_placement_says_where_every_node_runs(decoder):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_fork_while_an_accelerator_runs_does_not_wait_for_it(decoder):
     graph = decoder()
-    with graph._turn:
+    with graph._accelerator:
         child = os.fork()
         if not child:
-            os._exit(0 if graph._turn.acquire(timeout=1) else 1)
+            os._exit(0 if graph._accelerator.acquire(timeout=1) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

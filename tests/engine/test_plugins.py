@@ -105,7 +105,7 @@ def test_the_cpu_is_preferred_among_devices(monkeypatch):
     assert plugins.device("B", "GPU") is devices[3]
     assert plugins.device("B", "CPU") is None
     assert plugins.device("C") is None
-    assert plugins.seen() == "GPU of ACME, CPU of ACME, NPU of ACME"
+    assert plugins.devices_in_words() == "GPU of ACME, CPU of ACME, NPU of ACME"
 
 
 def test_an_older_onnxruntime_lists_no_devices(monkeypatch):
@@ -121,7 +121,7 @@ def openvino():
     if importlib.util.find_spec("onnxruntime_ep_openvino") is None:
         pytest.skip("onnxruntime-ep-openvino is not installed, which only its own extra brings")
     if plugins.device(plugins.load("openvino") or "") is None:
-        pytest.skip(f"OpenVINO's plugin supports none of {plugins.seen()}")
+        pytest.skip(f"OpenVINO's plugin supports none of {plugins.devices_in_words()}")
 
 
 def test_openvino_computes_in_float32(openvino):
