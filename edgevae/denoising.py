@@ -1,17 +1,17 @@
-"""Denoising: x_hat where noise does more harm than the model, the noisy item where it does less.
+"""Denoise images by combining the noisy image y with the model's reconstruction x_hat of it.
 
-A bottleneck loses detail that light noise does not, so x_hat alone is a poor answer to it. Here y,
-the noisy item, and x_hat are weighed by what each was worth on training items at that noise, once
-by frequency and once by place:
+A bottleneck loses detail that light noise does not, so x_hat alone is a poor estimate. Here y and
+x_hat are combined with weights that were fitted on training images at the same noise, first by
+frequency and then by place:
 
-    b = sum over bands of the cosine transform: a y + c x_hat     (least squares, a Wiener filter
-                                                                   of two observations)
-    x ~ x_hat + g (b - x_hat)       g by the contrast of x_hat around a pixel: where a picture is
-                                    flat the model errs little, and what is left of y is noise
+    b = a y + c x_hat, in each band of the cosine transform   (least squares: the Wiener filter of
+                                                               two observations)
+    x ~ x_hat + g (b - x_hat)       g depends on the contrast of x_hat around a pixel: in flat
+                                    places the model is accurate, and y adds mostly noise
 
-`fit` finds a, c, g at some sigmas; between them they are interpolated. Where sigma is not told it
-is estimated from each item. What a file of 8 bits has cut off at black and white is put back
-first, as far as x_hat and sigma tell.
+`fit` computes a, c and g at some sigmas; they are interpolated between these. If sigma is unknown
+it is estimated from each image. Pixels that a file of 8 bits clipped at black or white are first
+restored to their expected values, given x_hat and sigma.
 """
 
 import math
@@ -30,18 +30,22 @@ from edgevae.errors import BundleError, InputError
 Floats = npt.NDArray[np.float32]
 
 FILE = "denoise.npz"
-SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)  # of the largest noise in training
-_PLACES = 12  # kinds of places, by contrast
-_SIDE = 4  # pixels that an image has at least, for there to be bands and neighbours
+# The sigmas of a table, as shares of the largest noise in training.
+SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
+# The number of classes of contrast.
+_PLACES = 12
+# The smallest height and width with several bands, and with neighbours of a pixel.
+_SIDE = 4
 
 
 class Table(NamedTuple):
-    """What `fit` found at each of S sigmas, in units of the range of x.
+    """The weights that `fit` computed at each of S sigmas, in units of the range of x.
 
-    sigmas (S,), from 0 on. levels (S, 2): the median of `level` at each, of items as they are and
-    of items cut off at the ends of the range. noisy, model (S, B, B'): a and c in each band of
-    the vertical and the horizontal frequencies. contrasts (K - 1,): between the K kinds of
-    places. places (S, K): g in each.
+    sigmas: (S,), from 0 on.
+    levels: (S, 2), the median of `level` at each sigma, of noisy images and of clipped ones.
+    noisy, model: (S, B, B'), a and c in each band of vertical and of horizontal frequencies.
+    contrasts: (K - 1,), the bounds between the K classes of contrast.
+    places: (S, K), g in each class.
     """
 
     sigmas: Floats
@@ -98,15 +102,16 @@ def _checked(sigma: float | npt.ArrayLike, items: int) -> Floats:
     return each
 
 
-# --- how much noise --------------------------------------------------------------------------
+# --- the amount of noise ---------------------------------------------------------------------
 
 
 def level(y: Floats) -> Floats:
-    """What looks like noise in each of the images y (N, C, H, W): (N,), in y's units.
+    """Return an estimate of the noise in each of the images y (N, C, H, W): (N,), in y's units.
 
-    The median size of the diagonal Laplacian [1 -2 1] x [1 -2 1], to which smooth places and
-    straight edges add little (Immerkaer 1996, "Fast noise variance estimation"), over .6745 as
-    for a normal's standard deviation (Donoho and Johnstone 1994); the mean over channels.
+    It is the median absolute value of the diagonal Laplacian [1 -2 1] x [1 -2 1], to which smooth
+    regions and straight edges add little (Immerkaer 1996, "Fast noise variance estimation"),
+    divided by .6745 as for a normal's standard deviation (Donoho and Johnstone 1994), and averaged
+    over the channels.
     """
     down = y[:, :, :-2] - 2 * y[:, :, 1:-1] + y[:, :, 2:]
     both = down[..., :-2] - 2 * down[..., 1:-1] + down[..., 2:]
@@ -116,28 +121,29 @@ def level(y: Floats) -> Floats:
 
 
 def estimate(y: Floats, cut: npt.NDArray[np.bool_], table: Table) -> Floats:
-    """The sigma of each image's noise, by the level that training images had at each sigma.
+    """Return the sigma of each image's noise, at which training images had the same level: (N,).
 
-    0 where it is at most that of a clean image; at most the largest sigma of the table.
+    It is 0 for a level of at most that of clean images, and at most the table's largest sigma.
+    `cut` (N,) is true for clipped images.
     """
-    levels, found = level(y), np.empty(len(y), np.float32)
+    levels, sigmas = level(y), np.empty(len(y), np.float32)
     for column, rows in enumerate((~cut, cut)):
-        found[rows] = np.interp(levels[rows], table.levels[:, column], table.sigmas)
-    return found
+        sigmas[rows] = np.interp(levels[rows], table.levels[:, column], table.sigmas)
+    return sigmas
 
 
 def _is_cut(y: Floats) -> npt.NDArray[np.bool_]:
-    """Whether an image never leaves [0, 1] and touches an end, as those of 8 bits do: (N,)."""
+    """Return true for each image within [0, 1] that reaches 0 or 1, as clipped ones do: (N,)."""
     flat = y.reshape(len(y), math.prod(y.shape[1:]))
-    least, most = flat.min(1), flat.max(1)
-    inside: npt.NDArray[np.bool_] = (least >= 0) & (most <= 1) & ((least == 0) | (most == 1))
-    return inside
+    low, high = flat.min(1), flat.max(1)
+    clipped: npt.NDArray[np.bool_] = (low >= 0) & (high <= 1) & ((low == 0) | (high == 1))
+    return clipped
 
 
 def restored(y: Floats, x_hat: Floats, sigma: Floats) -> Floats:
-    """y with pixels that were cut off at 0 or 1 as they may be expected to have been.
+    """Return y with the expected values of the pixels that were clipped at 0 or 1.
 
-    With x = x_hat that is the mean of a normal's tail, x_hat - sigma phi(t) / Phi(t) below 0 with
+    With x = x_hat it is the mean of a normal's tail: x_hat - sigma phi(t) / Phi(t) below 0, with
     t = -x_hat / sigma, and likewise above 1.
     """
     scale = np.maximum(sigma, np.float32(1e-6)).reshape(-1, 1, 1, 1)
@@ -152,45 +158,48 @@ _TAILS = [math.sqrt(2 / math.pi) * math.exp(-t * t / 2) / math.erfc(-t / math.sq
 
 
 def _tail(t: Any) -> Any:
-    """phi(t) / Phi(t) of the standard normal; what is beyond 8 counts as 8."""
+    """Return phi(t) / Phi(t) of the standard normal, with t clipped to [-8, 8]."""
     return np.interp(t, _T, _TAILS).astype(np.float32)
 
 
-# --- noisy item and model, weighed -----------------------------------------------------------
+# --- the combination of y and x_hat ----------------------------------------------------------
 
 
 def blend(y: Floats, x_hat: Floats, sigma: Floats, table: Table) -> Floats:
-    """What the images y (N, C, H, W), of noise sigma (N,), and x_hat together say of x."""
-    blended = _weighed(y, x_hat, _at(sigma, table, table.noisy), _at(sigma, table, table.model))
-    gains = _at(sigma, table, table.places)
+    """Return the estimate of x from images y (N, C, H, W), of noise sigma (N,), and x_hat."""
+    noisy, model, places = (
+        _interpolated(sigma, table, gains) for gains in (table.noisy, table.model, table.places)
+    )
+    combined = _combine_bands(y, x_hat, noisy, model)
     kinds = np.searchsorted(table.contrasts, contrast(x_hat))
-    place = np.take_along_axis(gains, kinds.reshape(len(y), -1), axis=1).reshape(y.shape)
-    whole: Floats = x_hat + place * (blended - x_hat)
-    return whole
+    gains = np.take_along_axis(places, kinds.reshape(len(y), -1), axis=1).reshape(y.shape)
+    estimate: Floats = x_hat + gains * (combined - x_hat)
+    return estimate
 
 
-def _weighed(y: Floats, x_hat: Floats, noisy: Floats, model: Floats) -> Floats:
-    """noisy * y + model * x_hat, by gains (N, B, B') in bands of their transforms."""
-    whole = _spread(noisy, y) * _transform(y) + _spread(model, y) * _transform(x_hat)
-    return _inverse(whole)
+def _combine_bands(y: Floats, x_hat: Floats, noisy: Floats, model: Floats) -> Floats:
+    """Return noisy * y + model * x_hat, by gains (N, B, B') in the bands of their transforms."""
+    shape = y.shape[2:]
+    noisy, model = _gains_of_frequencies(noisy, shape), _gains_of_frequencies(model, shape)
+    return _inverse(noisy * _transform(y) + model * _transform(x_hat))
 
 
 def contrast(x: Floats) -> Floats:
-    """The standard deviation among the 3 x 3 pixels around each, repeated at the border."""
+    """Return the standard deviation of the 3 x 3 pixels around each, repeated at the border."""
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
-    mean = _around(padded)
-    spread: Floats = np.sqrt(np.maximum(_around(padded * padded) - mean * mean, 0))
-    return spread
+    mean = _mean_3x3(padded)
+    deviation: Floats = np.sqrt(np.maximum(_mean_3x3(padded * padded) - mean * mean, 0))
+    return deviation
 
 
-def _around(padded: Floats) -> Floats:
+def _mean_3x3(padded: Floats) -> Floats:
     rows = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
     total: Floats = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
     return total
 
 
-def _at(sigma: Floats, table: Table, gains: Floats) -> Floats:
-    """gains (S, ...) between the table's sigmas, for each item: (N, ...)."""
+def _interpolated(sigma: Floats, table: Table, gains: Floats) -> Floats:
+    """Return gains (S, ...) interpolated at the sigma of each item: (N, ...)."""
     place = np.interp(sigma, table.sigmas, np.arange(len(table.sigmas)))
     first = np.minimum(place.astype(np.intp), len(table.sigmas) - 2)
     part = (place - first).astype(np.float32).reshape(-1, *[1] * (gains.ndim - 1))
@@ -199,21 +208,21 @@ def _at(sigma: Floats, table: Table, gains: Floats) -> Floats:
 
 
 def bands(size: int) -> npt.NDArray[np.intp]:
-    """The band of each of `size` frequencies: (size,). They widen with the frequency."""
+    """Return the band of each of `size` frequencies: (size,). Higher bands are wider."""
     edges = np.unique(np.round(np.geomspace(1, size, 15)).astype(int))
     edges[0] = 0
-    found: npt.NDArray[np.intp] = np.searchsorted(edges[:-1], np.arange(size), side="right") - 1
-    return found
+    numbers: npt.NDArray[np.intp] = np.searchsorted(edges[:-1], np.arange(size), side="right") - 1
+    return numbers
 
 
-def _spread(gains: Floats, y: Floats) -> Floats:
-    """gains (N, B, B') of bands as gains of frequencies, (N, 1, H, W)."""
-    height, width = y.shape[2:]
+def _gains_of_frequencies(gains: Floats, shape: tuple[int, ...]) -> Floats:
+    """Return gains (N, B, B') of bands as gains (N, 1, H, W) of frequencies."""
+    height, width = shape
     return gains[:, bands(height)][:, :, bands(width)][:, None]
 
 
 def _transform(y: Floats) -> Floats:
-    """The orthonormal cosine transform (DCT-II) of images."""
+    """Return the orthonormal cosine transform (DCT-II) of images."""
     height, width = y.shape[2:]
     coefficients: Floats = np.matmul(np.matmul(_cosines(height), y), _cosines(width).T)
     return coefficients
@@ -233,11 +242,11 @@ def _cosines(size: int) -> Floats:
     return cosines
 
 
-# --- what training items teach ---------------------------------------------------------------
+# --- the table -------------------------------------------------------------------------------
 
 
 def fit(runner: Runner, x: Floats, y: labels.Numbers | None = None, seed: int = 0) -> Table:
-    """Measure the table of a bundle that denoises images, by training items x (N, *x_shape).
+    """Return the table of a bundle that denoises images, from training items x (N, *x_shape).
 
     A few thousand items are enough. `y` (N,) are the class numbers of a bundle with classes.
     Raises `InputError` for a bundle that cannot use a table.
@@ -252,36 +261,36 @@ def fit(runner: Runner, x: Floats, y: labels.Numbers | None = None, seed: int = 
     clean = np.ascontiguousarray((x - low) / width, np.float32)
     eps = sampling.normal(len(x), clean[0].size, seed=seed, purpose=sampling.CORRUPTION)
     contrasts = np.empty(0, np.float32)
-    found: dict[str, list[Any]] = {key: [] for key in Table._fields}
+    columns: dict[str, list[Any]] = {key: [] for key in Table._fields}
     for share in SHARES:
         sigma = share * bundle.noise / width
         corrupt: Floats = clean + np.float32(sigma) * eps.reshape(clean.shape)
         x_hat = (runner.reconstruct(np.asarray(corrupt * width + low, np.float32), y) - low) / width
         noisy, model = _band_gains(clean, corrupt, x_hat)
-        blended = _weighed(corrupt, x_hat, noisy[None], model[None])
+        combined = _combine_bands(corrupt, x_hat, noisy[None], model[None])
         if not len(contrasts):
             shares = np.linspace(0, 1, _PLACES + 1)[1:-1]
             contrasts = np.quantile(contrast(x_hat), shares).astype(np.float32)
-        places = _place_gains(clean - x_hat, blended - x_hat, contrast(x_hat), contrasts)
+        places = _place_gains(clean - x_hat, combined - x_hat, contrast(x_hat), contrasts)
         levels = [np.median(level(each)) for each in (corrupt, corrupt.clip(0, 1))]
         row = {"sigmas": sigma, "levels": levels, "noisy": noisy, "model": model, "places": places}
         for key, value in row.items():
-            found[key].append(value)
-    tables = {key: np.array(values, np.float32) for key, values in found.items()}
+            columns[key].append(value)
+    tables = {key: np.array(values, np.float32) for key, values in columns.items()}
     tables["levels"] = np.maximum.accumulate(tables["levels"])
     return Table(**{**tables, "contrasts": contrasts})
 
 
 def _band_gains(x: Floats, y: Floats, x_hat: Floats) -> tuple[Floats, Floats]:
-    """a and c, (B, B'), by which a y + c x_hat has the least squared error from x in each band."""
+    """Return a and c, (B, B'), with the least squared error of a y + c x_hat in each band."""
     x, y, x_hat = _transform(x), _transform(y), _transform(x_hat)
 
     def moment(one: Floats, other: Floats) -> npt.NDArray[np.float64]:
-        each: npt.NDArray[np.float64] = (one * other).mean(axis=(0, 1), dtype=np.float64)
-        for axis, size in enumerate(each.shape):
+        sums: npt.NDArray[np.float64] = (one * other).mean(axis=(0, 1), dtype=np.float64)
+        for axis, size in enumerate(sums.shape):
             starts = np.flatnonzero(np.diff(bands(size), prepend=-1))
-            each = np.add.reduceat(each, starts, axis=axis)
-        return each
+            sums = np.add.reduceat(sums, starts, axis=axis)
+        return sums
 
     yy, hh, yh = moment(y, y), moment(x_hat, x_hat), moment(y, x_hat)
     xy, xh = moment(x, y), moment(x, x_hat)
@@ -290,12 +299,12 @@ def _band_gains(x: Floats, y: Floats, x_hat: Floats) -> tuple[Floats, Floats]:
     return noisy.astype(np.float32), ((xh * yy - xy * yh) / determinant).astype(np.float32)
 
 
-def _place_gains(right: Floats, step: Floats, found: Floats, contrasts: Floats) -> Floats:
-    """g, (K,), by which g * step is nearest to `right` in each kind of places."""
-    kinds = np.searchsorted(contrasts, found).ravel()
+def _place_gains(target: Floats, step: Floats, contrast: Floats, contrasts: Floats) -> Floats:
+    """Return g, (K,), with the least squared error of g * step from target in each class."""
+    kinds = np.searchsorted(contrasts, contrast).ravel()
     sums = (
         np.bincount(kinds, (part * step).ravel(), minlength=len(contrasts) + 1)
-        for part in (right, step)
+        for part in (target, step)
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         gains = np.divide(*sums)
@@ -303,7 +312,7 @@ def _place_gains(right: Floats, step: Floats, found: Floats, contrasts: Floats) 
 
 
 def read(bundle: Bundle) -> Table | None:
-    """The table of a bundle; None where it has none. Raises `BundleError` for a wrong one."""
+    """Return the table of a bundle; None if it has none. Raises `BundleError` for a wrong one."""
     arrays: Mapping[str, npt.NDArray[Any]] | None = bundle.arrays(FILE)
     if arrays is None:
         return None

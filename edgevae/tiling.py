@@ -1,9 +1,9 @@
-"""Large pictures on small memory: a fully convolutional decoder, run on tiles of a large latent.
+"""Decode large pictures with little memory, by running a convolutional decoder on tiles.
 
-A pixel depends on the latent cells around it. So the pixels of a tile are those of the whole but
-near the edges at which the tile was cut out, and where neighbours share enough cells there is a
-seam between them that both have right. Where they share fewer, both are nearly right around the
-middle of what they share, and there one fades into the other.
+A pixel depends only on the latent cells around it. So the pixels of a tile are those of the whole
+picture, except near the edges of the tile. If neighbours share enough cells, both tiles are exact
+along a seam between them. If they share fewer, both are nearly exact around the middle of the
+shared cells, where one tile fades into the other.
 """
 
 from collections.abc import Callable
@@ -23,31 +23,32 @@ Floats = npt.NDArray[np.float32]
 
 
 class Place(NamedTuple):
-    """Where a tile is along one axis: its first cell, and what each of its pixels counts."""
+    """The position of a tile along one axis: its first cell, and the weight of each pixel."""
 
     first: int
     weights: Floats
 
 
 def margin(shared: int, receptive: int) -> int:
-    """Cells at the edge of a tile that are not used, of so many that it shares with the next.
+    """Return how many of the cells that a tile shares with the next are unused at its edge.
 
-    Where they are too few to be right, the more are left out the better: errors fall fast.
+    With too few shared cells for exact pixels, leave out as many as possible: the error falls
+    fast with the distance from the edge.
     """
     return receptive if 2 * receptive <= shared else max(0, shared // 2 - 1)
 
 
 def places(size: int, tile: int, overlap: int, tiles: Tiles) -> list[Place]:
-    """Tiles of `tile` cells that cover `size`, and share at least `overlap`; weights add up to 1.
+    """Return tiles of `tile` cells that cover `size` cells and share at least `overlap` cells.
 
-    They are spread evenly; the last ends at the border.
+    They are spread evenly, and the last one ends at the border. Their weights sum to 1 everywhere.
     """
     count = max(1, -(-(size - overlap) // (tile - overlap)))
     starts = [round(i * (size - tile) / max(1, count - 1)) for i in range(count)]
     weights = [np.ones(tile * tiles.scale, np.float32) for _ in starts]
     for i, (left, right) in enumerate(pairwise(starts)):
         shared = left + tile - right
-        # Not so wide that a third tile would take part.
+        # The ramp is so narrow that no third tile takes part.
         ramp = min(shared - 2 * margin(shared, tiles.receptive), max(0, (tile - overlap) // 2 - 1))
         begin, pixels = (shared - ramp) // 2 * tiles.scale, ramp * tiles.scale
         rising = np.zeros(shared * tiles.scale, np.float32)
@@ -68,17 +69,17 @@ def assemble(
     *,
     together: int,
 ) -> None:
-    """Fills out (C', scale H, scale W) from a latent z (C, H, W), `together` tiles at a time.
+    """Fill `out` (C', scale H, scale W) from a latent z (C, H, W), `together` tiles at a time.
 
-    decode makes x_hat of tiles (n, C, *tile). Beside out, only those tiles are held.
+    decode(tiles) returns x_hat of tiles (n, C, *tile). Memory holds `out` and these tiles.
     """
     out[...] = 0
     axes = [places(*args, overlap, tiles) for args in zip(z.shape[1:], tile, strict=True)]
     grid = [(row, column) for row in axes[0] for column in axes[1]]
     for first in range(0, len(grid), together):
-        some = grid[first : first + together]
-        cut = [z[:, _cells(row, tile[0]), _cells(column, tile[1])] for row, column in some]
-        for (row, column), x_hat in zip(some, decode(np.stack(cut)), strict=True):
+        batch = grid[first : first + together]
+        cut = [z[:, _cells(row, tile[0]), _cells(column, tile[1])] for row, column in batch]
+        for (row, column), x_hat in zip(batch, decode(np.stack(cut)), strict=True):
             _add(out, x_hat, row, column, tiles.scale)
 
 
@@ -87,24 +88,24 @@ def _cells(place: Place, tile: int) -> slice:
 
 
 def _add(out: Floats, x_hat: Floats, row: Place, column: Place, scale: int) -> None:
-    """Adds what a tile counts, where it counts at all."""
-    down, across = _counting(row), _counting(column)
+    """Add a tile to the picture with its weights, where these are not 0."""
+    down, across = _weighted(row), _weighted(column)
     x_hat = x_hat[:, down, across]
     x_hat *= row.weights[down, None]
     x_hat *= column.weights[across]
     out[:, _moved(down, row, scale), _moved(across, column, scale)] += x_hat
 
 
-def _counting(place: Place) -> slice:
-    some = np.flatnonzero(place.weights)
-    return slice(int(some[0]), int(some[-1]) + 1)
+def _weighted(place: Place) -> slice:
+    pixels = np.flatnonzero(place.weights)
+    return slice(int(pixels[0]), int(pixels[-1]) + 1)
 
 
 def _moved(pixels: slice, place: Place, scale: int) -> slice:
     return slice(pixels.start + scale * place.first, pixels.stop + scale * place.first)
 
 
-# --- a VAE's latents ------------------------------------------------------------------------------
+# --- the latents of a bundle ---------------------------------------------------------------------
 
 
 def decode(
@@ -139,7 +140,7 @@ def decode(
 
 
 def x_shape(bundle: Bundle, z: Floats) -> tuple[int, ...]:
-    """The shape of what each of the latents (N, C, H, W) becomes, in tiles."""
+    """Return the shape of x_hat of each of the latents (N, C, H, W), decoded in tiles."""
     return (bundle.x_shape[0], *(_spec(bundle).scale * side for side in z.shape[2:]))
 
 
@@ -155,7 +156,7 @@ def _spec(bundle: Bundle) -> Tiles:
 
 
 def _latents(z: npt.ArrayLike, tile: tuple[int, ...]) -> tuple[Floats, bool]:
-    """z as rows (N, C, H, W), and whether it was a single one."""
+    """Return z as rows (N, C, H, W), and True if it was a single latent."""
     rows = checks.latents(z)
     single = rows.ndim == 3
     rows = rows[None] if single else rows

@@ -1,4 +1,4 @@
-"""Latents on a way: the line or the arc between two, and the line along one dimension."""
+"""Paths of latents: the line or the arc between two, and the line along one dimension."""
 
 import math
 
@@ -12,32 +12,32 @@ Values = npt.NDArray[np.float64]
 
 
 def line(a: Floats, b: Floats, steps: int) -> Floats:
-    """`steps` >= 2 latents on the line from a to b, both ends included: (steps, *a.shape)."""
+    """Return `steps` >= 2 latents on the line from a to b, ends included: (steps, *a.shape)."""
     t = _times(a, steps)
     return (1 - t) * a + t * b
 
 
 def arc(a: Floats, b: Floats, steps: int) -> Floats:
-    """As `line`, on the great circle between the flattened latents: (steps, *a.shape).
+    """Return latents as `line`, but on the great circle between the flattened ends.
 
-    Slerp (Shoemake 1985): z(t) = sin((1 - t) w) / sin w * a + sin(t w) / sin w * b, w the angle
-    between a and b. Latents that are parallel, opposite or zero have no one arc between them:
-    then it is the line.
+    Slerp (Shoemake 1985): z(t) = sin((1 - t) w) / sin w * a + sin(t w) / sin w * b, where w is the
+    angle between a and b. Parallel, opposite or zero latents have no unique arc between them and
+    give the line.
     """
-    one, other = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
-    sizes = np.linalg.norm(one) * np.linalg.norm(other)
-    angle = np.arccos(np.clip(one @ other / sizes, -1, 1)) if sizes else 0.0
+    flat_a, flat_b = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
+    norms = np.linalg.norm(flat_a) * np.linalg.norm(flat_b)
+    angle = np.arccos(np.clip(flat_a @ flat_b / norms, -1, 1)) if norms else 0.0
     if np.sin(angle) < 1e-4:
         return line(a, b, steps)
     t = _times(a, steps).astype(np.float64)
     z = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
-    z[[0, -1]] = a, b  # to the bit
-    way: Floats = z.astype(np.float32)
-    return way
+    z[[0, -1]] = a, b  # exactly
+    path: Floats = z.astype(np.float32)
+    return path
 
 
 def along(z: Floats, dim: int, positions: Floats) -> Floats:
-    """Copies of z with each position in dimension `dim` of the flattened latent: (n, *z.shape)."""
+    """Return copies of z with each position in dimension `dim`, flattened: (n, *z.shape)."""
     copies = np.repeat(z.reshape(1, -1), len(positions), axis=0)
     copies[:, dim] = positions
     return copies.reshape(len(positions), *z.shape)

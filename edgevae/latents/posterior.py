@@ -1,4 +1,4 @@
-"""q(z|x): what an encoder says of its items."""
+"""The posterior q(z|x) that an encoder returns."""
 
 import math
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Posterior:
         return f"Posterior(n={len(self.mu)}, latent_shape={self.mu.shape[1:]})"
 
     def sample(self, draws: int = 1, *, seed: int | None = None, start: int = 0) -> Floats:
-        """z = mu + exp(logvar/2) * eps, as (N, *latent_shape), or (draws, N, ...) if draws > 1.
+        """Draw z = mu + exp(logvar/2) * eps: (N, *latent_shape), or (draws, N, ...) if draws > 1.
 
         Item i takes the noise of row start + i of the stream `seed`; None takes a fresh one.
         """
@@ -40,7 +40,7 @@ class Posterior:
         return z.reshape(*z.shape[:-1], *self.mu.shape[1:])
 
     def kl(self) -> Floats:
-        """KL(q(z|x) || N(0, I)) of each item: float32 (N,), in nats, at least 0.
+        """Return KL(q(z|x) || N(0, I)) of each item: float32 (N,), in nats, at least 0.
 
         sum (exp(logvar) + mu^2 - 1 - logvar) / 2 (Kingma and Welling 2014, appendix B).
         """
@@ -48,8 +48,8 @@ class Posterior:
         return np.asarray(nats.sum(axis=tuple(range(1, nats.ndim))), np.float32)
 
     def kl_by_dimension(self) -> npt.NDArray[np.float64]:
-        """What each dimension of the latent adds to `kl`: float64 (N, *latent_shape), in nats."""
+        """Return the part of `kl` in each latent dimension: float64 (N, *latent_shape), in nats."""
         mu, logvar = self.mu.astype(np.float64), self.logvar.astype(np.float64)
-        # expm1, since exp(logvar) - 1 loses every digit of a small logvar.
+        # expm1, because exp(logvar) - 1 loses all digits of a small logvar.
         nats: npt.NDArray[np.float64] = (np.expm1(logvar) - logvar + mu * mu) / 2
         return nats

@@ -1,4 +1,4 @@
-"""Where variations of an item are drawn from: its posterior, or something wider around it."""
+"""The distributions that variations of an item are drawn from: its posterior, or a wider one."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,21 +10,23 @@ Floats = npt.NDArray[np.float32]
 
 
 def widened(posterior: Posterior, prior: MixtureTable | None, strength: float) -> Posterior:
-    """The Gaussians that variations of each item are drawn from, one dimension beside another.
+    """Return the diagonal Gaussians that variations of each item are drawn from.
 
-    Up to strength s = 1: N(mu, s^2 std^2), at 1 the posterior itself. Most posteriors are so
-    narrow where it matters that such draws look alike. Above 1 the noise grows towards the spread
-    of the item's neighbours, N(m, d^2), that component of the prior which is densest at mu (the
-    standard normal where `prior` is None):
+    Up to strength s = 1 they are N(mu, s^2 std^2), at 1 the posterior itself. Most posteriors are
+    so narrow in the dimensions that matter that such draws look alike. Above 1 the noise grows
+    towards the spread of similar items, N(m, d^2): the component of the prior that is densest at
+    mu, or the standard normal if `prior` is None:
 
         sigma = std^(1/s) d^(1 - 1/s)            at 2 the geometric mean of the two
         centre = m + a (mu - m),  a^2 = 1 - (sigma^2 - std^2) / d^2
 
-    so that what is drawn stays within the neighbourhood, as a keeps the variance there, and is a
-    new draw of the neighbourhood as s grows without end.
+    The factor a keeps the variance that items have in the neighbourhood, so that draws stay within
+    it. As s grows, a draw becomes an independent one from the neighbourhood.
     """
     if strength <= 1:
-        scale = 2 * np.log(np.float32(max(strength, 1e-30)))  # at 0 nothing that float32 can add
+        scale = 2 * np.log(
+            np.float32(max(strength, 1e-30))
+        )  # at 0, noise below float32's resolution
         return Posterior(posterior.mu, posterior.logvar + scale)
     mu, logvar = (part.reshape(len(part), -1) for part in (posterior.mu, posterior.logvar))
     means, spread = neighbourhoods(mu, prior)
@@ -39,13 +41,13 @@ def widened(posterior: Posterior, prior: MixtureTable | None, strength: float) -
 
 
 def neighbourhoods(mu: Floats, prior: MixtureTable | None) -> tuple[Floats, Floats]:
-    """Mean and log-variance, (N, D), of the prior's component that is densest at each mu (N, D)."""
+    """Return mean and log-variance, (N, D), of the component that is densest at each mu (N, D)."""
     if prior is None:
         return np.zeros_like(mu), np.zeros_like(mu)
     with np.errstate(divide="ignore"):
         heights = np.log(prior.weights) - prior.logvars.sum(1) / 2
     densest = np.empty(len(mu), np.intp)
-    for i, each in enumerate(mu):  # one at a time: (N, K, D) may be large
+    for i, each in enumerate(mu):  # one by one, as an array (N, K, D) may be large
         squares = (each - prior.means) ** 2 * np.exp(-prior.logvars)
         densest[i] = (heights - squares.sum(1) / 2).argmax()
     return prior.means[densest], prior.logvars[densest]
