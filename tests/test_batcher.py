@@ -1,4 +1,4 @@
-"""Merged batches: everybody gets what a call of their own gives, and nobody waits for ever."""
+"""Merged batches give every caller the result of a single call, and no caller waits for ever."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ def batcher(grey):
 
 
 class Gate:
-    """Stands before a VAE's decoder: notes every batch, and lets none through while it is shut."""
+    """Wraps a VAE's decoder: it records the size of every batch and blocks until it is opened."""
 
     def __init__(self, vae, monkeypatch):
         self.sizes, self.open, self.entered = [], threading.Event(), threading.Semaphore(0)
@@ -57,7 +57,7 @@ class Gate:
 
 @pytest.fixture
 def gate(tiny_paths, monkeypatch):
-    """The gate of a VAE with one worker, and that VAE."""
+    """Return the gate of a VAE with one worker, and that VAE."""
     vae = edgevae.load(tiny_paths["grey"], "cpu", threads=1)
     return Gate(vae, monkeypatch), vae
 

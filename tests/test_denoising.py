@@ -1,4 +1,4 @@
-"""Denoising takes the better of the noisy item and the model, by frequency, place and noise."""
+"""Denoising combines the noisy item and the model by frequency, place and noise."""
 
 import math
 
@@ -13,7 +13,7 @@ SIDE = 16
 
 
 class Smooth:
-    """A model that sees through noise and loses detail: the low frequencies of what it is given."""
+    """A model that removes noise and loses detail: it keeps the low frequencies of its input."""
 
     class bundle:  # noqa: N801
         name, noise = "smooth", 0.5

@@ -1,4 +1,4 @@
-"""Where tiles lie, and how much each of their pixels counts."""
+"""The positions of tiles, and the weights of their pixels."""
 
 import numpy as np
 import pytest

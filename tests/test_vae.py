@@ -1,4 +1,4 @@
-"""A VAE from its bundle: the rows are those of the seed, and what comes in goes out as it came."""
+"""VAE: rows are a function of the seed, and results have the type of the caller's items."""
 
 import dataclasses
 import math

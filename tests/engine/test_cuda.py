@@ -1,4 +1,4 @@
-"""CUDA's libraries: what onnxruntime does not find is named, and not printed."""
+"""CUDA's libraries that onnxruntime does not find are named, and not printed."""
 
 import ctypes
 import sys
@@ -17,7 +17,7 @@ Please follow https://onnxruntime.ai/docs/install/#cuda-and-cudnn to install CUD
 
 @pytest.fixture
 def preload(monkeypatch):
-    """Makes onnxruntime say this when it loads CUDA's libraries; NVIDIA's driver is there."""
+    """Let onnxruntime print this when it loads CUDA's libraries; NVIDIA's driver is found."""
 
     def make(said: str) -> None:
         monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: print(said, end=""), raising=False)

@@ -1,4 +1,4 @@
-"""A graph: run into the caller's arrays, refused where it is another than the manifest says."""
+"""A graph runs into the caller's arrays, and is refused if it differs from the manifest."""
 
 import os
 
@@ -12,7 +12,7 @@ from edgevae.errors import BundleError, ProviderError
 
 @pytest.fixture
 def decoder(tinies, tiny_paths):
-    """Makes the grey decoder's graph, on these providers and with these shapes."""
+    """Return the grey decoder's graph, on these providers and with these shapes."""
 
     def make(names=("cpu",), inputs=None, outputs=None, path=tiny_paths["grey"] / "decoder.onnx"):
         inputs, outputs = inputs or {"z": (4,)}, outputs or {"x_hat": (1, 8, 8)}

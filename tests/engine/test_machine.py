@@ -1,4 +1,4 @@
-"""Threads: those that this process may use, by affinity and by the quotas of cgroups."""
+"""The threads that this process may use, by affinity and by the quotas of cgroups."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from edgevae.engine import machine
 
 @pytest.fixture
 def cgroup(tmp_path):
-    """Lays out /proc/self/cgroup and files under /sys/fs/cgroup; returns the quotas found."""
+    """Write /proc/self/cgroup and files under /sys/fs/cgroup; return the quotas read from them."""
 
     def make(membership: str, files: dict[str, str]) -> list[float]:
         (tmp_path / "membership").write_text(membership)
@@ -125,7 +125,7 @@ def test_threads_follow_taskset():
 
 
 def limited_group(root: str, limits: dict[str, str]) -> Path | None:
-    """A cgroup of this machine with these limits; None where none can be made."""
+    """Create a cgroup of this machine with these limits; return None if that is not possible."""
     if not Path(root, "cgroup.procs").is_file():
         return None
     group = Path(root, f"edgevae-test-{os.getpid()}")

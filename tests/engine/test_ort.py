@@ -1,4 +1,4 @@
-"""onnxruntime: imported once, without telemetry, and explained where it is broken."""
+"""onnxruntime is imported without telemetry, and a broken installation is explained."""
 
 import importlib.metadata
 import os

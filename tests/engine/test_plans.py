@@ -1,4 +1,4 @@
-"""Plans: who says how many rows at a time, within which memory, and what counts as damaged."""
+"""Plans: the sources of a chunk, the bound of memory, and damaged tune files."""
 
 import json
 from dataclasses import replace

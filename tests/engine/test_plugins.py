@@ -1,4 +1,4 @@
-"""Plugins: found by their library, loaded when they are asked for, held to this machine."""
+"""Plugins are found by their library, loaded on request, and matched with this machine."""
 
 import importlib.util
 import os
@@ -29,7 +29,7 @@ def a_device(ort_name: str, kind: str, vendor: str = "ACME", **metadata: str):
 
 @pytest.fixture
 def wondrous(tmp_path, monkeypatch):
-    """Installs a plugin; returns the list of libraries that onnxruntime was told to load."""
+    """Install a plugin; return the list of libraries that onnxruntime loads."""
     folder = tmp_path / "onnxruntime_ep_wondrous"
     folder.mkdir()
     library = folder / "libonnxruntime_providers_wondrous.so"

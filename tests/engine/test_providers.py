@@ -1,4 +1,4 @@
-"""Providers: chosen, named in every form, given what makes them keep their precision."""
+"""Providers are chosen, are named in every form, and get options that keep their precision."""
 
 import json
 
@@ -12,7 +12,7 @@ from edgevae.errors import InputError, ProviderError
 
 @pytest.fixture
 def pretend(monkeypatch):
-    """Makes onnxruntime say that it was built with these providers."""
+    """Let onnxruntime list these providers as built in."""
 
     def make(*ort_names):
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: list(ort_names))

@@ -1,4 +1,4 @@
-"""A bundle's graphs on rows: the same results as numpy's, whatever the division of the rows."""
+"""A runner gives numpy's results, however the rows are divided."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A session has the providers that were asked for, or there is none."""
+"""A session has the requested providers, or an error is raised."""
 
 from types import SimpleNamespace
 
@@ -12,7 +12,7 @@ from edgevae.errors import BundleError, InputError, ProviderError
 
 @pytest.fixture
 def opened(tiny_paths):
-    """Opens the grey decoder on providers by name or (name, options)."""
+    """Open the grey decoder on providers by name or (name, options)."""
 
     def make(*asked, precision="float32", path=tiny_paths["grey"] / "decoder.onnx"):
         choice = tuple(Request(one, {}) if isinstance(one, str) else Request(*one) for one in asked)
@@ -23,7 +23,7 @@ def opened(tiny_paths):
 
 @pytest.fixture
 def fake(monkeypatch):
-    """An onnxruntime with a plugin "wondrous", whose sessions take these nodes by provider.
+    """Return an onnxruntime with a plugin "wondrous", whose sessions take these nodes by provider.
 
     Returns what sessions were made with.
     """

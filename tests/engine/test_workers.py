@@ -1,4 +1,4 @@
-"""Chunks: every row once, evenly, on all workers; what goes wrong in one is raised."""
+"""Chunks cover every row once, evenly, on all workers; a failure in one is raised."""
 
 import signal
 import subprocess

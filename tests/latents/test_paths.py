@@ -1,4 +1,4 @@
-"""Ways between latents keep their ends and their shape; an arc keeps the radius."""
+"""Paths keep their ends and shape, an arc keeps the radius, and positions stay in the prior."""
 
 import math
 

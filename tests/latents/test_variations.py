@@ -1,4 +1,4 @@
-"""Variations come from the posterior, or from what widens towards an item's neighbours."""
+"""Variations come from the posterior, or from one that widens towards similar items."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_a_wide_variation_is_a_draw_of_the_neighbourhood(posterior, prior):
 
 
 def test_the_variance_of_the_neighbourhood_is_kept(prior):
-    """Items that are spread as their component are so after any variation."""
+    """Items with the variance of their component keep it after any variation."""
     rng = np.random.default_rng(1)
     z = (0.7 * rng.standard_normal((20_000, 6))).astype(np.float32)
     items = Posterior(z, np.full_like(z, np.log(0.01)))
