@@ -7,12 +7,7 @@ from edgevae.cli.options import UsageError
 
 if TYPE_CHECKING:
     from edgevae.bundle import Bundle
-    from edgevae.files.inputs import Inputs
-
-
-def default_out(stem: str, picture: str, bundle: "Bundle") -> str:
-    """Return the default of --out: a picture for images, "-" for text, an array for others."""
-    return bundle.data.default_output(stem, picture)
+    from edgevae.files import Inputs
 
 
 def out_like_inputs(paths: Sequence[str], inputs: "Inputs", stem: str) -> str:
@@ -23,10 +18,11 @@ def out_like_inputs(paths: Sequence[str], inputs: "Inputs", stem: str) -> str:
     return "-" if inputs.form == "text" else stem + suffixes[inputs.form]
 
 
-def form_of(out: str, bundle: "Bundle", stream: str = "npy") -> str:
+def form_of(out: str, bundle: "Bundle", *, scale: int | None = None, stream: str = "npy") -> str:
     """Return the form in which results go to `out`; `stream` is that of standard output.
 
-    Raises UsageError if the name says nothing or the bundle's results cannot take that form.
+    Raises UsageError if the name says nothing, if the bundle's results cannot take that form, or
+    if they are to be enlarged by `scale` although they are not pictures.
     """
     from edgevae.files import PICTURES
 
@@ -34,8 +30,8 @@ def form_of(out: str, bundle: "Bundle", stream: str = "npy") -> str:
     if (form == "text") != bool(bundle.text):
         fix = "lines: write .txt or -" if bundle.text else "no lines of text: name another form"
         raise UsageError(f"--out {out}: bundle {bundle.name!r} makes {fix}")
-    if bundle.text:
-        return form
+    if scale is not None and form not in PICTURES:
+        raise UsageError(f"--scale enlarges pictures, and --out {out} is none; leave it out")
     if not bundle.data.drawable and form in PICTURES:
         raise UsageError(
             f"--out {out}: bundle {bundle.name!r} makes {bundle.kind}s, which cannot be drawn; "

@@ -9,9 +9,9 @@ from edgevae.cli.reporting import note
 
 if TYPE_CHECKING:
     from edgevae.bundle import Bundle
-    from edgevae.data.labels import Label
+    from edgevae.data import Label
+    from edgevae.files import Inputs
     from edgevae.files.batches import Batch
-    from edgevae.files.inputs import Inputs
     from edgevae.vae import VAE
 
 LAST_UINT64 = 2**64 - 1
@@ -123,10 +123,10 @@ def load(args: argparse.Namespace) -> "VAE":
 # --- data in and out -------------------------------------------------------------------------
 
 
-def add_inputs(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
+def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs",
-        nargs=nargs,
+        nargs="+",
         metavar="INPUT",
         help="image files, or one folder of them, one .npy or .npz, tables (.csv, .jsonl, "
         ".parquet), or - for standard input; for text: strings, one .txt of lines, or -",
@@ -144,9 +144,9 @@ def add_resize(parser: argparse.ArgumentParser) -> None:
 
 def read_inputs(paths: Sequence[str], args: argparse.Namespace, bundle: "Bundle") -> "Inputs":
     """Return the items that `paths` name, as the bundle takes them. Raises InputError."""
-    from edgevae.files import inputs
+    from edgevae import files
 
-    return inputs.read(paths, bundle, resize=args.resize, notify=note)
+    return files.read(paths, bundle, resize=args.resize, notify=note)
 
 
 def stream_inputs(
@@ -154,11 +154,11 @@ def stream_inputs(
 ) -> "Iterator[Batch]":
     """Yield batches of the items that `paths` name, each as soon as it is there.
 
-    `disjoint` is as in `edgevae.files.inputs.stream`. Raises InputError.
+    `disjoint` is as in `edgevae.files.stream`. Raises InputError.
     """
-    from edgevae.files import inputs
+    from edgevae import files
 
-    return inputs.stream(paths, bundle, note, disjoint=disjoint, resize=args.resize)
+    return files.stream(paths, bundle, note, disjoint=disjoint, resize=args.resize)
 
 
 def add_out(parser: argparse.ArgumentParser, text: str) -> None:

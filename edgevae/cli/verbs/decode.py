@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from edgevae.cli import options
-from edgevae.cli.destinations import default_out, form_of
+from edgevae.cli.destinations import form_of
 from edgevae.cli.options import ROWS, SHEETS
 from edgevae.cli.reporting import Result, progress, written
 from edgevae.cli.verb import Verb
@@ -38,13 +38,13 @@ def run(args: Namespace) -> Result:
     from dataclasses import replace
 
     from edgevae import files, tiling
-    from edgevae.data.labels import numbers
+    from edgevae.data import labels
 
     vae = options.load(args)
-    out = args.out or default_out("decoded", ".png", vae.bundle)
-    form = form_of(out, vae.bundle)
+    out = args.out or vae.bundle.data.default_output("decoded", ".png")
+    form = form_of(out, vae.bundle, scale=args.scale)
     z = files.read_latents(args.latents, vae.bundle)
-    y = numbers(options.labels(args), vae.bundle.classes, len(z))
+    y = labels.numbers(options.labels(args), vae.bundle.classes, len(z))
     data = vae.bundle.data
     if args.tile:
         data = replace(data, x_shape=tiling.x_shape(vae.bundle, z))

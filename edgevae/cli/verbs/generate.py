@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from edgevae.cli import options
-from edgevae.cli.destinations import default_out, form_of
+from edgevae.cli.destinations import form_of
 from edgevae.cli.options import ROWS, SHEETS, UsageError, integer, number
 from edgevae.cli.reporting import Result, progress, written
 from edgevae.cli.verb import Verb
@@ -49,8 +49,8 @@ def run(args: Namespace) -> Result:
     from edgevae import files
 
     vae = options.load(args)
-    out = args.out or default_out("samples", ".png", vae.bundle)
-    form = form_of(out, vae.bundle)
+    out = args.out or vae.bundle.data.default_output("samples", ".png")
+    form = form_of(out, vae.bundle, scale=args.scale)
     _check_dtype(args.dtype, form, out, vae)
     seed = options.seed(args)
     batches = vae.stream(
@@ -93,6 +93,8 @@ def _command(args: Namespace, model: str, seed: int) -> str:
     command = f"generate {args.n} --model {model} --seed {seed} --start {args.start}"
     if args.labels:
         command += f" --labels {shlex.join(args.labels)}"
+    if args.scale:
+        command += f" --scale {args.scale}"
     return f"{command} --temperature {args.temperature:g}"
 
 
@@ -103,5 +105,6 @@ GENERATE = Verb(
     add_options,
     run,
     "Row i depends on the seed and on i alone, so --start 100 continues a run of 100 rows. "
-    "A PNG carries the command that generates it again as its text 'edgevae'.",
+    "A picture carries the command that generates it again: a PNG as its text 'edgevae', a JPEG or "
+    "WebP as its Exif description.",
 )

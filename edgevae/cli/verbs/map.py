@@ -18,7 +18,7 @@ def run(args: Namespace) -> Result:
     import numpy as np
 
     from edgevae.files import read_labels, write_figure
-    from edgevae.latents.posterior import Posterior
+    from edgevae.latents import Posterior
     from edgevae.plots import draw_latent_maps
 
     vae = options.load(args)

@@ -54,11 +54,10 @@ def _map_items(args: Namespace, vae: "VAE", run: "Callable[[Floats], Floats]", s
 
     items = options.read_inputs(args.inputs, args, vae.bundle)
     out = args.out or out_like_inputs(args.inputs, items, stem)
-    form = form_of(
-        out, vae.bundle, stream={"image": "sheet", "table": "table"}.get(items.form, "npy")
-    )
+    stream = {"image": "sheet", "table": "table"}.get(items.form, "npy")
+    form = form_of(out, vae.bundle, scale=args.scale, stream=stream)
     if args.compare and form != "sheet":
-        raise UsageError(f"--compare draws a sheet: --out needs a name in .png, got {out!r}")
+        raise UsageError(f"--compare draws a sheet: --out needs a name in {SHEETS}, got {out!r}")
     rows, columns = items.rows, None
     if args.compare:
         _, height, width = vae.bundle.x_shape

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from edgevae.cli import options
-from edgevae.cli.destinations import default_out, form_of
+from edgevae.cli.destinations import form_of
 from edgevae.cli.options import ROWS, SHEETS, integer, number
 from edgevae.cli.reporting import Result, progress, written
 from edgevae.cli.verb import Verb
@@ -46,8 +46,8 @@ def run(args: Namespace) -> Result:
     from edgevae import files
 
     vae = options.load(args)
-    out = args.out or default_out("varied", ".png", vae.bundle)
-    form = form_of(out, vae.bundle)
+    out = args.out or vae.bundle.data.default_output("varied", ".png")
+    form = form_of(out, vae.bundle, scale=args.scale)
     items = options.read_inputs(args.inputs, args, vae.bundle)
     seed = options.seed(args)
     rows = items.rows * args.n

@@ -6,7 +6,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from edgevae.cli import options
-from edgevae.cli.destinations import default_out, form_of
+from edgevae.cli.destinations import form_of
 from edgevae.cli.options import ROWS, SHEETS, UsageError, integer, number
 from edgevae.cli.reporting import Facts, Result, progress, written
 from edgevae.cli.verb import Verb
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 
 def add_interpolate_options(parser: ArgumentParser) -> None:
-    options.add_inputs(parser, "*")
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="two files of one item each: images, .npy, .npz or tables; for text: two strings",
+    )
+    options.add_resize(parser)
     parser.add_argument(
         "--steps", type=integer(2), default=30, metavar="N", help="number of frames (default: 30)"
     )
@@ -49,15 +55,15 @@ def interpolate(args: Namespace) -> Result:
     import numpy as np
 
     from edgevae import files
-    from edgevae.latents.paths import arc, line
+    from edgevae.latents import paths
 
     if len(args.inputs) not in (0, 2) or (args.inputs and args.seed is not None):
         raise UsageError("expected two inputs, or none and --seed to walk between two samples")
     vae = options.load(args)
-    out = args.out or default_out("walk", ".gif", vae.bundle)
-    form = form_of(out, vae.bundle)
+    out = args.out or vae.bundle.data.default_output("walk", ".gif")
+    form = form_of(out, vae.bundle, scale=args.scale)
     a, b, ends = _ends(args, vae)
-    path = (arc if args.spherical else line)(a, b, args.steps)
+    path = (paths.arc if args.spherical else paths.line)(a, b, args.steps)
     if args.bounce:
         path = np.concatenate([path, path[-2:0:-1]])
     rows, labels = len(path), options.labels(args)
@@ -141,8 +147,8 @@ def traverse(args: Namespace) -> Result:
     from edgevae import files
 
     vae = options.load(args)
-    out = args.out or default_out("traversed", ".png", vae.bundle)
-    form = form_of(out, vae.bundle)
+    out = args.out or vae.bundle.data.default_output("traversed", ".png")
+    form = form_of(out, vae.bundle, scale=args.scale)
     posterior = vae.encode(_read_one(args.input, args, vae))
     if unknown := [dim for dim in args.dim or () if dim >= vae.bundle.dims]:
         raise UsageError(f"--dim: expected 0 to {vae.bundle.dims - 1}, got {unknown[0]}")
