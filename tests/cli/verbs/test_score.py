@@ -1,0 +1,128 @@
+"""`edgevae calibrate` and `score` flag unusual items."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import environment, pixels
+
+from edgevae import cli
+from edgevae.data import Features
+
+
+@pytest.fixture
+def judge(tinies, tmp_path, monkeypatch) -> str:
+    """A calibrated bundle of vectors with named features; the current folder is an empty one."""
+    monkeypatch.chdir(tmp_path)
+    names = Features(("a", "b", "c", "d", "e"), (0.0,) * 5, (1.0,) * 5)
+    tinies["vector"].write(Path("model"), features=names)
+    rng = np.random.default_rng(0)
+    np.save("normals.npy", rng.standard_normal((400, 5)).astype(np.float32))
+    command = ["calibrate", "model", "--data", "normals.npy", "--out", "judge", "--alpha", "0.05"]
+    assert cli.main(command) == 0
+    return "judge"
+
+
+def feed_stdin(monkeypatch, text: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+
+def test_calibrate_says_what_it_used(judge, capsys):
+    capsys.readouterr()
+    command = ["calibrate", judge, "--data", "normals.npy", "--out", "again", "--method", "recon"]
+    assert cli.main([*command, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["normals"] == {"recon": 400}
+    assert report["fitted_on"] == 0  # it had statistics
+    assert cli.main(["calibrate", "model", "--data", "normals.npy", "--out", "c", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["fitted_on"] == 200
+    assert set(report["normals"].values()) == {200}
+    assert cli.main([*command, "--alpha", "0.001"]) == 4
+    assert "takes at least 999 held-out normal items" in capsys.readouterr().err
+
+
+def test_score_flags_what_is_strange_and_says_so_by_its_code(judge, capsys):
+    Path("x.csv").write_text("e,a,b,c,d,id\n0,0,0,0,0,calm\n0,0,0,99,0,wild\n")
+    assert cli.main(["score", "x.csv", "--model", judge, "--out", "s.csv"]) == 10
+    header, calm, wild = Path("s.csv").read_text().splitlines()
+    assert header == "id,value,p_value,anomaly"
+    assert (calm.split(",")[0], calm.split(",")[3]) == ("calm", "false")
+    assert wild.split(",")[3] == "true"
+    assert float(wild.split(",")[2]) == pytest.approx(1 / 201)
+    assert cli.main(["score", "x.csv", "--model", judge, "--alpha", "0.001"]) == 4
+    assert "takes at least 999 held-out normal items" in capsys.readouterr().err
+    assert cli.main(["score", "x.csv", "--model", judge, "--method", "recon", "--json"]) == 10
+    wild = json.loads(capsys.readouterr().out.splitlines()[1])
+    nats = [feature["nats"] for feature in wild["top"]]
+    assert len(nats) == 3
+    assert nats == sorted(nats, reverse=True)
+    assert {feature["feature"] for feature in wild["top"]} < set("abcde")
+    assert wild["anomaly"] is True
+
+
+def test_score_of_normals_ends_with_0(judge, capsys):
+    Path("x.csv").write_text("a,b,c,d,e\n0,0,0,0,0\n")
+    assert cli.main(["score", "x.csv", "--model", judge, "--out", "s.jsonl", "--json"]) == 0
+    assert json.loads(Path("s.jsonl").read_text())["anomaly"] is False
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (report["rows"], report["flagged"]) == (1, 0)
+
+
+def test_without_calibration_a_threshold_flags(judge, capsys):
+    Path("x.csv").write_text("0,0,0,0,0\n0,0,0,99,0\n")
+    command = ["score", "x.csv", "--model", "model", "--method", "recon"]
+    assert cli.main(command) == 0
+    first, second = capsys.readouterr().out.splitlines()[1:]
+    assert first.endswith(",,")
+    value = second.split(",")[1]
+    assert cli.main([*command, "--threshold", value]) == 10
+    assert cli.main([*command, "--threshold", str(float(value) + 1)]) == 0
+    assert cli.main([*command, "--alpha", "0.1"]) == 4
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*command, "--alpha", "0.1", "--threshold", "3"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*command, "--heatmaps", "maps/"])
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*command, "--out", "scores.png"])
+
+
+def test_rows_on_standard_input_are_answered_until_a_bad_one(judge, capsys, monkeypatch):
+    feed_stdin(monkeypatch, '{"x": [0, 0, 0, 0, 0], "id": "p"}\n[0, 0, 0, 0, 1]\n[0, 0]\n[1]\n')
+    assert cli.main(["score", "-", "--model", judge, "--json"]) == 4
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["id"] for line in out.splitlines()] == ["p", 1]
+    assert "standard input, line 3: expected x of shape (5,), got [0, 0]" in err
+    feed_stdin(monkeypatch, "a,b,c,d,e\n0,0,0,0,0\n0,0,0,0,0\n")
+    assert cli.main(["score", "-", "--model", judge]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    feed_stdin(monkeypatch, "")
+    assert cli.main(["score", "-", "--model", judge]) == 0
+
+
+def test_an_answer_comes_before_the_next_row_is_given(judge):
+    command = [sys.executable, "-m", "edgevae", "score", "-", "--model", judge, "--json"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=environment(), text=True, bufsize=1, **pipes) as process:
+        for i in range(3):
+            process.stdin.write("[0, 0, 0, 0, 0]\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["id"] == i  # or the test hangs
+        process.stdin.close()
+        assert process.wait(30) == 0
+
+
+def test_images_get_heat_maps(grey, files):
+    command = ["score", "images", "--model", grey, "--method", "recon", "--heatmaps", "maps/"]
+    assert cli.main([*command, "--out", "s.csv"]) == 0
+    assert [line.split(",")[0] for line in Path("s.csv").read_text().splitlines()[1:]] == [
+        Path(file).stem for file in files
+    ]
+    assert sorted(os.listdir("maps")) == sorted(os.listdir("images"))
+    assert pixels(f"maps/{Path(files[0]).name}").shape == (224, 448, 3)
+    assert cli.main(["score", "images", "--model", grey]) == 4  # no statistics
