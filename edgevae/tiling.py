@@ -1,9 +1,10 @@
-"""Decode large pictures with little memory, by running a convolutional decoder on tiles.
+"""Decode large latents tile by tile with a fully convolutional decoder, in little memory.
 
-A pixel depends only on the latent cells around it. So the pixels of a tile are those of the whole
-picture, except near the edges of the tile. If neighbours share enough cells, both tiles are exact
-along a seam between them. If they share fewer, both are nearly exact around the middle of the
-shared cells, where one tile fades into the other.
+A pixel depends on the latent cells within some distance of it. So the pixels of a tile equal those
+of the whole image, except near the edges at which the tile was cut out. Neighbouring tiles overlap.
+If they share enough cells, there is a seam between them at which the pixels of both are exact. If
+they share fewer, the pixels of both are closest to exact around the middle of the shared cells, and
+there one tile fades into the other.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from edgevae import checks
 from edgevae.bundle import Bundle, Tiles
+from edgevae.data import Labels
 from edgevae.data import labels as classes
 from edgevae.engine import Runner
 from edgevae.errors import InputError
@@ -22,7 +24,7 @@ from edgevae.errors import InputError
 Floats = npt.NDArray[np.float32]
 
 
-class Place(NamedTuple):
+class Span(NamedTuple):
     """The position of a tile along one axis: its first cell, and the weight of each pixel."""
 
     first: int
@@ -30,121 +32,130 @@ class Place(NamedTuple):
 
 
 def margin(shared: int, receptive: int) -> int:
-    """Return how many of the cells that a tile shares with the next are unused at its edge.
+    """Return how many cells at the edge of a tile are not used, of those it shares with the next.
 
-    With too few shared cells for exact pixels, leave out as many as possible: the error falls
-    fast with the distance from the edge.
+    Where the shared cells are too few for exact pixels, as many as possible are left out, since
+    the error falls fast with the distance to the edge.
     """
     return receptive if 2 * receptive <= shared else max(0, shared // 2 - 1)
 
 
-def places(size: int, tile: int, overlap: int, tiles: Tiles) -> list[Place]:
-    """Return tiles of `tile` cells that cover `size` cells and share at least `overlap` cells.
+def spans(size: int, tile: int, overlap: int, spec: Tiles) -> list[Span]:
+    """Return the spans of tiles of `tile` cells that cover `size` cells.
 
-    They are spread evenly, and the last one ends at the border. Their weights sum to 1 everywhere.
+    They are spread evenly from border to border and share at least `overlap` cells. The weights of
+    each pixel add up to 1.
     """
     count = max(1, -(-(size - overlap) // (tile - overlap)))
     starts = [round(i * (size - tile) / max(1, count - 1)) for i in range(count)]
-    weights = [np.ones(tile * tiles.scale, np.float32) for _ in starts]
+    weights = [np.ones(tile * spec.scale, np.float32) for _ in starts]
     for i, (left, right) in enumerate(pairwise(starts)):
         shared = left + tile - right
-        # The ramp is so narrow that no third tile takes part.
-        ramp = min(shared - 2 * margin(shared, tiles.receptive), max(0, (tile - overlap) // 2 - 1))
-        begin, pixels = (shared - ramp) // 2 * tiles.scale, ramp * tiles.scale
-        rising = np.zeros(shared * tiles.scale, np.float32)
+        # The second bound keeps a third tile out of the cells in which two fade into each other.
+        ramp = min(shared - 2 * margin(shared, spec.receptive), max(0, (tile - overlap) // 2 - 1))
+        begin, pixels = (shared - ramp) // 2 * spec.scale, ramp * spec.scale
+        rising = np.zeros(shared * spec.scale, np.float32)
         rising[begin : begin + pixels] = (np.arange(pixels) + 0.5) / max(1, pixels)
         rising[begin + pixels :] = 1
         weights[i][len(weights[i]) - len(rising) :] -= rising
         weights[i + 1][: len(rising)] = rising
-    return [*map(Place, starts, weights)]
+    return [*map(Span, starts, weights)]
 
 
 def assemble(
     z: Floats,
     tile: tuple[int, int],
     overlap: int,
-    tiles: Tiles,
+    spec: Tiles,
     decode: Callable[[Floats], Floats],
     out: Floats,
     *,
-    together: int,
+    batch: int,
 ) -> None:
-    """Fill `out` (C', scale H, scale W) from a latent z (C, H, W), `together` tiles at a time.
+    """Fill `out` (C', scale H, scale W) with the image of a latent z (C, H, W).
 
-    decode(tiles) returns x_hat of tiles (n, C, *tile). Memory holds `out` and these tiles.
+    `decode` returns x_hat of tiles (n, C, *tile), n up to `batch`. Beside `out`, memory holds only
+    these tiles.
     """
     out[...] = 0
-    axes = [places(*args, overlap, tiles) for args in zip(z.shape[1:], tile, strict=True)]
-    grid = [(row, column) for row in axes[0] for column in axes[1]]
-    for first in range(0, len(grid), together):
-        batch = grid[first : first + together]
-        cut = [z[:, _cells(row, tile[0]), _cells(column, tile[1])] for row, column in batch]
-        for (row, column), x_hat in zip(batch, decode(np.stack(cut)), strict=True):
-            _add(out, x_hat, row, column, tiles.scale)
+    down, across = (
+        spans(size, cells, overlap, spec) for size, cells in zip(z.shape[1:], tile, strict=True)
+    )
+    grid = [(row, column) for row in down for column in across]
+    for start in range(0, len(grid), batch):
+        places = grid[start : start + batch]
+        tiles = [z[:, _cells(row, tile[0]), _cells(column, tile[1])] for row, column in places]
+        for (row, column), x_hat in zip(places, decode(np.stack(tiles)), strict=True):
+            _add(out, x_hat, row, column, spec.scale)
 
 
-def _cells(place: Place, tile: int) -> slice:
-    return slice(place.first, place.first + tile)
+def _cells(span: Span, tile: int) -> slice:
+    return slice(span.first, span.first + tile)
 
 
-def _add(out: Floats, x_hat: Floats, row: Place, column: Place, scale: int) -> None:
-    """Add a tile to the picture with its weights, where these are not 0."""
-    down, across = _weighted(row), _weighted(column)
+def _add(out: Floats, x_hat: Floats, row: Span, column: Span, scale: int) -> None:
+    """Add the pixels of a tile to `out`, multiplied in place by their weights."""
+    down, across = _used_pixels(row), _used_pixels(column)
     x_hat = x_hat[:, down, across]
     x_hat *= row.weights[down, None]
     x_hat *= column.weights[across]
-    out[:, _moved(down, row, scale), _moved(across, column, scale)] += x_hat
+    out[:, _shifted(down, row, scale), _shifted(across, column, scale)] += x_hat
 
 
-def _weighted(place: Place) -> slice:
-    pixels = np.flatnonzero(place.weights)
-    return slice(int(pixels[0]), int(pixels[-1]) + 1)
+def _used_pixels(span: Span) -> slice:
+    """Return the pixels of a tile from the first to the last whose weight is not 0."""
+    nonzero = np.flatnonzero(span.weights)
+    return slice(int(nonzero[0]), int(nonzero[-1]) + 1)
 
 
-def _moved(pixels: slice, place: Place, scale: int) -> slice:
-    return slice(pixels.start + scale * place.first, pixels.stop + scale * place.first)
+def _shifted(pixels: slice, span: Span, scale: int) -> slice:
+    """Return the pixels of a tile as pixels of the whole image."""
+    return slice(pixels.start + scale * span.first, pixels.stop + scale * span.first)
 
 
-# --- the latents of a bundle ---------------------------------------------------------------------
+# --- the latents of a bundle -----------------------------------------------------------------
 
 
 def decode(
     runner: Runner,
     z: npt.ArrayLike,
-    labels: classes.Labels | None = None,
+    labels: Labels | None = None,
     overlap: int | None = None,
     out: Floats | None = None,
 ) -> Floats:
     """Return x_hat of latents (N, C, H, W) or (C, H, W): float32 (N, C', s H, s W) or without N.
 
-    As many tiles are decoded at a time as there are workers. Raises `InputError` if the decoder
-    is not fully convolutional, and for latents smaller than a tile.
+    `labels` are the classes of a bundle with classes, `overlap` the cells that neighbouring tiles
+    share (None: as the bundle says), and `out` the array to fill and return. Each batch has as
+    many tiles as there are workers. Raises `InputError` if the decoder is not fully convolutional,
+    and for latents smaller than a tile.
     """
     bundle = runner.bundle
     spec = _spec(bundle)
-    rows, single = _latents(z, bundle.latent_shape)
+    rows, single = _read_latents(z, bundle.latent_shape)
     _, height, width = bundle.latent_shape
     overlap = spec.overlap if overlap is None else overlap
     overlap = checks.integer(overlap, "overlap", most=min(height, width) - 1)
     y = classes.numbers(labels, bundle.classes, len(rows))
     shape = x_shape(bundle, rows)
     x_hat: Floats = checks.output_array(shape if single else (len(rows), *shape), "float32", out)
-    together = runner.plan("decoder").workers
+    batch = runner.plan("decoder").workers
     for i, picture in enumerate(x_hat[None] if single else x_hat):
 
         def decode_tiles(tiles: Floats, row: int = i) -> Floats:
             return runner.decode(tiles, None if y is None else np.repeat(y[row], len(tiles)))
 
-        assemble(rows[i], (height, width), overlap, spec, decode_tiles, picture, together=together)
+        assemble(rows[i], (height, width), overlap, spec, decode_tiles, picture, batch=batch)
     return x_hat
 
 
 def x_shape(bundle: Bundle, z: Floats) -> tuple[int, ...]:
-    """Return the shape of x_hat of each of the latents (N, C, H, W), decoded in tiles."""
-    return (bundle.x_shape[0], *(_spec(bundle).scale * side for side in z.shape[2:]))
+    """Return the shape of the image of each latent of z (N, C, H, W): (C', s H, s W)."""
+    return (bundle.data.x_shape[0], *(_spec(bundle).scale * side for side in z.shape[2:]))
 
 
 def _spec(bundle: Bundle) -> Tiles:
+    """Return the properties of the bundle's tiles. Raises `InputError` if it has none."""
     if bundle.tiles is None:
         raise InputError(
             f"tile: expected a fully convolutional decoder, got bundle {bundle.name!r}, whose "
@@ -155,8 +166,8 @@ def _spec(bundle: Bundle) -> Tiles:
     return bundle.tiles
 
 
-def _latents(z: npt.ArrayLike, tile: tuple[int, ...]) -> tuple[Floats, bool]:
-    """Return z as rows (N, C, H, W), and True if it was a single latent."""
+def _read_latents(z: npt.ArrayLike, tile: tuple[int, ...]) -> tuple[Floats, bool]:
+    """Return z as rows (N, C, H, W), and True if it was a single latent. Raises `InputError`."""
     rows = checks.latents(z)
     single = rows.ndim == 3
     rows = rows[None] if single else rows

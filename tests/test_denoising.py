@@ -1,4 +1,4 @@
-"""Denoising combines the noisy item and the model by frequency, place and noise."""
+"""Denoising combines the noisy item and the model, by frequency, contrast and noise."""
 
 import math
 
@@ -18,12 +18,11 @@ class Smooth:
     class bundle:  # noqa: N801
         name, noise = "smooth", 0.5
         data = data.Image((1, SIDE, SIDE))
-        x_shape, x_range = data.x_shape, data.x_range
 
     def reconstruct(self, x, y=None):
-        kept = denoising._transform(np.asarray(x, np.float32))
+        kept = denoising.dct(np.asarray(x, np.float32))
         kept[:, :, 4:], kept[..., 4:] = 0, 0
-        return denoising._inverse(kept).clip(0, 1)
+        return denoising.inverse_dct(kept).clip(0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def test_it_is_better_than_the_noisy_item_and_than_the_model(x, table, sigma):
     assert error(x[300:], estimated) < 0.85 * best
 
 
-def test_a_clean_item_comes_back_all_but_unchanged(x, table):
+def test_a_clean_item_is_almost_unchanged(x, table):
     model, clean = Smooth(), x[300:]
     known, estimated = (denoising.denoise(model, table, clean, sigma) for sigma in (0.0, None))
     np.testing.assert_allclose(known, clean.clip(0, 1), atol=1e-4)
@@ -68,45 +67,47 @@ def test_a_clean_item_comes_back_all_but_unchanged(x, table):
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.2, 0.4])
-@pytest.mark.parametrize("cut", [False, True])
-def test_sigma_is_estimated(x, table, sigma, cut):
+@pytest.mark.parametrize("clipped", [False, True])
+def test_sigma_is_estimated(x, table, sigma, clipped):
     y = noisy(x[300:], sigma)
-    y = y.clip(0, 1) if cut else y
-    found = denoising.estimate(y, np.full(len(y), cut), table)
-    assert found.mean() == pytest.approx(sigma, rel=0.12)
-    assert (denoising._is_cut(y) == cut).all()
+    y = y.clip(0, 1) if clipped else y
+    estimates = denoising.estimate_sigma(y, np.full(len(y), clipped), table)
+    assert estimates.mean() == pytest.approx(sigma, rel=0.12)
+    assert (denoising.is_clipped(y) == clipped).all()
 
 
-def test_what_8_bits_cut_off_is_put_back():
-    """With x known, as the mean of what was below black: of a normal's tail."""
+def test_clipped_pixels_are_restored():
+    """With x known, each clipped pixel gets the mean of a normal distribution's tail."""
     x_hat = np.full((1, 1, 1, 5), 0.05, np.float32)
     draws = x_hat + 0.2 * np.random.default_rng(1).standard_normal((200_000, 1, 1, 5))
     y = draws.clip(0, 1).astype(np.float32)
-    back = denoising.restored(y, x_hat, np.full(len(y), 0.2, np.float32))
+    restored = denoising.restore_clipped(y, x_hat, np.full(len(y), 0.2, np.float32))
     assert y.mean() > 0.1
-    assert back.mean() == pytest.approx(0.05, abs=2e-3)
-    np.testing.assert_array_equal(back[(y > 0) & (y < 1)], y[(y > 0) & (y < 1)])
-    far = denoising.restored(np.zeros((1, 1, 1, 1), np.float32), np.ones((1, 1, 1, 1)), np.ones(1))
+    assert restored.mean() == pytest.approx(0.05, abs=2e-3)
+    np.testing.assert_array_equal(restored[(y > 0) & (y < 1)], y[(y > 0) & (y < 1)])
+    far = denoising.restore_clipped(
+        np.zeros((1, 1, 1, 1), np.float32), np.ones((1, 1, 1, 1)), np.ones(1)
+    )
     assert far.item() <= 0
 
 
-def test_the_transform_is_the_cosine_one():
+def test_the_transform_is_the_orthonormal_cosine_transform():
     y = np.random.default_rng(2).random((2, 1, 6, 9), np.float32)
-    coefficients = denoising._transform(y)
-    np.testing.assert_allclose(denoising._inverse(coefficients), y, atol=1e-6)
+    coefficients = denoising.dct(y)
+    np.testing.assert_allclose(denoising.inverse_dct(coefficients), y, atol=1e-6)
     assert coefficients[0, 0, 0, 0] == pytest.approx(y[0].sum() / math.sqrt(54), rel=1e-5)
     assert (coefficients**2).sum() == pytest.approx((y**2).sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [4, 8, 28, 256])
 def test_bands_cover_every_frequency_once(size):
-    found = denoising.bands(size)
-    assert (found[0], len(found)) == (0, size)
-    assert set(np.diff(found)) <= {0, 1}
-    assert found[-1] < 14
+    band = denoising.bands(size)
+    assert (band[0], len(band)) == (0, size)
+    assert set(np.diff(band)) <= {0, 1}
+    assert band[-1] < 14
 
 
-def test_items_do_not_touch_each_other(x, table):
+def test_items_do_not_affect_each_other(x, table):
     y, model = noisy(x[300:], 0.2), Smooth()
     y[::2] = y[::2].clip(0, 1)
     every = denoising.denoise(model, table, y, None)
@@ -122,21 +123,21 @@ def test_items_do_not_touch_each_other(x, table):
     )
 
 
-# --- of a bundle -----------------------------------------------------------------------------
+# --- the table of a bundle -------------------------------------------------------------------
 
 
 @pytest.fixture
-def taught(tiny_paths, tmp_path):
+def denoiser(tiny_paths, tmp_path):
     items = np.random.default_rng(4).integers(0, 256, (300, 1, 8, 8), np.uint8)
-    untaught = edgevae.load(tiny_paths["grey"]).runner
-    table = denoising.fit(untaught, items / np.float32(255))
+    runner = edgevae.load(tiny_paths["grey"]).runner
+    table = denoising.fit(runner, items / np.float32(255))
     arrays = {denoising.FILE: table._asdict()}
-    return bundle.extend(untaught.bundle, tmp_path / "taught", arrays=arrays)
+    return bundle.extend(runner.bundle, tmp_path / "denoiser", arrays=arrays)
 
 
-def test_a_bundle_carries_its_table(taught, tiny_paths):
-    assert taught.files[denoising.FILE].bytes < 60_000
-    vae = edgevae.load(taught.path)
+def test_a_bundle_carries_its_table(denoiser, tiny_paths):
+    assert denoiser.files[denoising.FILE].bytes < 60_000
+    vae = edgevae.load(denoiser.path)
     assert vae.denoising.sigmas[-1] == pytest.approx(0.5)
     x = np.random.default_rng(5).random((20, 1, 8, 8), np.float32)
     assert error(x, vae.denoise(x, 0.0)) < 1e-6
@@ -146,33 +147,33 @@ def test_a_bundle_carries_its_table(taught, tiny_paths):
     np.testing.assert_array_equal(without.denoise(x, 0.1), without.reconstruct(x))
 
 
-def test_an_image_comes_back_as_one(taught):
-    vae = edgevae.load(taught.path)
+def test_an_image_comes_back_as_one(denoiser):
+    vae = edgevae.load(denoiser.path)
     image = Image.fromarray(np.random.default_rng(6).integers(0, 256, (8, 8), np.uint8))
     assert vae.denoise(image).size == (8, 8)
-    assert [each.size for each in vae.denoise([image, image], [0.1, 0.2])] == [(8, 8)] * 2
+    assert [result.size for result in vae.denoise([image, image], [0.1, 0.2])] == [(8, 8)] * 2
 
 
 @pytest.mark.parametrize("sigma", [-0.1, float("nan"), "much", [0.1, 0.2], None])
-def test_what_is_no_sigma_is_refused(taught, sigma):
+def test_a_wrong_sigma_is_refused(denoiser, sigma):
     x = np.zeros((3, 1, 8, 8), np.float32)
     if sigma is None:
-        assert edgevae.load(taught.path).denoise(x[:0]).shape == (0, 1, 8, 8)
+        assert edgevae.load(denoiser.path).denoise(x[:0]).shape == (0, 1, 8, 8)
         return
     with pytest.raises(InputError, match="sigma: expected a finite number"):
-        edgevae.load(taught.path).denoise(x, sigma)
+        edgevae.load(denoiser.path).denoise(x, sigma)
 
 
-def test_a_wrong_table_is_refused(taught, tmp_path):
-    table = denoising.read(taught)._asdict()
+def test_a_wrong_table_is_refused(denoiser, tmp_path):
+    table = denoising.read(denoiser)._asdict()
     wrong = {denoising.FILE: {**table, "noisy": table["noisy"][:, :2]}}
-    made = bundle.extend(taught, tmp_path / "wrong", arrays=wrong)
+    damaged = bundle.extend(denoiser, tmp_path / "wrong", arrays=wrong)
     with pytest.raises(BundleError, match="expected noisy of shape"):
-        edgevae.load(made.path).denoise(np.zeros((1, 1, 8, 8), np.float32))
+        edgevae.load(damaged.path).denoise(np.zeros((1, 1, 8, 8), np.float32))
 
 
-def test_what_cannot_learn_a_table(tiny_paths):
-    for name, says in (("colour", "was not trained to denoise"), ("vector", "expected images")):
+def test_some_bundles_cannot_have_a_table(tiny_paths):
+    for name, error in (("colour", "was not trained to denoise"), ("vector", "expected images")):
         vae = edgevae.load(tiny_paths[name])
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(InputError, match=error):
             denoising.fit(vae.runner, vae.generate(3))

@@ -1,17 +1,18 @@
-"""Split-conformal p-values: what a score means, by the scores of normal items that were held out.
+"""Split-conformal p-values: compare a score with the scores of held-out normal items.
 
-The only assumption is that the normal items that calibrate and those that are judged are
-exchangeable: any order of them is as likely as any other, as with independent draws from one
+The only assumption is that the normal items used for calibration and those to be judged are
+exchangeable: every order of them is equally likely, as it is for independent draws from one
 source. Then a normal item's p-value is at most alpha with probability at most alpha, whatever the
 score. (Vovk, Gammerman and Shafer 2005; for outliers Bates et al. 2023.)
 
-It fails where the items that calibrate know of each other or differ from those to come:
-- Overlapping windows of one stream, and windows of one run, are dependent. The average over many
-  streams still holds, but one calibration may be far off it, as n windows are worth the n / overlap
-  that do not overlap, or fewer. Calibrate on windows apart from each other, from as many runs as
-  there are, and none of the runs that are judged; expect the precision of so many only.
-- Items that the model was trained on score too low: hold the calibration's out of training.
-- A sensor, season or batch that changes after calibration shifts every score: calibrate again.
+The assumption fails if the calibration items depend on each other or differ from later items:
+- Overlapping windows of one stream are dependent, and so are windows of one run of a machine. The
+  rate still holds on average over many streams, but that of one calibration may be far off, since
+  n windows carry no more information than the n / overlap of them that do not overlap. Calibrate
+  on windows that do not overlap, from as many runs as possible, none of which is judged later, and
+  expect the precision of that number of windows.
+- Items that the model was trained on have scores that are too low. Calibrate on other items.
+- If a sensor, a season or a batch of material changes, all scores shift. Calibrate again.
 """
 
 import math
@@ -33,9 +34,9 @@ Scores = npt.NDArray[np.float64]
 class Calibration:
     """The scores of held-out normal items.
 
-    `scores` has those of each method that was calibrated: float64 (n,), ascending, as they were
-    computed, so that ties are ties. `alpha` is what anomalies are flagged at unless another is
-    asked for. Scores compare only with those of the same `precision` and, for `iwae`, as many
+    `scores` has those of each calibrated method: float64 (n,), ascending, without rounding, so that
+    equal scores stay equal. `alpha` is the default rate at which anomalies are flagged. The scores
+    are comparable only with scores of the same `precision` and, for `iwae`, of the same number of
     `draws`.
     """
 
@@ -45,23 +46,29 @@ class Calibration:
     scores: Mapping[str, Scores]
 
     def p_values(self, method: str, values: Scores) -> Scores:
-        """(1 + #{calibration >= value}) / (n + 1) of each value of a method: float64 (N,)."""
-        known = self.scores[method]
-        at_least = len(known) - np.searchsorted(known, values, side="left")
-        return np.asarray((1 + at_least) / (len(known) + 1), np.float64)
+        """Return the p-value of each value of a method: float64 (N,).
+
+        p = (1 + the number of calibration scores of at least the value) / (n + 1)
+        """
+        calibration = self.scores[method]
+        at_least = len(calibration) - np.searchsorted(calibration, values, side="left")
+        return np.asarray((1 + at_least) / (len(calibration) + 1), np.float64)
 
     def fields(self) -> dict[str, str | float]:
-        """What the manifest says beside the arrays."""
+        """Return the manifest's fields, which accompany the arrays."""
         return {"alpha": self.alpha, "precision": self.precision, "draws": self.draws}
 
 
 def read(bundle: Bundle) -> Calibration | None:
-    """A bundle's calibration; None where it has none. Raises `BundleError` for a damaged one."""
+    """Return a bundle's calibration, or None if it has none.
+
+    Raises `BundleError` for scores that are not sorted and for wrong fields of the manifest.
+    """
     arrays = bundle.arrays(FILE)
     if arrays is None:
         return None
-    known = bundle.calibration
-    alpha, precision, draws = (known.get(key) for key in ("alpha", "precision", "draws"))
+    fields = bundle.calibration
+    alpha, precision, draws = (fields.get(key) for key in ("alpha", "precision", "draws"))
     sorted_ = all(a.ndim == 1 and len(a) and (np.diff(a) >= 0).all() for a in arrays.values())
     if not (
         isinstance(alpha, float)
@@ -71,35 +78,36 @@ def read(bundle: Bundle) -> Calibration | None:
     ):
         raise BundleError(
             f"{bundle.path / FILE}: expected sorted scores, and alpha, precision and draws in the "
-            f"manifest's calibration, got {dict(known)}; calibrate again"
+            f"manifest's calibration, got {dict(fields)}; calibrate again"
         )
     scores = {method: array.astype(np.float64) for method, array in arrays.items()}
     return Calibration(alpha, precision, draws, scores)
 
 
 def check_alpha(alpha: float, normals: int) -> float:
-    """A rate between 0 and 1 that so many normal items can tell apart from 0."""
+    """Return alpha. Raises `InputError` unless 0 < alpha < 1 and there are enough normal items."""
     if not isinstance(alpha, (int, float, np.number)) or not 0 < alpha < 1:
         raise InputError(f"alpha: expected a number between 0 and 1, got {alpha!r:.60}")
-    if normals < (needed := needed_for(alpha)):
+    if normals < (smallest := smallest_calibration(alpha)):
         raise InputError(
-            f"alpha: {alpha:g} takes at least {needed} held-out normal items, since no p-value is "
-            f"below 1 / (n + 1), got {normals}: give more of them, or a larger alpha"
+            f"alpha: {alpha:g} takes at least {smallest} held-out normal items, since no p-value "
+            f"is below 1 / (n + 1), got {normals}: pass more items, or a larger alpha"
         )
     return float(alpha)
 
 
-def needed_for(alpha: float) -> int:
-    """The fewest normal items by which a p-value can be alpha or less."""
+def smallest_calibration(alpha: float) -> int:
+    """Return the smallest number of normal items with which a p-value can be alpha or less."""
     return math.ceil(1 / alpha - 1e-9) - 1
 
 
 def false_discoveries(p_values: Scores, alpha: float) -> npt.NDArray[np.bool_]:
-    """Which to flag so that among the flagged at most a share alpha is normal, on average.
+    """Return which items to flag so that on average at most a share alpha of them is normal.
 
-    Benjamini and Hochberg 1995, over all items given; p-values that share one calibration keep its
-    promise (Bates et al. 2023). Among N items a single one is flagged only at p <= alpha / N, which
-    takes N / alpha - 1 calibration items; k anomalies at once take a k-th of that.
+    This is the procedure of Benjamini and Hochberg (1995) over all the p-values (N,). It remains
+    valid for p-values that share one calibration (Bates et al. 2023). A single anomaly among N
+    items is flagged only if p <= alpha / N, which takes N / alpha - 1 calibration items; for k
+    anomalies a k-th of that suffices.
     """
     order = np.sort(p_values)
     passed = np.flatnonzero(order <= alpha * np.arange(1, len(order) + 1) / max(len(order), 1))

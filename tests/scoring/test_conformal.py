@@ -1,4 +1,4 @@
-"""p-values: what they promise, checked by counting."""
+"""The promise of p-values, checked by counting."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def calibration(scores, alpha=0.1):
     return Calibration(alpha, "float32", 64, {"recon": np.sort(np.asarray(scores, np.float64))})
 
 
-def test_a_p_value_counts_the_normals_that_are_as_strange():
+def test_a_p_value_counts_the_normal_items_with_scores_as_high():
     p = calibration([1.0, 2.0, 2.0, 3.0]).p_values("recon", np.array([0.0, 2.0, 2.5, 3.0, 9.0]))
     np.testing.assert_allclose(p, np.array([5, 4, 2, 2, 1]) / 5)
 
@@ -35,8 +35,8 @@ def test_p_values_of_normals_are_super_uniform(draw):
 
 
 @pytest.mark.parametrize(("alpha", "needed"), [(0.5, 1), (0.1, 9), (0.05, 19), (0.01, 99)])
-def test_how_many_normals_an_alpha_takes(alpha, needed):
-    assert conformal.needed_for(alpha) == needed
+def test_how_many_normal_items_an_alpha_takes(alpha, needed):
+    assert conformal.smallest_calibration(alpha) == needed
     assert conformal.check_alpha(alpha, needed) == alpha
     with pytest.raises(InputError, match=f"takes at least {needed} held-out normal items"):
         conformal.check_alpha(alpha, needed - 1)
@@ -45,7 +45,7 @@ def test_how_many_normals_an_alpha_takes(alpha, needed):
 
 
 @pytest.mark.parametrize("alpha", [0, 1, -0.1, 1.5, float("nan"), "0.1", None])
-def test_what_is_no_alpha_is_refused(alpha):
+def test_a_wrong_alpha_is_refused(alpha):
     with pytest.raises(InputError, match="alpha: expected a number between 0 and 1"):
         conformal.check_alpha(alpha, 1000)
 
