@@ -75,7 +75,10 @@ def compile(name: str, folder: Path) -> dict[str, Any]:
 
     before = time.perf_counter()
     made = compiler.compile(
-        folder / "decoder.onnx", out=folder / "bundle", x_range=(0.0, 1.0), int8=True, force=True
+        folder / "decoder.onnx",
+        out=folder / "bundle",
+        x_range=(0.0, 1.0),
+        int8=compiler.Int8(force=True),
     )
     seconds = time.perf_counter() - before
     kept = [row.name for row in made.passes["decoder"] if row.kept]

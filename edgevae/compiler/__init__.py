@@ -1,9 +1,8 @@
 """Compile ONNX graphs to a bundle, on a workstation; needs the extra `compile`.
 
 from edgevae import compiler
-compiler.compile("decoder.onnx", "encoder.onnx", out="mine", x_range=(0, 1))
-found = compiler.read_folder("exported", size=[256])  # vae_decoder/model.onnx, config.json, ...
-compiler.compile(found.decoder, found.encoder, out="mine", x_range=found.x_range, model=found.model)
+described = compiler.Description(name="mine", licence="MIT")
+compiler.compile("d.onnx", "e.onnx", out="mine", description=described, x_range=(0, 1))
 """
 
 try:
@@ -17,8 +16,20 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from edgevae.compiler.compile import Compiled, check_out, compile
+from edgevae.bundle import Description
+from edgevae.compiler.compile import Compiled, Int8, check_out, compile
 from edgevae.compiler.reading import OPSET, Sources, read_folder
 from edgevae.compiler.rewrites import Row, table
 
-__all__ = ["OPSET", "Compiled", "Row", "Sources", "check_out", "compile", "read_folder", "table"]
+__all__ = [
+    "OPSET",
+    "Compiled",
+    "Description",
+    "Int8",
+    "Row",
+    "Sources",
+    "check_out",
+    "compile",
+    "read_folder",
+    "table",
+]

@@ -1,8 +1,10 @@
 """Compile ONNX graphs to a bundle: read, check, rewrite, compare, write."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from edgevae import bundle
+from edgevae.bundle import Description, Manifest
 from edgevae.compiler import chunk_rows, roles, tiling
 from edgevae.compiler import int8 as int8_graphs
 from edgevae.compiler import prior as priors
@@ -21,8 +24,23 @@ from edgevae.compiler.rewrites import Row, pipeline
 from edgevae.compiler.roles import Source
 from edgevae.data import KINDS, Image, Kind, Range
 from edgevae.errors import CheckError, InputError
+from edgevae.sampling import MixtureTable
 
 _ROWS = 8  # of the self-check
+_UNDESCRIBED = Description()
+_UNNAMED: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+
+class Int8(NamedTuple):
+    """The options of int8 graphs.
+
+    calibration: x, float32 (N, *x_shape) with N from 2, which the encoder is calibrated on; None
+        takes decoded latents.
+    force: accept graphs whose 8-bit pixels are below 35 dB.
+    """
+
+    calibration: Floats | None = None
+    force: bool = False
 
 
 class Compiled(NamedTuple):
@@ -48,27 +66,15 @@ def compile(
     *,
     out: str | os.PathLike[str],
     replace: bool = False,
-    name: str | None = None,
-    data: Kind | str | None = None,
-    x_range: tuple[float, float] | None = None,
+    description: Description = _UNDESCRIBED,
+    x_range: Range | None = None,
     size: Sequence[int] = (),
-    model: str = "vae",
     prior: bundle.Mixture | str | os.PathLike[str] | None = None,
-    likelihood: bundle.Likelihood | None = None,
-    noise: float = 0.0,
-    licence: str = "not stated",
-    provenance: Mapping[str, str | float] | None = None,
-    decoder_output: str | None = None,
-    encoder_outputs: Sequence[str] = (),
-    selfcheck: Mapping[str, npt.NDArray[Any]] | None = None,
-    tolerance: float | None = None,
-    measure: bool = True,
-    int8: bool = False,
-    calibration: Floats | None = None,
-    force: bool = False,
-    classes: Sequence[str] = (),
-    by_class: bool = False,
     activations: Source | None = None,
+    outputs: Mapping[str, Sequence[str]] = _UNNAMED,
+    selfcheck: Mapping[str, npt.NDArray[Any]] | None = None,
+    measure: bool = True,
+    int8: Int8 | None = None,
 ) -> Compiled:
     """Compile a decoder and, if there is one, its encoder to a bundle.
 
@@ -76,28 +82,24 @@ def compile(
     are an ONNX graph, anything else is its path. Opsets before 11 are converted by onnx.
 
     - `out` is the folder to write; a bundle that it holds is replaced only with `replace`.
-    - `name` defaults to the folder's name.
-    - `data` is a complete `Kind`, or the name of one; it defaults to "image" or "vector" by the
-      shape of x_hat. `x_range` is the range of x; for images it is inferred from the decoder's
-      last operators where it is None.
+    - `description` holds the facts about the model. Those that are None are inferred: `name` is
+      that of the folder, the kind of `data` "image" or "vector" by the shape of x_hat, and the
+      `tolerance` is in proportion to the outputs; the `likelihood` is a Gaussian of sigma 1. The
+      encoder of an "autoencoder" may have one output, mu. `classes` needs a decoder with a second
+      input, int64 (n,).
+    - `x_range` is the range of x, unless `description.data` has one; for images it is inferred
+      from the decoder's last operators where it is None.
     - `size` is the height and width of x in pixels, or one number for both, for graphs that take
       any.
-    - `model` is as in `Bundle`: the encoder of an "autoencoder" may have one output, mu, and
-      without a mixture it has no prior.
     - `prior` is a mixture, or the path of an .npz with weights (K,), means (K, D) and logvars
-      (K, D); None is the standard normal. `likelihood` is as in `Bundle`; None is a Gaussian of
-      sigma 1.
-    - `decoder_output` and `encoder_outputs` (mu, logvar) name outputs that are not found by their
-      names or order; one encoder output of twice the latent's channels is split.
-    - `classes` names the numbers that the decoder's second input, int64 (n,), takes. With
-      `by_class` the prior has equally many components for each class, in the order of the classes.
+      (K, D); None is the standard normal, or for an "autoencoder" no prior.
     - `activations` is a graph from x to h (N, H), for the score `nap`.
+    - `outputs` names outputs, by role, that are not found by their names or order, such as
+      {"encoder": ("mu", "logvar")}; one encoder output of twice the latent's channels is split.
     - `selfcheck` holds inputs and expected outputs, which the compiled graphs must give to 1e-5;
-      it defaults to those of the source graphs, `tolerance` to one in proportion to the outputs.
+      it defaults to those of the source graphs.
     - With `measure` a pass is kept only where it is faster on this machine.
-    - With `int8` the bundle has int8 graphs too; the encoder's are calibrated on `calibration`,
-      float32 (N, *x_shape) with N from 2, which defaults to decoded latents. `force` accepts int8
-      pixels below 35 dB.
+    - `int8` adds int8 graphs, with these options.
 
     Nothing is written unless all checks pass. Raises `InputError` where a graph or an argument
     cannot be used, `BundleError` where `out` holds more than a bundle, and `CheckError` where the
@@ -107,70 +109,42 @@ def compile(
     notes: list[str] = []
     sources = roles.read(
         {"decoder": decoder, "encoder": encoder, "activations": activations},
-        {"decoder": [decoder_output] if decoder_output else [], "encoder": encoder_outputs},
+        outputs,
         size=size,
-        classes=len(classes),
-        point=model == "autoencoder",
+        classes=len(description.classes),
+        point=description.model == "autoencoder",
         note=notes.append,
     )
-    latent_shape, x_shape = sources["decoder"].item_shape, sources["decoder"].output_shape
-    mixture = priors.read(prior, latent_shape)
-    if int8:
-        _check_int8(model, mixture)
+    mixture = priors.read(prior, sources["decoder"].item_shape)
+    if int8 is not None:
+        _check_int8(description.model, mixture)
     normal = {role: simplify(source, notes.append) for role, source in sources.items()}
-    if not isinstance(data, Kind):
-        where = sources["decoder"].where
-        data = _kind(data, x_shape, x_range, normal["decoder"], where, notes.append)
+    described = _infer(description, x_range, sources["decoder"], normal["decoder"], notes.append)
     for role, source in sources.items():
         verify(source, normal[role])
 
-    z = priors.latents(mixture, latent_shape, _ROWS)
+    z = priors.latents(mixture, sources["decoder"].item_shape, _ROWS)
     (x_hat,) = sources["decoder"].reference.run(z)
     if "encoder" in sources:
-        roles.check_mu(sources["encoder"], x_hat, latent_shape)
+        roles.check_mu(sources["encoder"], x_hat, sources["decoder"].item_shape)
     graphs = {
         role: _optimised(source, normal[role], z if role == "decoder" else x_hat, measure)
         for role, source in sources.items()
     }
-    check = selfcheck or selfchecks.of(sources, z, x_hat, len(classes))
+    check = selfcheck or selfchecks.of(sources, z, x_hat, len(description.classes))
     for graph in graphs.values():
         selfchecks.check(graph.model, check, graph.source.where)
-    variants = {"fp32": {role: graph.model for role, graph in graphs.items()}}
-    quality = {}
-    if int8:
-        quantised = int8_graphs.build(
-            {role: graph.normal for role, graph in graphs.items() if role != "activations"},
-            lambda rows, seed: priors.latents(mixture, latent_shape, rows, seed=seed),
-            check=check,
-            x=calibration,
-            x_range=data.x_range,
-            noise=noise,
-            force=force,
-            note=notes.append,
-        )
+    manifest = _manifest(described, Path(out).absolute().name, graphs, check, measure)
+    tiles = _tiles(normal["decoder"], z, x_hat, manifest.data, notes.append)
+    variants, quality = {"fp32": {role: graph.model for role, graph in graphs.items()}}, {}
+    if int8 is not None:
+        quantised = _quantise(int8, manifest, normal, mixture, check, notes.append)
         variants["int8"], quality["int8"] = quantised.graphs, quantised.quality
-    manifest = bundle.Manifest(
-        name=name or Path(out).absolute().name,
-        data=data,
-        latent_shape=latent_shape,
-        opset=max(graph.model.opset_imports[""] for graph in graphs.values()),
-        model=model,
-        likelihood=likelihood or _gaussian(notes.append),
-        noise=noise,
-        licence=licence,
-        provenance=_provenance(sources) if provenance is None else provenance,
-        tolerance=selfchecks.tolerance(check, model) if tolerance is None else tolerance,
-        quality=quality,
-        chunk_rows={role: _chunk(graph, check, measure) for role, graph in graphs.items()},
-        row_bytes={role: memory.row_bytes(graph.model) for role, graph in graphs.items()},
-        classes=tuple(classes),
-        by_class=by_class,
-        tiles=_tiles(normal["decoder"], z, x_hat, data, notes.append),
-    )
     files = {
         variant: {role: _serialise(graph) for role, graph in by_role.items()}
         for variant, by_role in variants.items()
     }
+    manifest = dataclasses.replace(manifest, tiles=tiles, quality=quality)
     written = bundle.write(out, manifest, files, selfcheck=check, prior=mixture)
     return Compiled(written, notes, {role: graph.passes for role, graph in graphs.items()})
 
@@ -198,29 +172,83 @@ def _check_int8(model: str, mixture: object) -> None:
         )
 
 
-def _kind(
-    name: str | None,
-    x_shape: tuple[int, ...],
+def _infer(
+    description: Description,
     x_range: Range | None,
+    source: SourceGraph,
     decoder: ir.Model,
-    where: str,
     note: Note,
-) -> Kind:
-    """Return the kind of a decoder's data; infer what callers did not say, and note it."""
-    if name is None:
-        name = infer.kind(x_shape)
-        note(f"kind: {name}, as x has shape {x_shape}")
-    kind = KINDS[name]
-    if x_range is None and kind.drawable:
-        x_range = infer.x_range(decoder, where)
-        note(f"range: {x_range[0]:g} to {x_range[1]:g}, by the decoder's last operators")
-    return kind(x_shape, x_range)
+) -> Description:
+    """Return the description with its data and likelihood; note what was inferred.
+
+    `source` is the decoder as it was read, `decoder` its normal form.
+    """
+    data, likelihood, x_shape = description.data, description.likelihood, source.output_shape
+    if data is None:
+        data = infer.kind(x_shape)
+        note(f"kind: {data}, as x has shape {x_shape}")
+    if isinstance(data, str):
+        kind = KINDS[data]
+        if x_range is None and kind.drawable:
+            x_range = infer.x_range(decoder, source.where)
+            note(f"range: {x_range[0]:g} to {x_range[1]:g}, by the decoder's last operators")
+        data = kind(x_shape, x_range)
+    if data.x_shape != x_shape:
+        raise InputError(
+            f"{source.where}: expected a decoder of x {data.x_shape}, as described, got one of "
+            f"{x_shape}"
+        )
+    if likelihood is None:
+        likelihood = {"name": "gaussian", "sigma": 1.0}
+        note("likelihood: not given; took a Gaussian of sigma 1, which scores in squared errors")
+    return dataclasses.replace(description, data=data, likelihood=likelihood)
 
 
-def _gaussian(note: Note) -> dict[str, str | float | list[float]]:
-    """Return the default likelihood, and note it."""
-    note("likelihood: not given; took a Gaussian of sigma 1, which scores in squared errors")
-    return {"name": "gaussian", "sigma": 1.0}
+def _manifest(
+    description: Description,
+    default_name: str,
+    graphs: Mapping[str, _Graph],
+    check: Mapping[str, npt.NDArray[Any]],
+    measure: bool,
+) -> Manifest:
+    """Return the description of a bundle of these graphs."""
+    name, provenance, tolerance = description.name, description.provenance, description.tolerance
+    facts = {
+        **vars(description),
+        "name": default_name if name is None else name,
+        "provenance": _provenance(graphs) if provenance is None else provenance,
+        "tolerance": selfchecks.tolerance(check, description.model)
+        if tolerance is None
+        else tolerance,
+    }
+    return Manifest(
+        **facts,
+        latent_shape=graphs["decoder"].source.item_shape,
+        opset=max(graph.model.opset_imports[""] for graph in graphs.values()),
+        chunk_rows={role: _chunk(graph, check, measure) for role, graph in graphs.items()},
+        row_bytes={role: memory.row_bytes(graph.model) for role, graph in graphs.items()},
+    )
+
+
+def _quantise(
+    options: Int8,
+    manifest: Manifest,
+    normal: Mapping[str, ir.Model],
+    mixture: MixtureTable | None,
+    check: Mapping[str, npt.NDArray[Any]],
+    note: Note,
+) -> int8_graphs.Variant:
+    """Return the int8 graphs of the decoder and, if their quality allows it, of the encoder."""
+    return int8_graphs.build(
+        {role: graph for role, graph in normal.items() if role != "activations"},
+        lambda rows, seed: priors.latents(mixture, manifest.latent_shape, rows, seed=seed),
+        check=check,
+        x=options.calibration,
+        x_range=manifest.x_range,
+        noise=manifest.noise,
+        force=options.force,
+        note=note,
+    )
 
 
 def _optimised(source: SourceGraph, normal: ir.Model, items: Floats, measure: bool) -> _Graph:
@@ -257,10 +285,12 @@ def _chunk(graph: _Graph, check: Mapping[str, Floats], measure: bool) -> int:
     return chunk_rows.measured_chunk(graph.model, check[graph.model.graph.inputs[0].name or ""])
 
 
-def _provenance(sources: Mapping[str, SourceGraph]) -> dict[str, str | float]:
+def _provenance(graphs: Mapping[str, _Graph]) -> dict[str, str | float]:
     """Return the exporters of the graphs and the version of onnx."""
     producers = {
-        f"{role}_producer": source.producer for role, source in sources.items() if source.producer
+        f"{role}_producer": graph.source.producer
+        for role, graph in graphs.items()
+        if graph.source.producer
     }
     return {**producers, "onnx": onnx.__version__}
 

@@ -33,7 +33,7 @@ def read(
         "decoder": read_source(
             _path(decoder),
             "decoder",
-            outputs=outputs["decoder"],
+            outputs=outputs.get("decoder", ()),
             size=size,
             classes=classes,
             note=note,

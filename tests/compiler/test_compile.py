@@ -78,9 +78,8 @@ def test_both_graphs_and_a_prior_make_a_whole_bundle(graphs, tmp_path):
         graphs / "decoder.onnx",
         graphs / "encoder.onnx",
         out=tmp_path / "b",
+        description=compiler.Description(likelihood={"name": "bernoulli"}, licence="MIT"),
         prior=prior,
-        likelihood={"name": "bernoulli"},
-        licence="MIT",
         measure=False,
     )
     bundle = compiled.bundle
@@ -204,7 +203,8 @@ def test_a_bundle_is_replaced_only_on_request(graphs, tmp_path):
     with pytest.raises(InputError, match=r"b: expected a folder without a bundle.*replace=True"):
         compiler.compile("absent.onnx", out=tmp_path / "b")
     assert (tmp_path / "b" / "manifest.json").read_bytes() == before
-    assert compile_it(replace=True, name="other").name == "other"
+    other = compiler.Description(name="other")
+    assert compile_it(replace=True, description=other).name == "other"
     (tmp_path / "b" / "mine.txt").write_text("keep")
     with pytest.raises(BundleError, match=r"holds more than a bundle \(mine.txt\)"):
         compiler.compile("absent.onnx", out=tmp_path / "b", replace=True)

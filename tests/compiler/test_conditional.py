@@ -46,7 +46,11 @@ def decoder(label: str = "label", *, one_hot: bool = False, rows: str | int = "n
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_conditional_decoder_is_compiled(tmp_path, int8):
     made = compiler.compile(
-        decoder(), out=tmp_path / "b", classes=NAMES, measure=False, int8=int8, force=True
+        decoder(),
+        out=tmp_path / "b",
+        description=compiler.Description(classes=NAMES),
+        measure=False,
+        int8=compiler.Int8(force=True) if int8 else None,
     )
     assert made.bundle.classes == NAMES
     check = made.bundle.selfcheck()
@@ -60,7 +64,8 @@ def test_a_conditional_decoder_is_compiled(tmp_path, int8):
 
 
 def test_the_graph_that_is_written_is_the_one_that_was_given(tmp_path):
-    compiler.compile(decoder(), out=tmp_path / "b", classes=NAMES)
+    described = compiler.Description(classes=NAMES)
+    compiler.compile(decoder(), out=tmp_path / "b", description=described)
     vae = edgevae.load(tmp_path / "b", "cpu")
     rng = np.random.default_rng(0)
     z, y = rng.standard_normal((7, 2, 4, 4)).astype(np.float32), rng.integers(0, 3, 7)
@@ -91,10 +96,12 @@ def test_a_row_s_class_does_not_depend_on_its_batch():
     ],
 )
 def test_what_cannot_be_told_is_refused(tmp_path, graph, names, says):
+    described = compiler.Description(classes=names)
     with pytest.raises(InputError, match=says):
-        compiler.compile(decoder(**graph), out=tmp_path / "b", classes=names)
+        compiler.compile(decoder(**graph), out=tmp_path / "b", description=described)
 
 
 def test_classes_without_an_input_for_them_are_refused(tmp_path, tinies):
+    described = compiler.Description(classes=NAMES)
     with pytest.raises(InputError, match="expected a second input, y"):
-        compiler.compile(tinies["grey"].decoder(), out=tmp_path / "b", classes=NAMES)
+        compiler.compile(tinies["grey"].decoder(), out=tmp_path / "b", description=described)

@@ -157,16 +157,18 @@ def export(
         graphs["encoder"],
         out=out,
         replace=True,
-        name=name,
+        description=compiler.Description(
+            name=name,
+            model="autoencoder" if logvar is None else "vae",
+            tolerance=10 * parity.LIMIT * max(unit, largest(x)),
+            licence=licence,
+            provenance=provenance,
+        ),
         x_range=x_range,
-        model="autoencoder" if logvar is None else "vae",
         prior=table,
         selfcheck={key: value.numpy() for key, value in check.items()},
-        licence=licence,
-        provenance=provenance,
-        tolerance=10 * parity.LIMIT * max(unit, largest(x)),
         measure=measure,
-        int8=int8,
+        int8=compiler.Int8() if int8 else None,
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgevae.compiler import Sources
+    from edgevae.compiler import Int8, Sources
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -165,23 +165,22 @@ def run(args: Namespace) -> Result:
         sources.encoder,
         out=args.out,
         replace=args.replace,
-        name=args.name,
-        data=args.kind,
+        description=compiler.Description(
+            name=args.name,
+            data=args.kind,
+            model="autoencoder" if args.autoencoder else sources.model,
+            likelihood=_likelihood(args),
+            noise=args.noise,
+            classes=tuple(args.classes),
+            licence=args.licence,
+            provenance=sources.provenance,
+        ),
         x_range=tuple(args.range) if args.range else sources.x_range,
         size=() if args.folder else args.size,
-        model="autoencoder" if args.autoencoder else sources.model,
         prior=args.prior,
-        likelihood=_likelihood(args),
-        noise=args.noise,
-        licence=args.licence,
-        provenance=sources.provenance,
-        decoder_output=args.x_hat,
-        encoder_outputs=args.outputs,
+        outputs={"decoder": [args.x_hat] if args.x_hat else [], "encoder": args.outputs},
         measure=not args.no_measure,
-        int8=args.int8,
-        calibration=_calibration(args),
-        force=args.force,
-        classes=args.classes,
+        int8=_int8(args),
     )
     notes = [*sources.notes, *compiled.notes]
     for message in notes:
@@ -213,6 +212,13 @@ def _sources(args: Namespace) -> "Sources":
     if args.folder:
         return compiler.read_folder(args.folder, size=args.size, scaling_factor=args.scaling_factor)
     return compiler.Sources(args.decoder, args.encoder)
+
+
+def _int8(args: Namespace) -> "Int8 | None":
+    """Return the options of int8 graphs, None without --int8."""
+    from edgevae.compiler import Int8
+
+    return Int8(_calibration(args), args.force) if args.int8 else None
 
 
 def _calibration(args: Namespace) -> "NDArray[np.float32] | None":

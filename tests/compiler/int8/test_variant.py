@@ -41,9 +41,16 @@ def encoder() -> bytes:
     return data(chain((3, 8, 8), ("Flatten", [], {}), ("Gemm", layer, {})))
 
 
-def compile_it(decoder, path, encoder=None, **options):
-    options = {"measure": False, "int8": True, "x_range": (0, 1), **options}
-    return compiler.compile(decoder, encoder, out=path, **options)
+def compile_it(decoder, path, encoder=None, *, noise=0.0, **options):
+    return compiler.compile(
+        decoder,
+        encoder,
+        out=path,
+        description=compiler.Description(noise=noise),
+        x_range=(0, 1),
+        measure=False,
+        int8=compiler.Int8(**options),
+    )
 
 
 def test_a_bundle_says_what_int8_costs(decoder, encoder, tmp_path):

@@ -93,9 +93,8 @@ def compiled(root, out, *, prior=None, **options):
         given.encoder,
         out=out,
         x_range=given.x_range,
-        model=given.model,
+        description=compiler.Description(model=given.model, provenance=given.provenance),
         prior=prior,
-        provenance=given.provenance,
         measure=False,
     )
     return edgevae.load(made.bundle.path, provider="cpu", threads=1), [*given.notes, *made.notes]
