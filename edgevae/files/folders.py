@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,19 +58,20 @@ def file_names(ids: Iterable[Id]) -> Iterator[str]:
     names sort. In a string, characters that may not stand in a file name become "_".
     """
     digits = 6
-    if isinstance(ids, Sequence) and ids and isinstance(last := ids[-1], int):
-        digits = max(digits, len(str(last)))
+    if isinstance(ids, range) and ids:
+        digits = max(digits, len(str(ids[-1])))
     used = set[str]()
     for each in ids:
         if isinstance(each, int):
-            yield f"{each:0{digits}d}"  # numbers are different, and need no list of those used
-            continue
-        plain = re.sub(r"[^\w .,=@+-]|^\.", "_", each)[:LONGEST_NAME] or "_"
+            plain = f"{each:0{digits}d}"
+        else:
+            plain = re.sub(r"[^\w .,=@+-]|^\.", "_", str(each))[:LONGEST_NAME] or "_"
         name, copies = plain, 1
         while name in used:
             copies += 1
             name = f"{plain}-{copies}"
-        used.add(name)
+        if not isinstance(ids, range):  # the numbers of a range are different
+            used.add(name)
         yield name
 
 

@@ -1,4 +1,4 @@
-"""What `edgevae score` writes: a line for each item, as CSV or JSON, flushed with its batch."""
+"""The output of `edgevae score`: a line for each item, as CSV or JSON, written with its batch."""
 
 import csv
 import io
@@ -12,44 +12,48 @@ from typing import IO, Any
 import numpy as np
 
 from edgevae.bundle import Bundle
+from edgevae.files.batches import Id
 from edgevae.files.destination import open_output
 from edgevae.scoring import Scores
 
 FORMS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json"}
 COLUMNS = "id", "value", "p_value", "anomaly"
-TOP = 3  # features that are named
+TOP = 3  # features that a line of JSON names
 
-Answer = dict[str, Any]
-Write = Callable[[list[Answer]], None]
+Record = dict[str, Any]
+Write = Callable[[list[Record]], None]
 
 
-def answers(ids: list[str | int], scores: Scores, bundle: Bundle) -> list[Answer]:
-    """An object for each item: `COLUMNS`, and for vectors and signals its strangest features.
+def records(ids: list[Id], scores: Scores, bundle: Bundle) -> list[Record]:
+    """Return a record for each item, with the fields `COLUMNS`.
 
-    `top` has the `TOP` features that add most to the deviance, and by how many nats; of a signal
-    over all its steps.
+    For vectors and signals, the field `top` has the `TOP` features that add most to the deviance,
+    and their nats; for a signal these are sums over all steps.
     """
     n = len(ids)
     columns = [
         [None] * n if column is None else column.tolist()
         for column in (scores.values, scores.p_values, scores.is_anomaly)
     ]
-    found: list[Answer] = [
+    lines: list[Record] = [
         dict(zip(COLUMNS, row, strict=True)) for row in zip(ids, *columns, strict=True)
     ]
     if bundle.data.tabular:
         names = bundle.data.feature_names
         nats = scores.parts.reshape(n, len(names), -1).sum(2, dtype=np.float64)
-        for answer, each in zip(found, nats, strict=True):
-            strangest = np.argsort(-each, kind="stable")[:TOP]
-            answer["top"] = [{"feature": names[i], "nats": float(each[i])} for i in strangest]
-    return found
+        for line, each in zip(lines, nats, strict=True):
+            largest = np.argsort(-each, kind="stable")[:TOP]
+            line["top"] = [{"feature": names[i], "nats": float(each[i])} for i in largest]
+    return lines
 
 
-def form_of(out: str, asked_json: bool) -> str:
-    """ "csv" or "json", by the name of the file, or for "-" as asked. Raises ValueError."""
+def form_of(out: str, as_json: bool) -> str:
+    """Return "csv" or "json": the form that a file's name tells, or for "-" the one asked for.
+
+    Raises ValueError for another name.
+    """
     if out == "-":
-        return "json" if asked_json else "csv"
+        return "json" if as_json else "csv"
     try:
         return FORMS[Path(out).suffix.lower()]
     except KeyError:
@@ -57,31 +61,34 @@ def form_of(out: str, asked_json: bool) -> str:
 
 
 @contextmanager
-def writer(out: str, form: str) -> Iterator[Write]:
-    """Writes answers to a file, which appears when it is whole, or as they come to "-"."""
+def open_writer(out: str, form: str) -> Iterator[Write]:
+    """Open a writer of records to a file, which appears when it is complete, or to "-".
+
+    Standard output receives each batch as soon as it is written.
+    """
     if out == "-":
-        yield _writing(sys.stdout, form)
+        yield _writer(sys.stdout, form)
         return
     with open_output(out) as binary, io.TextIOWrapper(binary, "utf-8", newline="") as file:
-        yield _writing(file, form)
+        yield _writer(file, form)
 
 
-def _writing(file: IO[str], form: str) -> Write:
+def _writer(file: IO[str], form: str) -> Write:
     table = csv.writer(file, lineterminator="\n")
     if form == "csv":
         table.writerow(COLUMNS)
 
-    def write(found: list[Answer]) -> None:
-        for answer in found:
+    def write(lines: list[Record]) -> None:
+        for line in lines:
             if form == "csv":
-                table.writerow([_cell(answer[column]) for column in COLUMNS])
+                table.writerow([_cell(line[column]) for column in COLUMNS])
             else:
-                file.write(json.dumps(answer) + "\n")
+                file.write(json.dumps(line) + "\n")
         file.flush()
 
     return write
 
 
 def _cell(value: object) -> object:
-    """As CSV has it: true and false as JSON has them, nothing for None."""
+    """Return a value as CSV has it: true and false as in JSON, nothing for None."""
     return str(value).lower() if isinstance(value, bool) else value

@@ -67,14 +67,14 @@ def run(args: Namespace) -> Result:
     if args.heatmaps and not vae.bundle.data.drawable:
         raise UsageError(f"--heatmaps are of images; {vae.bundle.name!r} takes {vae.bundle.kind}s")
     done = flagged = 0
-    with score_lines.writer(out, form) as write:
+    with score_lines.open_writer(out, form) as write:
         for ids, x in options.stream_inputs(args.inputs, args, vae.bundle):
             scores = vae.score(x, args.method, alpha=args.alpha, draws=args.draws, start=done)
             if args.threshold is not None:
                 scores = replace(scores, is_anomaly=scores.values >= args.threshold)
             if args.heatmaps:
                 _draw_heatmaps(args.heatmaps, ids, x, scores.parts, vae.bundle)
-            write(score_lines.answers(ids, scores, vae.bundle))
+            write(score_lines.records(ids, scores, vae.bundle))
             done += len(ids)
             flagged += 0 if scores.is_anomaly is None else int(scores.is_anomaly.sum())
     facts = {"rows": done, "method": args.method, "flagged": flagged}
