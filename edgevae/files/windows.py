@@ -32,24 +32,25 @@ def windows(
 
     Windows begin the manifest's stride apart; without a stride, or if they should be `disjoint`,
     no two share a step. A row that is a whole window stays one, and a step with the number 0 begins
-    a window. `notify` is called once if the stride leaves steps out.
+    a window. `notify` is called once, with the first step that the stride leaves out.
     """
     length = bundle.x_shape[1]
     stride = length if disjoint or not bundle.stride else bundle.stride
     steps: deque[Row] = deque(maxlen=length)
-    needed = length  # steps until the next window is complete
+    needed, noted = length, False  # steps until the next window is complete
     for row in rows:
         if row.values.shape == bundle.x_shape:
             yield row
             continue
-        if not steps and stride > length:
+        if row.step == 0:
+            steps.clear()
+            needed = length
+        if needed > length and not noted:
             notify(
                 f"{row.where}: windows of {length} steps begin {stride} steps apart: the "
                 f"{stride - length} steps between them are left out"
             )
-        if row.step == 0:
-            steps.clear()
-            needed = length
+            noted = True
         steps.append(row)
         needed -= 1
         if needed == 0:
