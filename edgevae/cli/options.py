@@ -10,8 +10,7 @@ from edgevae.cli.reporting import note
 if TYPE_CHECKING:
     from edgevae.bundle import Bundle
     from edgevae.data import Label
-    from edgevae.files import Inputs
-    from edgevae.files.batches import Batch
+    from edgevae.files import Batch, Inputs
     from edgevae.vae import VAE
 
 LAST_UINT64 = 2**64 - 1

@@ -1,6 +1,7 @@
 """Files in and out: one reader of inputs and one writer of outputs for every verb."""
 
 from edgevae.files.array_files import read_labels
+from edgevae.files.batches import Batch
 from edgevae.files.destination import open_output
 from edgevae.files.folders import write_figure, write_folder
 from edgevae.files.inputs import Inputs, read, read_latents, stream
@@ -11,6 +12,7 @@ from edgevae.files.tables import MISSING, numbered, read_columns
 __all__ = [
     "MISSING",
     "PICTURES",
+    "Batch",
     "Inputs",
     "Results",
     "form_of",

@@ -4,10 +4,9 @@ import io
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,7 @@ from edgevae.files.tables import Notify, Schema
 STDIN = "standard input"
 
 
-@dataclass(frozen=True)
-class Inputs:
+class Inputs(NamedTuple):
     """The items that a verb reads.
 
     form: "image" (one file), "images" (several, or a folder), "text", "array" or "table".

@@ -8,10 +8,10 @@ of their pixels.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,7 @@ FORMS = {
 PICTURES = ("sheet", "gif", "folder")  # the forms that only images have
 
 
-@dataclass(frozen=True)
-class Results:
+class Results(NamedTuple):
     """Items that a verb computes, batch by batch, and how they should be shown.
 
     batches: float32 (n, *x_shape); for text also lists of str.
@@ -62,7 +61,7 @@ class Results:
     ids: Sequence[Id] | None = None
     dtype: str = "float32"
     key: str = "x_hat"
-    arrays: Mapping[str, NDArray[Any] | int] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any] | int] = MappingProxyType({})
     columns: int | None = None
     labels: Sequence[str] = ()
     note: str = ""
