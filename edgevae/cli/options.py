@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from math import inf
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from edgevae.cli.reporting import note
@@ -38,16 +38,17 @@ def integer(least: int, most: int | None = None) -> Callable[[str], int]:
     return parse
 
 
-def number(least: float) -> Callable[[str], float]:
-    """Return an argument's type: a finite number from `least` on."""
+def number(least: float = -inf) -> Callable[[str], float]:
+    """Return an argument's type: a finite number from `least` on, by default any."""
+    expected = "a finite number" if least == -inf else f"a number from {least:g}"
 
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = inf
-        if not least <= value < inf:
-            raise argparse.ArgumentTypeError(f"expected a number from {least:g}, got {text!r}")
+        if not isfinite(value) or value < least:
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
         return value
 
     return parse

@@ -49,6 +49,7 @@ def test_help_imports_nothing_heavy():
         (["generate", "--out", "x.tiff"], r"--out: expected a name that ends in .png"),
         (["generate", "--out", "x.png", "--dtype", "float32"], "pictures are uint8"),
         (["generate", "--out", "x.npy", "--scale", "2"], "--scale enlarges pictures"),
+        (["score", "a.png", "--threshold", "nan"], "expected a finite number, got 'nan'"),
         (["interpolate", "--steps", "1"], "at least 2, got '1'"),
         (["interpolate", "a.png"], "two inputs, or none"),
         (["interpolate", "a.png", "b.png", "--seed", "1"], "two inputs, or none"),

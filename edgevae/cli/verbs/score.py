@@ -38,7 +38,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=number(),
         metavar="V",
         help="flag values from V on, with or without a calibration",
     )
