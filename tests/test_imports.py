@@ -40,7 +40,7 @@ DEFERRED = {"onnxruntime", "PIL", "tqdm", "matplotlib", "pyarrow"}
 
 
 def modules() -> list[Path]:
-    return sorted(path for path in PACKAGE.rglob("*.py") if "compiler" not in path.parts)
+    return sorted(path for path in PACKAGE.rglob("*.py") if room(path) != "compiler")
 
 
 def imports(tree: ast.AST) -> set[str]:

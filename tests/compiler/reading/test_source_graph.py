@@ -1,0 +1,49 @@
+import numpy as np
+import onnx.parser
+import pytest
+
+from edgevae.compiler.reading import source_graph
+from edgevae.errors import InputError
+
+
+def graph(text: str) -> bytes:
+    header = (
+        '<ir_version: 8, opset_import: ["" : 18], producer_name: "torch", producer_version: "2"'
+    )
+    return onnx.parser.parse_model(f"{header}> g {text}").SerializeToString()
+
+
+def test_a_source_is_the_graph_with_named_ports():
+    source = source_graph.read(
+        graph("(float[n,2] a) => (float[n,4] b) { b = Concat<axis=1>(a, a) }"), "decoder"
+    )
+    assert (source.item_shape, source.output_shape) == ((2,), (4,))
+    assert (source.where, source.producer) == ("decoder", "torch 2")
+    assert source.reference.outputs == ["x_hat"]
+    z = np.ones((3, 2), np.float32)
+    np.testing.assert_array_equal(source.reference.run(z)[0], np.ones((3, 4)))
+
+
+def test_a_file_names_itself_in_errors(tmp_path):
+    path = tmp_path / "d.onnx"
+    path.write_bytes(graph("(double[n,2] a) => (double[n,2] b) { b = Neg(a) }"))
+    with pytest.raises(InputError, match=r"d\.onnx: expected a to be float32, got double"):
+        source_graph.read(path, "decoder")
+
+
+def test_functions_are_inlined_and_constants_lifted():
+    model = source_graph.open_graph(
+        graph("(float[n,2] a) => (float[n,2] b) { c = Constant<value_float=2.0>() b = Mul(a, c) }"),
+        "here",
+    )
+    assert [node.op_type for node in model.graph] == ["Mul"]
+    assert len(model.graph.initializers) == 1
+
+
+def test_a_point_posterior_has_the_least_variance():
+    source = source_graph.read(
+        graph("(float[n,2] x) => (float[n,2] z) { z = Neg(x) }"), "encoder", point=True
+    )
+    mu, logvar = source.reference.run(np.ones((2, 2), np.float32))
+    np.testing.assert_array_equal(mu, -np.ones((2, 2)))
+    np.testing.assert_array_equal(logvar, np.full((2, 2), -30))
