@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from edgevae import checks
 from edgevae._core import gather, scatter
-from edgevae.data.labels import numbers
+from edgevae.data import class_numbers
 from edgevae.errors import InputError
 from edgevae.latents import Posterior, read_latents
 from edgevae.vae import VAE
@@ -116,7 +116,7 @@ class Batcher:
     def _latent(self, z: npt.ArrayLike, labels: "Labels | None") -> "tuple[Arrays, bool]":
         bundle = self._runner.bundle
         rows, single = read_latents(z, bundle.latent_shape)
-        y = numbers(labels, bundle.classes, len(rows))
+        y = class_numbers(labels, bundle.classes, len(rows))
         return {"z": rows} if y is None else {"z": rows, "y": y}, single
 
     def _item(self, x: Any) -> "Arrays":

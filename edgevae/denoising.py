@@ -25,11 +25,11 @@ import numpy.typing as npt
 
 from edgevae import sampling
 from edgevae.bundle import Bundle
+from edgevae.data import ClassNumbers
 from edgevae.engine import Runner
 from edgevae.errors import BundleError, InputError
 
 Floats = npt.NDArray[np.float32]
-ClassNumbers = npt.NDArray[np.int64]
 
 FILE = "denoise.npz"
 # The noise levels of a table, as shares of the largest sigma that the model was trained on.

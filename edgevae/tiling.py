@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from edgevae import checks
 from edgevae.bundle import Bundle, Tiles
-from edgevae.data import Labels
-from edgevae.data import labels as classes
+from edgevae.data import Labels, class_numbers
 from edgevae.engine import Runner
 from edgevae.errors import InputError
 
@@ -136,7 +135,7 @@ def decode(
     _, height, width = bundle.latent_shape
     overlap = spec.overlap if overlap is None else overlap
     overlap = checks.integer(overlap, "overlap", most=min(height, width) - 1)
-    y = classes.numbers(labels, bundle.classes, len(rows))
+    y = class_numbers(labels, bundle.classes, len(rows))
     shape = x_shape(bundle, rows)
     x_hat: Floats = checks.output_array(shape if single else (len(rows), *shape), "float32", out)
     batch = runner.plan("decoder").workers

@@ -16,8 +16,7 @@ import numpy.typing as npt
 from edgevae import bundle as bundles
 from edgevae import checks, denoising, scoring, tiling
 from edgevae.bundle import Bundle
-from edgevae.data import Items, Labels
-from edgevae.data import labels as classes
+from edgevae.data import ClassNumbers, Items, Labels, class_numbers, classes_in_turn
 from edgevae.engine import Asked, Graph, Placement, Plan, Runner
 from edgevae.errors import InputError
 from edgevae.latents import Posterior, paths, read_latents, widened
@@ -464,16 +463,14 @@ class VAE:
             raise InputError(f"{name}: expected a single item, got {len(items.rows)}")
         return items
 
-    def _class_numbers(self, labels: Labels | None, n: int) -> classes.Numbers | None:
+    def _class_numbers(self, labels: Labels | None, n: int) -> ClassNumbers | None:
         """Return the checked class number of each of n rows; None for a bundle without classes."""
-        return classes.numbers(labels, self.bundle.classes, n)
+        return class_numbers(labels, self.bundle.classes, n)
 
-    def _generated_classes(
-        self, labels: Labels | None, n: int, start: int
-    ) -> classes.Numbers | None:
+    def _generated_classes(self, labels: Labels | None, n: int, start: int) -> ClassNumbers | None:
         """Return the class number of each of n generated rows, each class in turn by default."""
         if labels is None:
-            return classes.cycle(self.bundle.classes, n, start)
+            return classes_in_turn(self.bundle.classes, n, start)
         return self._class_numbers(labels, n)
 
     def _check_drawing(

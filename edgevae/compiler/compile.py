@@ -82,22 +82,20 @@ def compile(
     are an ONNX graph, anything else is its path. Opsets before 11 are converted by onnx.
 
     - `out` is the folder to write; a bundle that it holds is replaced only with `replace`.
-    - `description` holds the facts about the model. Those that are None are inferred: `name` is
-      that of the folder, the kind of `data` "image" or "vector" by the shape of x_hat, and the
-      `tolerance` is in proportion to the outputs; the `likelihood` is a Gaussian of sigma 1. The
-      encoder of an "autoencoder" may have one output, mu. `classes` needs a decoder with a second
-      input, int64 (n,).
-    - `x_range` is the range of x, unless `description.data` has one; for images it is inferred
-      from the decoder's last operators where it is None.
-    - `size` is the height and width of x in pixels, or one number for both, for graphs that take
-      any.
+    - `description` holds the facts about the model. Those that are None are inferred: the name
+      from the folder, the kind ("image" or "vector") from x_hat, the tolerance from the outputs;
+      the likelihood is a Gaussian of sigma 1. Classes need a decoder with a second input,
+      int64 (n,), and the encoder of an "autoencoder" may have one output, mu.
+    - `x_range` is the range of x, unless `description.data` has one; None infers that of images
+      from the decoder's last operators.
+    - `size` is the height and width of x, or one number for both, for graphs that take any.
     - `prior` is a mixture, or the path of an .npz with weights (K,), means (K, D) and logvars
       (K, D); None is the standard normal, or for an "autoencoder" no prior.
     - `activations` is a graph from x to h (N, H), for the score `nap`.
     - `outputs` names outputs, by role, that are not found by their names or order, such as
       {"encoder": ("mu", "logvar")}; one encoder output of twice the latent's channels is split.
     - `selfcheck` holds inputs and expected outputs, which the compiled graphs must give to 1e-5;
-      it defaults to those of the source graphs.
+      None takes those of the source graphs.
     - With `measure` a pass is kept only where it is faster on this machine.
     - `int8` adds int8 graphs, with these options.
 
@@ -136,16 +134,12 @@ def compile(
         selfchecks.check(graph.model, check, graph.source.where)
     manifest = _manifest(described, Path(out).absolute().name, graphs, check, measure)
     tiles = _tiles(normal["decoder"], z, x_hat, manifest.data, notes.append)
-    variants, quality = {"fp32": {role: graph.model for role, graph in graphs.items()}}, {}
+    models, quality = {"fp32": {role: graph.model for role, graph in graphs.items()}}, {}
     if int8 is not None:
         quantised = _quantise(int8, manifest, normal, mixture, check, notes.append)
-        variants["int8"], quality["int8"] = quantised.graphs, quantised.quality
-    files = {
-        variant: {role: _serialise(graph) for role, graph in by_role.items()}
-        for variant, by_role in variants.items()
-    }
+        models["int8"], quality["int8"] = quantised.graphs, quantised.quality
     manifest = dataclasses.replace(manifest, tiles=tiles, quality=quality)
-    written = bundle.write(out, manifest, files, selfcheck=check, prior=mixture)
+    written = bundle.write(out, manifest, _serialise(models), selfcheck=check, prior=mixture)
     return Compiled(written, notes, {role: graph.passes for role, graph in graphs.items()})
 
 
@@ -295,9 +289,13 @@ def _provenance(graphs: Mapping[str, _Graph]) -> dict[str, str | float]:
     return {**producers, "onnx": onnx.__version__}
 
 
-def _serialise(model: ir.Model) -> bytes:
-    """Return a graph as a file, checked by onnx."""
-    proto = ir.to_proto(model)
-    onnx.checker.check_model(proto)
-    file: bytes = proto.SerializeToString()
-    return file
+def _serialise(models: Mapping[str, Mapping[str, ir.Model]]) -> dict[str, dict[str, bytes]]:
+    """Return graphs by variant and role as files, checked by onnx."""
+    files: dict[str, dict[str, bytes]] = {}
+    for variant, by_role in models.items():
+        files[variant] = {}
+        for role, model in by_role.items():
+            proto = ir.to_proto(model)
+            onnx.checker.check_model(proto)
+            files[variant][role] = proto.SerializeToString()
+    return files

@@ -1,11 +1,12 @@
 """The data of a model: images, vectors, signals and text, their labels and their likelihood."""
 
+from edgevae.data import likelihood
 from edgevae.data.features import Features
 from edgevae.data.image import Image, to_uint8
 from edgevae.data.items import Items, Range
 from edgevae.data.kind import Kind
 from edgevae.data.kinds import KINDS, kind_from_json
-from edgevae.data.labels import Label, Labels
+from edgevae.data.labels import ClassNumbers, Label, Labels, class_numbers, classes_in_turn
 from edgevae.data.likelihood import LIKELIHOODS, Likelihood
 from edgevae.data.pictures import (
     IMAGE_SUFFIXES,
@@ -24,6 +25,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "KINDS",
     "LIKELIHOODS",
+    "ClassNumbers",
     "Features",
     "Image",
     "Items",
@@ -35,8 +37,11 @@ __all__ = [
     "Signal",
     "Text",
     "Vector",
+    "class_numbers",
+    "classes_in_turn",
     "from_pil",
     "kind_from_json",
+    "likelihood",
     "open_file",
     "open_image",
     "read_image",

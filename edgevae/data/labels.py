@@ -12,12 +12,12 @@ import numpy.typing as npt
 from edgevae import checks
 from edgevae.errors import InputError
 
-Numbers = npt.NDArray[np.int64]
+ClassNumbers = npt.NDArray[np.int64]
 Label = int | str
 Labels = Label | Sequence[Label] | npt.NDArray[np.integer]
 
 
-def cycle(classes: Sequence[str], n: int, start: int) -> Numbers | None:
+def classes_in_turn(classes: Sequence[str], n: int, start: int) -> ClassNumbers | None:
     """Return the class numbers of rows start .. start + n - 1 if the caller passes no labels.
 
     Row i has class i modulo the number of classes. None for a bundle without classes.
@@ -28,7 +28,7 @@ def cycle(classes: Sequence[str], n: int, start: int) -> Numbers | None:
     return (rows % np.uint64(len(classes))).astype(np.int64)
 
 
-def numbers(labels: Labels | None, classes: Sequence[str], n: int) -> Numbers | None:
+def class_numbers(labels: Labels | None, classes: Sequence[str], n: int) -> ClassNumbers | None:
     """Return the class number of each of n rows, int64 (n,).
 
     `labels` is one label for all rows, or one for each row. None for a bundle without classes.

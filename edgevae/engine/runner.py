@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from edgevae import checks
 from edgevae.bundle import Bundle, how_to_add
+from edgevae.data import ClassNumbers
 from edgevae.engine import plans, workers
 from edgevae.engine.graph import Graph, Placement, Shapes
 from edgevae.engine.machine import usable_threads
@@ -17,7 +18,6 @@ from edgevae.errors import BundleError, InputError
 from edgevae.latents import Posterior, Prior
 
 Floats = npt.NDArray[np.float32]
-ClassNumbers = npt.NDArray[np.int64]
 
 # The bundle's variant that computes in each precision.
 VARIANTS = {"float32": "fp32", "int8": "int8", "bf16": "fp32"}

@@ -8,7 +8,7 @@ import pytest
 import edgevae
 from edgevae import Batcher, bundle, sampling
 from edgevae.cli.main import main
-from edgevae.data import labels
+from edgevae.data import class_numbers, classes_in_turn
 from edgevae.diagnostics import tune
 from edgevae.diagnostics import verify as selfcheck
 from edgevae.errors import BundleError, InputError
@@ -32,7 +32,7 @@ def vae(tiny_paths):
     ],
 )
 def test_a_label_is_a_number_or_a_name(given, numbers):
-    assert labels.numbers(given, CLASSES, 2).tolist() == numbers
+    assert class_numbers(given, CLASSES, 2).tolist() == numbers
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_label_is_a_number_or_a_name(given, numbers):
 )
 def test_other_labels_are_refused(given, says):
     with pytest.raises(InputError, match=says):
-        labels.numbers(given, CLASSES, 2)
+        class_numbers(given, CLASSES, 2)
 
 
 def test_decode_makes_what_it_is_told(vae, tinies):
@@ -68,7 +68,7 @@ def test_generate_takes_labels_or_each_class_in_turn(vae):
     np.testing.assert_allclose(turns, vae.decode(z, labels=(np.arange(8) + 5) % 3), atol=1e-6)
     hats = vae.generate(8, seed=3, start=5, labels="hat")
     np.testing.assert_allclose(hats, vae.decode(z, labels=2), atol=1e-6)
-    assert labels.cycle(CLASSES, 3, 2**64 - 1).tolist() == [(2**64 - 1) % 3, 0, 1]
+    assert classes_in_turn(CLASSES, 3, 2**64 - 1).tolist() == [(2**64 - 1) % 3, 0, 1]
 
 
 @pytest.mark.parametrize("given", [None, "coat", [0, 1, 2, 2, 1, 0, 0]])

@@ -12,7 +12,7 @@ from PIL import Image
 from tiny import Tiny
 
 from edgevae import bundle, files
-from edgevae.data.features import Features
+from edgevae.data import Features
 from edgevae.errors import InputError
 from edgevae.files import batches, picture_files
 

@@ -11,7 +11,7 @@ import pytest
 from tiny import Tiny
 
 from edgevae import files
-from edgevae.data.features import Features
+from edgevae.data import Features
 from edgevae.errors import InputError
 from edgevae.latents.posterior import Posterior
 

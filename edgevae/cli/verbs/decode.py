@@ -38,13 +38,13 @@ def run(args: Namespace) -> Result:
     from dataclasses import replace
 
     from edgevae import files, tiling
-    from edgevae.data import labels
+    from edgevae.data import class_numbers
 
     vae = options.load(args)
     out = args.out or vae.bundle.data.default_output("decoded", ".png")
     form = form_of(out, vae.bundle, scale=args.scale)
     z = files.read_latents(args.latents, vae.bundle)
-    y = labels.numbers(options.labels(args), vae.bundle.classes, len(z))
+    y = class_numbers(options.labels(args), vae.bundle.classes, len(z))
     data = vae.bundle.data
     if args.tile:
         data = replace(data, x_shape=tiling.x_shape(vae.bundle, z))

@@ -7,6 +7,7 @@ import numpy as np
 import onnx_ir as ir
 
 from edgevae.errors import InputError
+from edgevae.sampling import MIN_LOGVAR
 
 Note = Callable[[str], None]  # takes a line that tells the user what was assumed
 
@@ -26,7 +27,6 @@ _LIKE = {
     "x_hat": r"x_?hat|recon(s|structed|struction)?|image|sample|decoded|x_?recon",
     "h": r"h|hidden|activations?",
 }
-_LEAST_LOGVAR = -30.0  # exp(-15) is below float32's resolution near 1
 _DEVIATION = re.compile(r"(z_?)?(std(dev)?|sigma|scale|stddevs?|log_?(std|sigma|scale))s?")
 
 
@@ -118,7 +118,7 @@ def split(model: ir.Model, value: ir.Value, half: int) -> list[ir.Value]:
 def point(model: ir.Model, mu: ir.Value) -> ir.Value:
     """Return a new value of mu's shape, -30 everywhere: the logvar of a point posterior."""
     shape = ir.node("Shape", [mu])
-    least = ir.tensor(np.array([_LEAST_LOGVAR], np.float32))
+    least = ir.tensor(np.array([MIN_LOGVAR], np.float32))
     node = ir.node("ConstantOfShape", [shape.outputs[0]], {"value": least})
     node.outputs[0].name, node.outputs[0].type = f"{mu.name}.point", mu.type
     model.graph.extend([shape, node])
