@@ -1,4 +1,4 @@
-"""Files that hold exactly what was computed, whole or not at all, and know before they start."""
+"""Files hold exactly the results, appear when they are complete, and are refused before work."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Tables as streams of rows, and rows as items to score."""
+"""Tables as streams of rows, and rows as items."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Heat maps: what is hot, and how hot."""
+"""Heat maps: the colours of pixels, and their scale."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The map shows each item at its place, in its colour, and what the decoder makes of a place."""
+"""Maps of the latent space: places and colours of items, units and the manifold."""
 
 import sys
 
