@@ -26,9 +26,13 @@ def form_of(out: str, bundle: "Bundle", *, scale: int | None = None, stream: str
     """
     from edgevae.files import PICTURES
 
-    form = form_named(out, "text" if bundle.text else stream)
-    if (form == "text") != bool(bundle.text):
-        fix = "lines: write .txt or -" if bundle.text else "no lines of text: name another form"
+    form = form_named(out, "text" if bundle.data.is_text else stream)
+    if (form == "text") != bundle.data.is_text:
+        fix = (
+            "lines: write .txt or -"
+            if bundle.data.is_text
+            else "no lines of text: name another form"
+        )
         raise UsageError(f"--out {out}: bundle {bundle.name!r} makes {fix}")
     if scale is not None and form not in PICTURES:
         raise UsageError(f"--scale enlarges pictures, and --out {out} is none; leave it out")

@@ -69,4 +69,4 @@ def _entries(fields: Fields, key: str, values: object, count: int) -> list[Any]:
 
 
 def _bad(fields: Fields, problem: str) -> BundleError:
-    return fields.bad("features", f"what training knew of each feature ({problem})")
+    return fields.bad("features", f"a description of each feature ({problem})")

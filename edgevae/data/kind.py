@@ -1,4 +1,4 @@
-"""The interface that all kinds of data share, and what is the same for all of them."""
+"""The interface of all kinds of data, and their common behaviour."""
 
 import math
 from abc import ABC

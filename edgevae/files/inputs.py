@@ -64,7 +64,7 @@ def read(
         return _from_content(form, first + more.read(), bundle, resize)
     if len(paths) == 1 and array_files.is_array(paths[0]):
         return _from_array(array_files.load(paths[0], paths[0]), bundle, paths[0])
-    if bundle.text:
+    if bundle.data.is_text:
         return _from_text(*text_lines.strings(paths), bundle)
     if any(map(is_table, paths)):
         return _from_table(_table_batches(paths, bundle, notify), bundle)
@@ -93,7 +93,7 @@ def stream(
             yield from _stdin_batches(first, more, bundle, notify, size=1, disjoint=disjoint)
             return
         inputs = _from_content(form, first + more.read(), bundle, resize)
-    elif any(map(is_table, paths)) and not bundle.text:
+    elif any(map(is_table, paths)) and not bundle.data.is_text:
         yield from _table_batches(paths, bundle, notify, disjoint=disjoint)
         return
     else:
@@ -130,7 +130,7 @@ def is_table(path: str) -> bool:
 def _from_array(x: NDArray[Any], bundle: Bundle, where: str) -> Inputs:
     rows, batches = array_files.read(x, bundle, batch_rows(bundle), where)
     dtype = "uint8" if x.dtype == np.uint8 else "float32"
-    form = "text" if bundle.text else "array"
+    form = "text" if bundle.data.is_text else "array"
     return Inputs(form, rows, range(rows), dtype, read_ahead(batches))
 
 
@@ -206,7 +206,7 @@ def _open_stdin(bundle: Bundle) -> tuple[str, bytes, IO[bytes]]:
     first = stream.readline()
     if first.startswith(array_files.STARTS):
         return "array", first, stream
-    if bundle.text:
+    if bundle.data.is_text:
         return "text", first, stream
     if bundle.data.drawable and first.lstrip()[:1] not in (b"{", b"["):
         return "image", first, stream
