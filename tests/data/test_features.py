@@ -1,4 +1,4 @@
-"""What a bundle tells of its features, and how signals and missing values run."""
+"""The features of a bundle, signals and missing values."""
 
 import json
 
@@ -12,18 +12,18 @@ from edgevae.data import Features
 from edgevae.errors import BundleError, InputError
 
 SIGNAL = Tiny("signal", (2, 6), None, (3,))
-TOLD = Features(("speed", "load"), (1.0, -2.0), (0.5, 30.0), (1.5, -4.0))
+FEATURES = Features(("speed", "load"), (1.0, -2.0), (0.5, 30.0), (1.5, -4.0))
 
 
 @pytest.fixture(scope="module")
 def signal(tmp_path_factory):
     path = tmp_path_factory.mktemp("signal") / "b"
     sigma = {"name": "gaussian", "sigma": [0.5, 2.0]}
-    return SIGNAL.write(path, features=TOLD, stride=3, likelihood=sigma)
+    return SIGNAL.write(path, features=FEATURES, stride=3, likelihood=sigma)
 
 
 def test_what_training_knew_is_read_back(signal):
-    assert signal.features == TOLD
+    assert signal.features == FEATURES
     assert signal.stride == 3
     assert signal.kind == "signal"
 
@@ -45,8 +45,8 @@ def test_missing_values_are_replaced_as_training_replaced_them(signal):
 
 
 def test_missing_values_are_refused_where_nothing_replaces_them(tmp_path):
-    told = TOLD._replace(impute=None)
-    vae = edgevae.load(SIGNAL.write(tmp_path / "b", features=told).path, "cpu")
+    without_impute = FEATURES._replace(impute=None)
+    vae = edgevae.load(SIGNAL.write(tmp_path / "b", features=without_impute).path, "cpu")
     with pytest.raises(InputError, match="got NaN or infinity in row 0"):
         vae.encode(np.full((1, 2, 6), np.nan, np.float32))
 

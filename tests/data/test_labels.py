@@ -1,4 +1,4 @@
-"""A bundle with classes: what labels may be, and every door that they go through."""
+"""A bundle with classes: the labels that each verb takes and refuses."""
 
 import pickle
 
@@ -22,7 +22,7 @@ def vae(tiny_paths):
 
 
 @pytest.mark.parametrize(
-    ("given", "numbers"),
+    ("labels", "numbers"),
     [
         (2, [2, 2]),
         ("coat", [1, 1]),
@@ -31,12 +31,12 @@ def vae(tiny_paths):
         (np.int64(1), [1, 1]),
     ],
 )
-def test_a_label_is_a_number_or_a_name(given, numbers):
-    assert class_numbers(given, CLASSES, 2).tolist() == numbers
+def test_a_label_is_a_number_or_a_name(labels, numbers):
+    assert class_numbers(labels, CLASSES, 2).tolist() == numbers
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("labels", "says"),
     [
         (3, r"got 3; the classes are 0 'Boot', 1 'Coat', 2 'Hat'"),
         (-1, "got -1; the classes are"),
@@ -48,9 +48,9 @@ def test_a_label_is_a_number_or_a_name(given, numbers):
         (1.5, "expected a class, by number or name, got 1.5"),
     ],
 )
-def test_other_labels_are_refused(given, says):
+def test_other_labels_are_refused(labels, says):
     with pytest.raises(InputError, match=says):
-        class_numbers(given, CLASSES, 2)
+        class_numbers(labels, CLASSES, 2)
 
 
 def test_decode_makes_what_it_is_told(vae, tinies):
@@ -71,10 +71,10 @@ def test_generate_takes_labels_or_each_class_in_turn(vae):
     assert classes_in_turn(CLASSES, 3, 2**64 - 1).tolist() == [(2**64 - 1) % 3, 0, 1]
 
 
-@pytest.mark.parametrize("given", [None, "coat", [0, 1, 2, 2, 1, 0, 0]])
-def test_stream_makes_the_rows_of_generate(vae, given):
-    batches = vae.stream(7, seed=1, start=4, labels=given, batch=3)
-    whole = vae.generate(7, seed=1, start=4, labels=given)
+@pytest.mark.parametrize("labels", [None, "coat", [0, 1, 2, 2, 1, 0, 0]])
+def test_stream_makes_the_rows_of_generate(vae, labels):
+    batches = vae.stream(7, seed=1, start=4, labels=labels, batch=3)
+    whole = vae.generate(7, seed=1, start=4, labels=labels)
     np.testing.assert_allclose(np.concatenate([*batches]), whole, atol=1e-6)
 
 
@@ -93,7 +93,7 @@ def test_reconstruct_and_interpolate_are_told_the_class(vae):
 
 def test_a_bundle_without_classes_takes_no_labels(tiny_paths):
     vae = edgevae.load(tiny_paths["grey"], "cpu")
-    for call in (vae.generate, lambda **given: vae.decode(vae.sample(1), **given)):
+    for call in (vae.generate, lambda **options: vae.decode(vae.sample(1), **options)):
         with pytest.raises(InputError, match="expected none, since this bundle has no classes"):
             call(labels=0)
 
@@ -116,8 +116,8 @@ def test_the_command_line_takes_names(tiny_paths, tmp_path):
     out = str(tmp_path / "x.npy")
     command = ["generate", "4", "--model", str(tiny_paths["classes"]), "--seed", "1", "--out", out]
     vae = edgevae.load(tiny_paths["classes"], "cpu")
-    for given, same in ((["hat"], "hat"), (["1"], 1), (["0", "hat", "0", "1"], [0, 2, 0, 1])):
-        assert main([*command, "--labels", *given]) == 0
+    for labels, same in ((["hat"], "hat"), (["1"], 1), (["0", "hat", "0", "1"], [0, 2, 0, 1])):
+        assert main([*command, "--labels", *labels]) == 0
         np.testing.assert_allclose(np.load(out), vae.generate(4, seed=1, labels=same), atol=1e-6)
     assert main([*command, "--labels", "shoe"]) == 4
 
@@ -133,13 +133,13 @@ def test_the_command_line_decodes_reconstructs_and_walks_by_label(tiny_paths, tm
     model = ["--model", str(tiny_paths["classes"])]
     vae = edgevae.load(tiny_paths["classes"], "cpu")
     x = vae.generate(3, seed=1)
-    given, latents, out = (str(tmp_path / name) for name in ("x.npy", "z.npz", "out.npy"))
-    np.save(given, x)
-    assert main(["encode", given, "--out", latents, *model]) == 0
+    inputs, latents, out = (str(tmp_path / name) for name in ("x.npy", "z.npz", "out.npy"))
+    np.save(inputs, x)
+    assert main(["encode", inputs, "--out", latents, *model]) == 0
     assert main(["decode", latents, "--labels", "hat", "0", "1", "--out", out, *model]) == 0
     mu = vae.encode(x).mu
     np.testing.assert_allclose(np.load(out), vae.decode(mu, labels=[2, 0, 1]), atol=1e-6)
-    assert main(["reconstruct", given, "--labels", "hat", "--out", out, *model]) == 0
+    assert main(["reconstruct", inputs, "--labels", "hat", "--out", out, *model]) == 0
     np.testing.assert_allclose(np.load(out), vae.reconstruct(x, labels=2), atol=1e-6)
     walk = ["interpolate", "--seed", "1", "--steps", "3", "--labels", "1", "--out", out]
     assert main([*walk, *model]) == 0
@@ -160,8 +160,8 @@ def test_each_class_may_have_a_prior_of_its_own(tinies, tmp_path):
     mixed = vae.sample(9, seed=1, labels=[0, 2, 1] * 3)
     np.testing.assert_array_equal(mixed[1::3], hats[1::3])
     np.testing.assert_array_equal(vae.sample(4, seed=1, start=5, labels=2), hats[5:])
-    made = vae.generate(9, seed=1, labels=[0, 2, 1] * 3)
-    np.testing.assert_allclose(made, vae.decode(mixed, labels=[0, 2, 1] * 3), atol=1e-6)
+    generated = vae.generate(9, seed=1, labels=[0, 2, 1] * 3)
+    np.testing.assert_allclose(generated, vae.decode(mixed, labels=[0, 2, 1] * 3), atol=1e-6)
 
 
 def test_a_prior_that_cannot_be_shared_out_is_refused(tinies, tmp_path):

@@ -1,4 +1,4 @@
-"""Strings in, strings out: alphabets, one-hot rows, and what is refused."""
+"""Strings of an alphabet: one-hot rows and back, and the strings that are refused."""
 
 import numpy as np
 import pytest
@@ -11,20 +11,20 @@ PLAIN = Text("aA-é", 4)
 
 
 @pytest.mark.parametrize(
-    ("knows", "items"), [(NAMES, ["Smith", "O", "Abcdefghijklm"]), (PLAIN, ["aA-é", "", "é", "--"])]
+    ("text", "items"), [(NAMES, ["Smith", "O", "Abcdefghijklm"]), (PLAIN, ["aA-é", "", "é", "--"])]
 )
-def test_strings_come_back_from_their_one_hot_rows(knows, items):
-    given = knows.read(items)
-    assert given.rows.shape == (len(items), knows.length, len(knows.alphabet) + 1)
-    assert given.rows.dtype == np.float32
-    assert (given.rows.sum(2) == 1).all()
-    assert given.back(given.rows) == items
+def test_strings_come_back_from_their_one_hot_rows(text, items):
+    read = text.read(items)
+    assert read.rows.shape == (len(items), text.length, len(text.alphabet) + 1)
+    assert read.rows.dtype == np.float32
+    assert (read.rows.sum(2) == 1).all()
+    assert read.back(read.rows) == items
 
 
 def test_a_string_comes_back_as_one_and_in_title_case():
-    given = NAMES.read("vAN")
-    assert given.single
-    assert given.back(given.rows) == "Van"
+    read = NAMES.read("vAN")
+    assert read.single
+    assert read.back(read.rows) == "Van"
 
 
 def test_what_follows_the_first_end_is_not_read():
@@ -62,12 +62,12 @@ def test_case_is_kept_where_the_alphabet_has_both():
 
 
 def test_no_strings_make_no_rows():
-    given = NAMES.read([])
-    assert given.rows.shape == (0, 13, 27)
-    assert given.back(given.rows) == []
+    read = NAMES.read([])
+    assert read.rows.shape == (0, 13, 27)
+    assert read.back(read.rows) == []
 
 
 def test_one_hot_rows_are_taken_as_they_are_and_given_back_as_rows():
     rows = NAMES.read(["smith"]).rows
-    given = NAMES.read(rows)
-    assert given.back(rows) is rows
+    read = NAMES.read(rows)
+    assert read.back(rows) is rows
