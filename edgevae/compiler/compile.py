@@ -115,7 +115,7 @@ def compile(
     )
     mixture = priors.read(prior, sources["decoder"].item_shape)
     if int8 is not None:
-        _check_int8(description.model, mixture)
+        _check_int8(int8, description.model, mixture, sources["decoder"].output_shape)
     normal = {role: simplify(source, notes.append) for role, source in sources.items()}
     described = _infer(description, x_range, sources["decoder"], normal["decoder"], notes.append)
     for role, source in sources.items():
@@ -157,12 +157,20 @@ def check_out(out: str | os.PathLike[str], *, replace: bool = False) -> None:
         )
 
 
-def _check_int8(model: str, mixture: object) -> None:
-    """Raise `InputError` where there is no prior that int8 could be calibrated on."""
+def _check_int8(
+    options: Int8, model: str, mixture: MixtureTable | None, x_shape: tuple[int, ...]
+) -> None:
+    """Raise `InputError` where there is nothing that int8 graphs could be calibrated on."""
     if model == "autoencoder" and mixture is None:
         raise InputError(
             "int8 is calibrated on latents of the prior, and an autoencoder has none: give one "
             "that was fitted to its latents (--prior), or leave out --int8"
+        )
+    x = options.calibration
+    if x is not None and (x.shape[1:] != x_shape or len(x) < 2):
+        raise InputError(
+            f"calibration: expected at least 2 items of the decoder's x, (N, "
+            f"{', '.join(map(str, x_shape))}), got {x.shape}; give other items (--calibration)"
         )
 
 

@@ -193,6 +193,18 @@ def test_a_missing_range_is_asked_for_before_any_pass(graphs, tmp_path, monkeypa
         compiler.compile(data, graphs / "encoder.onnx", out=tmp_path / "b")
 
 
+@pytest.mark.parametrize("shape", [(9, 1, 8, 9), (1, 1, 8, 8)])
+def test_calibration_items_of_another_shape_are_refused_before_any_pass(
+    graphs, tmp_path, monkeypatch, shape
+):
+    monkeypatch.setattr(pipeline, "optimise", lambda *_, **__: pytest.fail("work was done"))
+    options = compiler.Int8(calibration=np.zeros(shape, np.float32))
+    with pytest.raises(InputError, match=r"at least 2 items .*\(N, 1, 8, 8\), got \("):
+        compiler.compile(
+            graphs / "decoder.onnx", graphs / "encoder.onnx", out=tmp_path / "b", int8=options
+        )
+
+
 def test_a_bundle_is_replaced_only_on_request(graphs, tmp_path):
     def compile_it(**options):
         return compiler.compile(
@@ -266,9 +278,9 @@ def test_without_the_extra_the_verb_says_how_to_get_it(tmp_path, capsys, monkeyp
 
 @pytest.mark.parametrize("measure", [True, False])
 def test_a_bundle_says_how_many_rows_at_a_time(graphs, tmp_path, measure):
-    made = compiler.compile(
+    compiled = compiler.compile(
         graphs / "decoder.onnx", graphs / "encoder.onnx", out=tmp_path / "b", measure=measure
     ).bundle
-    assert made.chunk_rows.keys() == made.row_bytes.keys() == {"encoder", "decoder"}
-    vae = edgevae.load(made.path, "cpu", max_memory="1MB", chunk=None)
-    assert vae.plan("decoder").chunk <= made.chunk_rows["decoder"]
+    assert compiled.chunk_rows.keys() == compiled.row_bytes.keys() == {"encoder", "decoder"}
+    vae = edgevae.load(compiled.path, "cpu", max_memory="1MB", chunk=None)
+    assert vae.plan("decoder").chunk <= compiled.chunk_rows["decoder"]

@@ -1,4 +1,4 @@
-"""A decoder that is told a class, through the compiler."""
+"""A conditional decoder, through the compiler."""
 
 import numpy as np
 import pytest
@@ -45,19 +45,19 @@ def decoder(label: str = "label", *, one_hot: bool = False, rows: str | int = "n
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_conditional_decoder_is_compiled(tmp_path, int8):
-    made = compiler.compile(
+    compiled = compiler.compile(
         decoder(),
         out=tmp_path / "b",
         description=compiler.Description(classes=NAMES),
         measure=False,
         int8=compiler.Int8(force=True) if int8 else None,
     )
-    assert made.bundle.classes == NAMES
-    check = made.bundle.selfcheck()
+    assert compiled.bundle.classes == NAMES
+    check = compiled.bundle.selfcheck()
     assert check["y"].dtype == np.int64
     assert len(set(check["y"])) > 1
     for precision in ("float32", "int8") if int8 else ("float32",):
-        vae = edgevae.load(made.bundle.path, "cpu", precision=precision)
+        vae = edgevae.load(compiled.bundle.path, "cpu", precision=precision)
         assert not selfcheck.verify(vae).failed
         boots, hats = (vae.decode(check["z"], labels=label) for label in ("boot", "hat"))
         assert np.abs(boots - hats).max() > 0.1
@@ -70,8 +70,8 @@ def test_the_graph_that_is_written_is_the_one_that_was_given(tmp_path):
     rng = np.random.default_rng(0)
     z, y = rng.standard_normal((7, 2, 4, 4)).astype(np.float32), rng.integers(0, 3, 7)
     session = onnxruntime().InferenceSession(decoder())
-    (right,) = session.run(None, {"latent": z, "label": y})
-    np.testing.assert_allclose(vae.decode(z, labels=y), right, atol=1e-5)
+    (expected,) = session.run(None, {"latent": z, "label": y})
+    np.testing.assert_allclose(vae.decode(z, labels=y), expected, atol=1e-5)
 
 
 def test_a_batch_that_was_traced_is_freed_of_both_inputs():

@@ -72,11 +72,11 @@ def decoder(kind: str = "nearest", side: int | str = SIDE) -> bytes:
 @pytest.fixture(scope="module", params=["nearest", "scatter"])
 def pair(request, tmp_path_factory):
     """A bundle of 12 x 12 cells, and its decoder for latents of any size."""
-    made = compiler.compile(
+    compiled = compiler.compile(
         decoder(request.param), out=tmp_path_factory.mktemp("b") / "b", measure=False
     )
     whole = ort.onnxruntime().InferenceSession(decoder(request.param, "side"))
-    return edgevae.load(made.bundle.path, "cpu", threads=2), whole
+    return edgevae.load(compiled.bundle.path, "cpu", threads=2), whole
 
 
 @pytest.mark.parametrize("shape", [(2, 12, 12), (2, 13, 12), (2, 30, 41), (3, 2, 25, 12)])
@@ -85,9 +85,9 @@ def test_tiles_that_share_enough_make_the_whole(pair, shape):
     spec = vae.bundle.tiles
     assert (spec.scale, spec.receptive) == (2, 2)
     z = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    (right,) = whole.run(None, {"z": z.reshape(-1, *shape[-3:])})
+    (expected,) = whole.run(None, {"z": z.reshape(-1, *shape[-3:])})
     got = vae.decode(z, tile=True, overlap=2 * spec.receptive)
-    np.testing.assert_allclose(got, right.reshape(got.shape), atol=1e-6)
+    np.testing.assert_allclose(got, expected.reshape(got.shape), atol=1e-6)
     default = vae.decode(z, tile=True)
     assert np.abs(default - got).max() <= spec.difference + 1e-6 < 1 / 255
 
@@ -119,10 +119,10 @@ def test_what_does_not_fit_is_refused(pair, arguments, says):
 
 @pytest.mark.parametrize("kind", ["norm", "bias", "linear"])
 def test_a_decoder_that_sees_the_whole_latent_is_not_tiled(tmp_path, kind):
-    made = compiler.compile(decoder(kind), out=tmp_path / "b", measure=False)
-    assert made.bundle.tiles is None
+    compiled = compiler.compile(decoder(kind), out=tmp_path / "b", measure=False)
+    assert compiled.bundle.tiles is None
     with pytest.raises(InputError, match="expected a fully convolutional decoder"):
-        edgevae.load(made.bundle.path, "cpu").decode(np.zeros((2, 20, 20)), tile=True)
+        edgevae.load(compiled.bundle.path, "cpu").decode(np.zeros((2, 20, 20)), tile=True)
 
 
 def test_sizes_that_an_exporter_wrote_down_are_seen_through(tmp_path):
@@ -132,8 +132,8 @@ def test_sizes_that_an_exporter_wrote_down_are_seen_through(tmp_path):
     sizes = np.array([1, 4, 2 * SIDE, 2 * SIDE], np.int64)
     model.graph.initializer.append(numpy_helper.from_array(sizes, "sizes"))
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    made = compiler.compile(model.SerializeToString(), out=tmp_path / "b", measure=False)
-    assert made.bundle.tiles is not None
+    compiled = compiler.compile(model.SerializeToString(), out=tmp_path / "b", measure=False)
+    assert compiled.bundle.tiles is not None
 
 
 def test_the_command_line_decodes_in_tiles(pair, tmp_path):

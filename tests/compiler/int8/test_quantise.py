@@ -19,22 +19,22 @@ def items(model: ir.Model, rows: int = 64, seed: int = 3) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((rows, *shape), np.float32)
 
 
-def noise(model: ir.Model, made: ir.Model) -> float:
+def noise(model: ir.Model, quantised: ir.Model) -> float:
     """Of the quantised graph on other inputs: root mean square, relative to the output's."""
     z = items(model, seed=4)
-    (right,), (got,) = CheckSession(model, "right").run(z), CheckSession(made, "int8").run(z)
+    (right,), (got,) = CheckSession(model, "right").run(z), CheckSession(quantised, "int8").run(z)
     assert right.shape == got.shape
     assert np.isfinite(got).all()
     return float(np.sqrt(np.square(right - got).mean() / max(right.var(), 1e-9)))
 
 
-def fused(made: ir.Model, path) -> list[str]:
+def fused(quantised: ir.Model, path) -> list[str]:
     """The operators that onnxruntime makes of a graph."""
     ort = onnxruntime()
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(path / "optimised.onnx")
     options.log_severity_level = 4
-    data = ir.to_proto(made).SerializeToString()
+    data = ir.to_proto(quantised).SerializeToString()
     ort.InferenceSession(data, options, ["CPUExecutionProvider"])
     return [node.op_type for node in onnx.load(path / "optimised.onnx").graph.node]
 
@@ -147,5 +147,5 @@ def test_the_same_graph_each_time():
 @settings(max_examples=30, deadline=None)
 def test_any_decoder_is_quantised(decoder):
     model = normalise.read_graph(decoder.graph)
-    made = quantise.quantise(model, items(model))
-    assert noise(model, made) < 0.5
+    quantised = quantise.quantise(model, items(model))
+    assert noise(model, quantised) < 0.5

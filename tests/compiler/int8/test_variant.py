@@ -54,13 +54,13 @@ def compile_it(decoder, path, encoder=None, *, noise=0.0, **options):
 
 
 def test_a_bundle_says_what_int8_costs(decoder, encoder, tmp_path):
-    made = compile_it(decoder, tmp_path / "b", encoder)
-    quality = made.bundle.quality["int8"]
+    compiled = compile_it(decoder, tmp_path / "b", encoder)
+    quality = compiled.bundle.quality["int8"]
     assert quality["decoder_psnr"] > int8.MIN_PSNR
     assert quality["encoder_psnr"] > int8.MIN_PSNR
     assert 0 < quality["decoder_check_difference"] <= quality["decoder_max_difference"] < 0.5
-    assert made.bundle.graph("decoder", "int8").name == "decoder.int8.onnx"
-    assert made.bundle.graph("encoder", "int8").name == "encoder.int8.onnx"
+    assert compiled.bundle.graph("decoder", "int8").name == "decoder.int8.onnx"
+    assert compiled.bundle.graph("encoder", "int8").name == "encoder.int8.onnx"
     plain, small = (edgevae.load(tmp_path / "b", precision=p) for p in ("float32", "int8"))
     x, other = plain.generate(200, seed=9), small.generate(200, seed=9)
     assert abs(int8.psnr(x, other, (0, 1)) - quality["decoder_psnr"]) < 3
@@ -74,23 +74,23 @@ def test_pixels_below_35_db_are_not_written_unless_forced(decoder, tmp_path, mon
     with pytest.raises(CheckError, match=r"expected its pixels to be at least 90 dB .* got \d"):
         compile_it(decoder, tmp_path / "b")
     assert not (tmp_path / "b").exists()
-    made = compile_it(decoder, tmp_path / "b", force=True)
-    assert made.bundle.quality["int8"]["decoder_psnr"] < 90
+    compiled = compile_it(decoder, tmp_path / "b", force=True)
+    assert compiled.bundle.quality["int8"]["decoder_psnr"] < 90
 
 
 def test_an_encoder_that_loses_more_stays_in_float32(decoder, encoder, tmp_path, monkeypatch):
-    right = int8.psnr
+    measure = int8.psnr
     calls = []
 
     def psnr(*arguments):
         calls.append(1)
-        return right(*arguments) if len(calls) == 1 else 20.0
+        return measure(*arguments) if len(calls) == 1 else 20.0
 
     monkeypatch.setattr(int8, "psnr", psnr)
-    made = compile_it(decoder, tmp_path / "b", encoder)
-    assert made.bundle.variants["int8"] == {"decoder": "decoder.int8.onnx"}
-    assert "encoder_psnr" not in made.bundle.quality["int8"]
-    assert any("encoder stays in float32" in note and "20.0 dB" in note for note in made.notes)
+    compiled = compile_it(decoder, tmp_path / "b", encoder)
+    assert compiled.bundle.variants["int8"] == {"decoder": "decoder.int8.onnx"}
+    assert "encoder_psnr" not in compiled.bundle.quality["int8"]
+    assert any("encoder stays in float32" in note and "20.0 dB" in note for note in compiled.notes)
 
 
 def test_the_encoder_is_calibrated_on_what_is_given(decoder, encoder, tmp_path):
@@ -110,9 +110,9 @@ def test_an_encoder_of_noisy_items_is_calibrated_on_such(decoder, encoder, tmp_p
     )
     x = np.random.default_rng(2).random((50, 3, 8, 8), np.float32)
     x += 0.8 * np.random.default_rng(3).standard_normal(x.shape, np.float32)
-    right = edgevae.load(clean).encode(x).mu
+    expected = edgevae.load(clean).encode(x).mu
     errors = [
-        np.abs(edgevae.load(path, precision="int8").encode(x).mu - right).mean()
+        np.abs(edgevae.load(path, precision="int8").encode(x).mu - expected).mean()
         for path in (clean, noisy)
     ]
     assert errors[1] < 0.5 * errors[0]

@@ -35,7 +35,7 @@ def run(model) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("given", "asked"),
+    ("source", "asked"),
     [
         (encoder("mu", "logvar"), ()),
         (encoder("z_mean", "z_log_var"), ()),
@@ -46,8 +46,8 @@ def run(model) -> dict[str, np.ndarray]:
         (encoder("mean", "sigma"), ("mean", "sigma")),
     ],
 )
-def test_mu_and_logvar_are_found_by_name_else_by_order(given, asked):
-    model = normalise.read_graph(given, "encoder", outputs=asked, latent_shape=(2,))
+def test_mu_and_logvar_are_found_by_name_else_by_order(source, asked):
+    model = normalise.read_graph(source, "encoder", outputs=asked, latent_shape=(2,))
     assert [value.name for value in model.graph.inputs] == ["x"]
     np.testing.assert_array_equal(run(model)["mu"], 2 * X[:, :2])
     np.testing.assert_array_equal(run(model)["logvar"], X[:, 2:])
