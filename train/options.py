@@ -3,6 +3,9 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from edgevae.errors import InputError
 
 
 def integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
@@ -28,3 +31,42 @@ def add_bundle(command: argparse.ArgumentParser) -> None:
         help="the data that the bundle was trained on; the default is Fashion-MNIST as installed, "
         "or for `names` the surnames as fetched",
     )
+
+
+def add_table(group: argparse._ArgumentGroup) -> None:
+    """Add the options that say how a table becomes items."""
+    add = group.add_argument
+    add(
+        "--kind",
+        choices=("vector", "signal"),
+        help="kind of a table's items: each row is a vector (the default), or each window of rows "
+        "a signal",
+    )
+    add("--window", type=int, default=128, help="number of steps of a signal (%(default)s)")
+    add("--stride", type=int, default=16, help="steps from a window to the next (%(default)s)")
+    add(
+        "--impute",
+        choices=("median",),
+        help="replace missing values by their feature's median (default: refuse them)",
+    )
+    add("--runs-by", metavar="COLUMN", help="column whose changes separate the runs of a signal")
+    add("--ignore", metavar="COLUMN", nargs="+", default=[], help="columns that are not features")
+
+
+def table_settings(options: argparse.Namespace) -> dict[str, Any] | None:
+    """Return the arguments of `tables.load`; None if the options name no table."""
+    path: Path | None = options.data
+    table = path is not None and path.suffix.lower() in (".csv", ".parquet")
+    if path is None or not (table or options.kind or options.impute):
+        return None
+    if min(options.window, options.stride) < 1:
+        raise InputError("expected --window and --stride of at least 1")
+    return {
+        "kind": options.kind or "vector",
+        "window": options.window,
+        "stride": options.stride,
+        "impute": options.impute is not None,
+        "runs_by": options.runs_by,
+        "ignore": list(options.ignore),
+        "seed": options.seed,
+    }

@@ -12,7 +12,7 @@ from train.data.datasets import load
 from train.model.checkpoint import Checkpoint
 from train.model.models import ARCHITECTURES, default_widths
 from train.model.recipe import Recipe
-from train.options import integer
+from train.options import add_table, integer, table_settings
 from train.stages.finetune_decoder import FinetuneDecoder
 from train.stages.finetune_encoder import FinetuneEncoder
 from train.stages.finetune_text import FinetuneText
@@ -74,7 +74,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         help="a folder of IDX files or images, an .npy or .npz file, a CSV or Parquet table, a "
         "folder of tables (with --kind), or a .txt of lines",
     )
-    tables.add_arguments(group)
+    add_table(group)
     group.add_argument(
         "--size", type=integer(1), help="resize the images of a folder to SIZE x SIZE"
     )
@@ -265,7 +265,7 @@ def resumed_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
 
 
 def read_data(options: argparse.Namespace) -> Data:
-    table = tables.reading(options)
+    table = table_settings(options)
     if table:
         data = tables.load(options.data, **table)
     else:

@@ -1,7 +1,7 @@
-"""Robust scaling: what training sees of vectors and signals, whatever their units.
+"""Robust scaling of vectors and signals, whatever their units.
 
 The centre is the median and the scale the interquartile range / 1.349, which is the standard
-deviation of a Gaussian: up to a quarter of outliers on one side cannot spoil them.
+deviation of a Gaussian: up to a quarter of outliers on one side does not affect them.
 """
 
 import numpy as np
@@ -9,14 +9,13 @@ import torch
 from torch import Tensor
 
 NORMAL_IQR = 1.349  # of a standard normal
-LIMIT = 10.0  # scales from the centre: training looks no further
+LIMIT = 10.0  # in scales from the centre: values are clamped to this distance
 
 
 def robust(items: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre and scale of each feature of items (N, C) or (N, C, L): two of shape (C,).
+    """Return the centre and scale, each (C,), of the features of items (N, C) or (N, C, L).
 
-    A feature whose quartiles are one value is scaled by its standard deviation, and a constant
-    one keeps 1.
+    A feature whose quartiles are equal is scaled by its standard deviation, a constant one by 1.
     """
     values = items.transpose(0, 1).flatten(1).double().numpy()
     low, center, high = np.percentile(values, (25, 50, 75), axis=1)
@@ -28,8 +27,5 @@ def robust(items: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def bounded(items: Tensor, center: Tensor, scale: Tensor) -> Tensor:
-    """Items, with values further than LIMIT scales from the centre brought to there.
-
-    Else a few outliers would make up most of the loss.
-    """
+    """Clamp values to LIMIT scales from the centre, so that a few outliers do not rule the loss."""
     return torch.clamp(items, center - LIMIT * scale, center + LIMIT * scale)

@@ -1,13 +1,11 @@
-"""Tables of numbers, a feature each column: vectors, or signals cut into windows.
+"""Read tables of numbers, one column a feature: vectors, or signals that are cut into windows.
 
-CSV, Parquet, .npy and .npz; a folder's files are runs of one recording, as are the stretches of a
-file over which the column `runs_by` keeps its value.
+A table is a CSV, Parquet, .npy or .npz file. The files of a folder are runs of one recording, and
+so are the stretches of a file over which the column `runs_by` keeps its value.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +13,11 @@ from numpy.typing import NDArray
 
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
-from edgevae.files.tables import MISSING, numbered, read_columns
+from edgevae.files import MISSING, numbered, read_columns
 from train.data import windows
 from train.data.dataset import Data, hold_out, read_array
 
-LEAST = 10  # items
+MIN_ITEMS = 10  # to train on
 
 Doubles = NDArray[np.float64]
 Columns = dict[str, NDArray[np.generic]]
@@ -37,31 +35,33 @@ def load(
     only: Sequence[str] = (),
     seed: int = 0,
 ) -> Data:
-    """Vectors (N, C), of each row, or signals (N, C, window), of each window of rows.
+    """Return the rows of a table as vectors (N, C), or windows of rows as signals (N, C, window).
 
-    `runs_by` names the column that tells one run from the next, `ignore` those that are no
-    features, and `only` those that are, if not all others. A tenth is held out, as `data.hold_out`
-    does for vectors and `windows.split` for signals. Missing values raise InputError, or with
-    `impute` become the median of the feature in the training part.
+    `kind` is "vector" or "signal". `runs_by` names the column whose changes separate runs, `ignore`
+    the columns that are not features, and `only` the columns that are (default: all others). A
+    tenth is held out, chosen by `seed`, as `dataset.hold_out` does for vectors and `windows.split`
+    for signals. A missing value raises `InputError`, or with `impute` becomes the median of its
+    feature in the training part.
     """
-    names, runs = features(path, runs_by, ignore, only)
-    check(path, names, runs, impute)
+    names, runs = read_features(path, runs_by, ignore, only)
+    check_values(path, names, runs, impute)
     name = path.resolve().stem
     if kind == "vector":
-        parted = hold_out(name, np.concatenate(runs).astype(np.float32), seed, allow_missing=impute)
-        train, test = parted.train, parted.test
+        rows = np.concatenate(runs).astype(np.float32)
+        vectors = hold_out(name, rows, seed, allow_missing=impute)
+        train, test = vectors.train, vectors.test
     else:
         parts = windows.split(runs, window, stride, seed)
         train, test = (torch.from_numpy(np.concatenate(p).astype(np.float32)) for p in parts)
-    if len(train) < LEAST:
+    if len(train) < MIN_ITEMS:
         raise InputError(
-            f"expected at least {LEAST} items to train on in {path}, got {len(train)}: add data"
+            f"expected at least {MIN_ITEMS} items to train on in {path}, got {len(train)}: add data"
             + ("" if kind == "vector" else ", or give a smaller --stride")
         )
     medians = None
     if impute:
         medians = feature_medians(train)
-        train, test = (filled(part, medians) for part in (train, test))
+        train, test = (fill(part, medians) for part in (train, test))
     return Data(
         name,
         kind,
@@ -74,69 +74,34 @@ def load(
     )
 
 
-def add_arguments(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--kind",
-        choices=("vector", "signal"),
-        help="of a table: a vector each row (the default), or a signal each window of rows",
-    )
-    add("--window", type=int, default=128, help="steps of a signal (128)")
-    add("--stride", type=int, default=16, help="steps from one window to the next (16)")
-    add(
-        "--impute", choices=("median",), help="what replaces missing values, which else are refused"
-    )
-    add("--runs-by", metavar="COLUMN", help="whose changes tell one run of a signal from the next")
-    add("--ignore", metavar="COLUMN", nargs="+", default=[], help="columns that are no features")
-
-
-def reading(options: argparse.Namespace) -> dict[str, Any] | None:
-    """What the command line tells `load`; None where it names no table."""
-    path: Path | None = options.data
-    table = path is not None and path.suffix.lower() in (".csv", ".parquet")
-    if path is None or not (table or options.kind or options.impute):
-        return None
-    if min(options.window, options.stride) < 1:
-        raise InputError("expected --window and --stride of at least 1")
-    return {
-        "kind": options.kind or "vector",
-        "window": options.window,
-        "stride": options.stride,
-        "impute": options.impute is not None,
-        "runs_by": options.runs_by,
-        "ignore": list(options.ignore),
-        "seed": options.seed,
-    }
-
-
-def load_again(trained: Bundle, path: Path) -> Data:
-    """The data that a bundle was trained on, parted as they were then."""
-    assert trained.features is not None
+def load_again(bundle: Bundle, path: Path) -> Data:
+    """Return the data that a bundle was trained on, split into the same two parts."""
+    assert bundle.features is not None
     return load(
         path,
-        trained.kind,
-        window=trained.data.window or 1,
-        stride=trained.stride or 1,
-        impute=trained.features.impute is not None,
-        runs_by=str(trained.provenance["runs_by"]) if "runs_by" in trained.provenance else None,
-        only=trained.features.names,
-        seed=int(trained.provenance["recipe_seed"]),
+        bundle.kind,
+        window=bundle.data.window or 1,
+        stride=bundle.stride or 1,
+        impute=bundle.features.impute is not None,
+        runs_by=str(bundle.provenance["runs_by"]) if "runs_by" in bundle.provenance else None,
+        only=bundle.features.names,
+        seed=int(bundle.provenance["recipe_seed"]),
     )
 
 
 # --- reading ---------------------------------------------------------------------------------
 
 
-def features(
+def read_features(
     path: Path,
     runs_by: str | None = None,
     ignore: Sequence[str] = (),
     only: Sequence[str] = (),
 ) -> tuple[tuple[str, ...], list[Doubles]]:
-    """The features' names, and each run's numbers (T, C), NaN where one is missing."""
+    """Return the names of the features and the numbers (T, C) of each run, NaN where missing."""
     names: tuple[str, ...] = ()
     runs: list[Doubles] = []
-    for file in files(path):
+    for file in table_files(path):
         columns = READERS[file.suffix.lower()](file)
         for column in (*ignore, *only, *([runs_by] if runs_by else [])):
             if column not in columns:
@@ -152,24 +117,25 @@ def features(
                 f"{', '.join(kept)} in {file}"
             )
         names = tuple(kept)
-        rows = np.stack([numbers(file, key, column) for key, column in kept.items()], axis=1)
+        rows = np.stack([to_numbers(file, key, column) for key, column in kept.items()], axis=1)
         changes = [] if labels is None else np.flatnonzero(labels[1:] != labels[:-1]) + 1
         runs += np.split(rows, changes)
     return names, runs
 
 
-def files(path: Path) -> list[Path]:
-    """The table at `path`, or those in a folder, by name."""
+def table_files(path: Path) -> list[Path]:
+    """Return the table at `path`, or the tables of the folder in the order of their names."""
     if not path.exists():
         raise FileNotFoundError(f"expected data at {path}, found nothing: check --data")
-    found = sorted(path.iterdir()) if path.is_dir() else [path]
-    tables = [file for file in found if file.suffix.lower() in READERS]
+    paths = sorted(path.iterdir()) if path.is_dir() else [path]
+    tables = [file for file in paths if file.suffix.lower() in READERS]
     if not tables:
         raise InputError(f"expected a table ({', '.join(READERS)}), got {path}")
     return tables
 
 
 def read_numpy(path: Path) -> Columns:
+    """Return the columns of an array (T, C), named x0, x1 and so on."""
     array = read_array(path)
     if array.ndim != 2:
         raise InputError(
@@ -186,8 +152,8 @@ READERS: dict[str, Callable[[Path], Columns]] = {
 }
 
 
-def numbers(path: Path, name: str, column: NDArray[np.generic]) -> Doubles:
-    """A column as numbers; InputError that names the first that is none, and what to do."""
+def to_numbers(path: Path, name: str, column: NDArray[np.generic]) -> Doubles:
+    """Return a column as numbers; raise `InputError` with the first cell that is not one."""
     if column.dtype.kind in "fiub":
         return column.astype(np.float64)
     values = np.empty(len(column))
@@ -198,7 +164,7 @@ def numbers(path: Path, name: str, column: NDArray[np.generic]) -> Doubles:
         except ValueError:
             raise InputError(
                 f"expected numbers in column {name!r} of {path}, got {text!r:.40} in row {i + 1}: "
-                f"leave it out (--ignore {name}), or, where it names runs, --runs-by {name}"
+                f"leave it out (--ignore {name}), or, if it names runs, give --runs-by {name}"
             ) from None
     return values
 
@@ -206,28 +172,27 @@ def numbers(path: Path, name: str, column: NDArray[np.generic]) -> Doubles:
 # --- missing values --------------------------------------------------------------------------
 
 
-def check(path: Path, names: Sequence[str], runs: list[Doubles], impute: bool) -> None:
-    """Raises InputError for infinity, and for missing values unless they are imputed."""
+def check_values(path: Path, names: Sequence[str], runs: list[Doubles], impute: bool) -> None:
+    """Raise `InputError` for infinity, and for missing values unless they are imputed."""
     infinite = sum(np.isinf(run).sum(0) for run in runs)
     if np.any(infinite):
         raise InputError(
-            f"expected finite numbers in {path}, got infinity: {told(names, infinite)}"
+            f"expected finite numbers in {path}, got infinity: {describe_counts(names, infinite)}"
         )
     missing = sum(np.isnan(run).sum(0) for run in runs)
     if np.any(missing) and not impute:
         raise InputError(
-            f"expected no missing values in {path}, got {told(names, missing)}: fill them, leave "
-            "the column out (--ignore), or give --impute median"
+            f"expected no missing values in {path}, got {describe_counts(names, missing)}: fill "
+            "them, leave the column out (--ignore), or give --impute median"
         )
-    empty = [
-        name for name, count in zip(names, missing, strict=True) if count == sum(map(len, runs))
-    ]
+    rows = sum(map(len, runs))
+    empty = [name for name, count in zip(names, missing, strict=True) if count == rows]
     if empty:
         raise InputError(f"expected values in column {empty[0]!r} of {path}, got none: --ignore it")
 
 
-def told(names: Sequence[str], counts: NDArray[np.int64]) -> str:
-    """How many values of which columns: the worst three."""
+def describe_counts(names: Sequence[str], counts: NDArray[np.int64]) -> str:
+    """Return in words how many values there are in which columns, the three largest counts."""
     order = np.argsort(-counts, kind="stable")[: min(3, np.count_nonzero(counts))]
     shown = ", ".join(f"{counts[i]:,} in column {names[i]!r}" for i in order)
     more = np.count_nonzero(counts) - len(order)
@@ -235,11 +200,12 @@ def told(names: Sequence[str], counts: NDArray[np.int64]) -> str:
 
 
 def feature_medians(items: torch.Tensor) -> torch.Tensor:
-    """(C,) over items (N, C) or (N, C, L), without what is missing."""
+    """Return the medians (C,) of items (N, C) or (N, C, L), leaving out missing values."""
     values = items.transpose(0, 1).flatten(1).numpy()
     return torch.from_numpy(np.nan_to_num(np.nanmedian(values, axis=1)).astype(np.float32))
 
 
-def filled(items: torch.Tensor, medians: torch.Tensor) -> torch.Tensor:
+def fill(items: torch.Tensor, medians: torch.Tensor) -> torch.Tensor:
+    """Replace the missing values of items (N, C) or (N, C, L) by the features' medians (C,)."""
     shape = (-1, *(1,) * (items.ndim - 2))
     return torch.where(items.isnan(), medians.reshape(shape), items)

@@ -1,7 +1,7 @@
 """Windows of time series, and a split of their time into training and held-out parts.
 
-Windows that overlap are nearly the same item, so a random split would hold out what training has
-seen. Time is split in blocks instead, with a window's length left out on either side of each.
+Windows that overlap are nearly the same item, so that a random split would hold out items that are
+also trained on. Time is split in blocks instead, with a gap of a window's length on either side.
 """
 
 import itertools
@@ -14,19 +14,19 @@ from edgevae.errors import InputError
 Doubles = NDArray[np.float64]
 Stretch = tuple[int, int]  # first step, and the one after the last
 
-PIECE = 100  # windows: from each such piece of a run a block of its tenth is held out
-SERIES = 10  # so many runs: whole ones are held out
+PIECE = 100  # in windows: a tenth of each such piece of a run is held out, as one block
+SERIES = 10  # runs: of so many or more, whole ones are held out
 
 
 def split(
     runs: list[Doubles], window: int, stride: int, seed: int
 ) -> tuple[list[Doubles], list[Doubles]]:
-    """Runs (T, C) as windows (N, C, window), `stride` steps apart, to train on and held out.
+    """Cut runs (T, C) into windows (N, C, window), `stride` steps apart, to train on and hold out.
 
-    A tenth of the time is held out: a block of each run, or of each PIECE windows of it, its place
-    chosen by `seed`; of SERIES runs or more a tenth of the runs. No window crosses a run's ends,
-    and none of the training part has a step in common with one that is held out, nor any of the
-    `window` steps next to it. Raises InputError where the runs are too short.
+    A tenth of the time is held out: one block of each run, or of each PIECE windows of it, at a
+    place chosen by `seed`; of SERIES runs or more, a tenth of the runs. No window crosses the end
+    of a run, and no training window contains a held-out step or one of the `window` steps next to
+    it. Raises `InputError` if the runs are too short.
     """
     long = [run for run in runs if len(run) >= window]
     if not long:
@@ -63,9 +63,9 @@ def split(
 def blocks(
     steps: int, window: int, rng: np.random.Generator
 ) -> tuple[list[Stretch], list[Stretch]]:
-    """The stretches of one run of so many steps to train on, and those held out.
+    """Return the stretches of a run to train on, and those to hold out.
 
-    A run of fewer than five windows is trained on as a whole.
+    Nothing is held out of a run of fewer than five windows.
     """
     if steps < 5 * window:
         return [(0, steps)], []
@@ -82,5 +82,5 @@ def blocks(
 
 
 def cut(run: Doubles, window: int, stride: int) -> Doubles:
-    """Windows (N, C, window) of a run (T, C), `stride` steps apart."""
+    """Return the windows (N, C, window) of a run (T, C), `stride` steps apart."""
     return np.lib.stride_tricks.sliding_window_view(run, window, axis=0)[::stride]

@@ -7,12 +7,12 @@ from torch import nn
 
 from edgevae.errors import InputError
 
-SMALLEST = 8  # steps that are not halved again
-SQUEEZED = 16  # channels that reach the encoder's linear layer, which else holds most weights
+SMALLEST = 8  # steps: default widths halve no further
+SQUEEZED = 16  # channels before the encoder's linear layer, which would hold most weights else
 
 
 def default_widths(steps: int) -> list[int]:
-    """32 channels, and 32 more with each halving, until 8 steps are left, or an odd number."""
+    """Return 32 channels, and 32 more for each halving down to 8 steps or an odd number."""
     widths = [32]
     while steps > SMALLEST and not steps % 2:
         steps //= 2
@@ -21,7 +21,7 @@ def default_widths(steps: int) -> list[int]:
 
 
 def signal_shape(x_shape: Sequence[int]) -> tuple[int, int]:
-    """`x_shape` as (C, L), or an error where it is not that of a signal."""
+    """Return `x_shape` as (C, L); raise `InputError` if it is not that of a signal."""
     if len(x_shape) != 2:
         raise InputError(
             f"expected signals (C, L) for architecture conv1d, got items of shape "
@@ -34,9 +34,9 @@ def signal_shape(x_shape: Sequence[int]) -> tuple[int, int]:
 def conv1d(
     x_shape: Sequence[int], latent_dim: int, widths: Sequence[int]
 ) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder of signals: one width a resolution, each half the last.
+    """Return the encoder and decoder of signals, with one width for each resolution.
 
-    L must be divisible by 2 ** (len(widths) - 1).
+    Each resolution is half the one before: L must be divisible by 2 ** (len(widths) - 1).
     """
     features, steps = signal_shape(x_shape)
     halvings = len(widths) - 1
@@ -46,17 +46,17 @@ def conv1d(
             f"{steps}: give fewer --widths (their count less one is the number of halvings), or "
             "another --window"
         )
-    few = steps >> halvings
+    smallest = steps >> halvings
     pairs = list(itertools.pairwise(widths))
 
     encoder: list[nn.Module] = [nn.Conv1d(features, widths[0], 5, padding=2), nn.ReLU()]
     for wide, narrow in pairs:
         encoder += [nn.Conv1d(wide, narrow, 4, 2, 1), nn.ReLU()]
     encoder += [nn.Conv1d(widths[-1], SQUEEZED, 1), nn.ReLU(), nn.Flatten()]
-    encoder += [nn.Linear(SQUEEZED * few, 2 * latent_dim)]
+    encoder += [nn.Linear(SQUEEZED * smallest, 2 * latent_dim)]
 
-    decoder: list[nn.Module] = [nn.Linear(latent_dim, widths[-1] * few), nn.ReLU()]
-    decoder += [nn.Unflatten(1, (widths[-1], few))]
+    decoder: list[nn.Module] = [nn.Linear(latent_dim, widths[-1] * smallest), nn.ReLU()]
+    decoder += [nn.Unflatten(1, (widths[-1], smallest))]
     for wide, narrow in reversed(pairs):
         decoder += [nn.ConvTranspose1d(narrow, wide, 4, 2, 1), nn.ReLU()]
     decoder += [nn.Conv1d(widths[0], features, 5, padding=2)]

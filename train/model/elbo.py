@@ -1,6 +1,6 @@
-"""The objective: elbo = -(recon + kl), in nats per item.
+"""The objective elbo = -(recon + kl), in nats per item.
 
-recon = -log p(x|z) under the model's likelihood; kl = KL(q(z|x) || p(z)) under its prior.
+recon is -log p(x|z) under the model's likelihood, kl is KL(q(z|x) || p(z)) under its prior.
 """
 
 import math
@@ -13,7 +13,7 @@ from train.model.models import VAE
 
 
 def recon(model: VAE, x: Tensor, x_hat: Tensor) -> Tensor:
-    """-log p(x|z) for items x (N, *x_shape) and the decoder's x_hat: (N,) nats."""
+    """Return -log p(x|z) of items x (N, *x_shape) from the decoder's x_hat: (N,) nats."""
     if model.likelihood == "bernoulli":
         return F.binary_cross_entropy(x_hat, x, reduction="none").flatten(1).sum(1)
     if model.likelihood == "categorical":
@@ -31,17 +31,17 @@ def loss(
     y: Tensor | None = None,
     draws: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """(recon + beta * kl, recon, kl), each the batch's mean in nats per item.
+    """Return the loss, recon and kl, each the batch's mean in nats per item.
 
-    `x` is what the encoder sees and `target` what the decoder owes: they differ where noise was
-    added to x, which is how one encoder learns to denoise. `y` has the classes that a conditional
-    decoder is told. Of more `draws` of z the first is the importance-weighted bound on -log p(x),
-    -log mean_k exp(-recon_k - beta * kl_k), which is the tighter the more they are (Burda et al.
-    2016, equation 8).
+    `x` is the encoder's input and `target` what the decoder should return. They differ if noise was
+    added to x, by which the encoder learns to denoise. `y` holds the classes that a conditional
+    decoder takes. The loss is recon + beta * kl for one draw of z, and for several `draws` the
+    importance-weighted bound on -log p(x), -log mean_k exp(-recon_k - beta * kl_k), which is
+    tighter the more draws it has (Burda et al. 2016, equation 8).
     """
     x_hat, kl = model(x, y, draws)
     target = target.repeat(draws, *(1,) * (target.ndim - 1))
     nats = recon(model, target, x_hat.float())
-    paid = (nats + beta * kl).reshape(draws, -1)
-    bound = math.log(draws) - torch.logsumexp(-paid, 0)
+    costs = (nats + beta * kl).reshape(draws, -1)
+    bound = math.log(draws) - torch.logsumexp(-costs, 0)
     return bound.mean(), nats.mean(), kl.mean()

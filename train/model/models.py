@@ -1,5 +1,4 @@
-"""The architectures, each on one screen: a residual convolutional VAE, an MLP VAE, an autoencoder
-(and, in conv1d.py, that of signals).
+"""The models and their architectures; conv1d.py has the architecture of signals.
 
 Kingma and Welling, "Auto-Encoding Variational Bayes" (2014): an encoder gives mu and logvar,
 z = mu + exp(logvar / 2) * eps, a decoder gives x_hat.
@@ -18,13 +17,14 @@ from train.data.scaling import LIMIT
 from train.model import conv1d
 from train.model.prior import Free, Vamp, gaussian_log_prob, kl, log_prob
 
-EMBEDDED = 16  # numbers that tell a conditional decoder its class
+EMBEDDED = 16  # dimensions of the embedding of a class
 
 
 class Residual(nn.Module):
-    """relu(x + conv(relu(conv(x)))); the second convolution starts at zero, so the block does too.
+    """A residual block: relu(x + conv(relu(conv(x)))).
 
-    That start stands in for normalisation, and relu after the sum is what runtimes fuse.
+    The second convolution starts at zero, which replaces normalisation. The relu follows the sum
+    because runtimes fuse the two.
     """
 
     def __init__(self, channels: int) -> None:
@@ -38,10 +38,11 @@ class Residual(nn.Module):
 
 
 def default_widths(x_shape: Sequence[int], architecture: str) -> list[int]:
-    """The widths that suit items of `x_shape`: for (1, 28, 28) and "residual", 16, 48, 80.
+    """Return the widths for items of `x_shape`; for (1, 28, 28) and "residual" 16, 48, 80.
 
-    Images are halved until 8 pixels are left, or an odd number; each resolution has 32 channels
-    more than the last. A linear layer takes what is left, so that more than 16 pixels are refused.
+    Images are halved down to 8 pixels a side, or an odd number; each resolution has 32 channels
+    more than the one before. A linear layer follows, so that more than 16 pixels a side raise
+    `InputError`.
     """
     if architecture == "mlp":
         return [256, 128]
@@ -64,7 +65,7 @@ def default_widths(x_shape: Sequence[int], architecture: str) -> list[int]:
 
 
 def image_shape(x_shape: Sequence[int]) -> tuple[int, int, int]:
-    """`x_shape` as (C, H, W), or an error where it is not that of an image."""
+    """Return `x_shape` as (C, H, W); raise `InputError` if it is not that of an image."""
     if len(x_shape) != 3:
         raise InputError(
             f"expected images (C, H, W) for architecture residual, got items of shape "
@@ -77,9 +78,9 @@ def image_shape(x_shape: Sequence[int]) -> tuple[int, int, int]:
 def residual_conv(
     x_shape: Sequence[int], latent_dim: int, widths: Sequence[int]
 ) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder of images (C, H, W): one width a resolution, each half the last.
+    """Return the encoder and decoder of images (C, H, W), with one width for each resolution.
 
-    H and W must be divisible by 2 ** (len(widths) - 1).
+    Each resolution is half the one before: H and W must be divisible by 2 ** (len(widths) - 1).
     """
     channels, height, width = image_shape(x_shape)
     halvings = len(widths) - 1
@@ -92,7 +93,7 @@ def residual_conv(
     small = (widths[-1], height >> halvings, width >> halvings)
     pixels = small[1] * small[2]
     pairs = list(itertools.pairwise(widths))
-    squeezed = 16  # channels that reach the encoder's linear layer, which else holds most weights
+    squeezed = 16  # channels before the encoder's linear layer, which would hold most weights else
 
     encoder: list[nn.Module] = [nn.Conv2d(channels, widths[0], 3, padding=1), nn.ReLU()]
     for wide, narrow in pairs:
@@ -111,7 +112,7 @@ def residual_conv(
 def mlp(
     x_shape: Sequence[int], latent_dim: int, widths: Sequence[int]
 ) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder of anything: the flattened item through layers of the given widths."""
+    """Return the encoder and decoder of flattened items, with a layer of each of the widths."""
     size = int(torch.Size(x_shape).numel())
     sizes = [size, *widths]
     encoder: list[nn.Module] = [nn.Flatten()]
@@ -128,7 +129,7 @@ def mlp(
 
 
 class Gated(nn.Module):
-    """A linear layer that a second one gates: h(x) * sigmoid(g(x)) (Dauphin et al. 2017)."""
+    """A gated linear layer: h(x) * sigmoid(g(x)) (Dauphin et al. 2017)."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -142,7 +143,7 @@ class Gated(nn.Module):
 def gated_mlp(
     x_shape: Sequence[int], latent_dim: int, widths: Sequence[int]
 ) -> tuple[nn.Module, nn.Module]:
-    """As `mlp`, of gated layers: with widths 300, 300 that of Tomczak and Welling (2018)."""
+    """Return the networks of `mlp` with gated layers, as Tomczak and Welling (2018) have them."""
     size = int(torch.Size(x_shape).numel())
     down, up = [size, *widths], [latent_dim, *reversed(widths)]
     encoder = [nn.Flatten(), *itertools.starmap(Gated, itertools.pairwise(down))]
@@ -154,7 +155,7 @@ def gated_mlp(
 
 
 class ResidualLinear(nn.Module):
-    """x + relu(linear(x))."""
+    """A residual layer: x + relu(linear(x))."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -167,18 +168,18 @@ class ResidualLinear(nn.Module):
 def residual_mlp(
     x_shape: Sequence[int], latent_dim: int, widths: Sequence[int]
 ) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder of anything, as `mlp`, with residual layers between equal widths.
+    """Return the networks of `mlp` with residual layers between equal widths.
 
-    Of text they keep twice as many latents awake, and more strings come back.
+    On text they keep twice as many latents active, and reconstruct more strings exactly.
     """
     size = int(torch.Size(x_shape).numel())
 
-    def layers(given: int, widths: Sequence[int], made: int) -> list[nn.Module]:
-        stack: list[nn.Module] = [nn.Linear(given, widths[0]), nn.ReLU()]
+    def layers(inputs: int, widths: Sequence[int], outputs: int) -> list[nn.Module]:
+        stack: list[nn.Module] = [nn.Linear(inputs, widths[0]), nn.ReLU()]
         for before, after in itertools.pairwise(widths):
             same = before == after
             stack += [ResidualLinear(after)] if same else [nn.Linear(before, after), nn.ReLU()]
-        return [*stack, nn.Linear(widths[-1], made)]
+        return [*stack, nn.Linear(widths[-1], outputs)]
 
     encoder = [nn.Flatten(), *layers(size, widths, 2 * latent_dim)]
     decoder = [*layers(latent_dim, widths[::-1], size), nn.Unflatten(1, tuple(x_shape))]
@@ -197,22 +198,22 @@ ARCHITECTURES = {
 class VAE(nn.Module):
     """A variational autoencoder of items of `x_shape`.
 
-    encode(x) -> mu, logvar (N, latent_dim); decode(z) -> x_hat (N, *x_shape). `images` says that
-    x lies in [0, 1], so that the decoder ends in a sigmoid; other data are standardised by
-    `shift` and `scale` (of x_shape) inside the model, so that it speaks its user's units, and what
-    the encoder sees is bounded, so that a value which no training came near does not drown others.
+    encode(x) returns mu and logvar (N, latent_dim), decode(z) returns x_hat (N, *x_shape). With
+    `images` x lies in [0, 1], and the decoder ends in a sigmoid. Other data are standardised inside
+    the model by `shift` and `scale` (of x_shape), so that x and x_hat keep their units; the
+    standardised input is bounded, so that an extreme value does not outweigh all others.
     `likelihood` is "gaussian", with one learned sigma (Rybkin et al. 2021, "Simple and effective
     VAE training with calibrated decoders"), "bernoulli" (x in [0, 1]), or "categorical" (x one-hot
     over the last axis, x_hat probabilities).
 
-    `prior` is what the KL is paid under and generation draws from: "normal", N(0, I); "free" or
-    "vamp", a mixture of `components` that is learned too (prior.py); or "fitted", N(0, I) for
-    the KL, and for generation a mixture that is fitted after training (mixture.py).
+    `prior` is the prior of the KL and of generation: "normal", N(0, I); "free" or "vamp", a mixture
+    of `components` that is learned with the model (prior.py); or "fitted", N(0, I) for the KL and
+    for generation a mixture that is fitted after training (stages/mixture.py).
 
     With `classes` the VAE is conditional (Sohn et al. 2015, "Learning structured output
-    representation using deep conditional generative models"): decode(z, y) is told the class y,
-    int64 (N,). The encoder is not: what z says of the class costs nats that y has for nothing,
-    and an encoder without y reads items that nobody has labelled.
+    representation using deep conditional generative models"): decode(z, y) takes the class y, int64
+    (N,). The encoder does not: information on the class in z costs nats and y provides it for free,
+    and an encoder without y applies to items without labels.
     """
 
     variational = True
@@ -239,8 +240,8 @@ class VAE(nn.Module):
         self.encoder, self.decoder = ARCHITECTURES[architecture](x_shape, latent_dim, widths)
         self.classes = classes
         if classes:
-            told = latent_dim + EMBEDDED
-            _, self.decoder = ARCHITECTURES[architecture](x_shape, told, widths)
+            inputs = latent_dim + EMBEDDED
+            _, self.decoder = ARCHITECTURES[architecture](x_shape, inputs, widths)
             self.embedding = nn.Embedding(classes, EMBEDDED)
         self.prior = None
         if prior == "free":
@@ -252,20 +253,20 @@ class VAE(nn.Module):
         self.register_buffer("scale", torch.ones(self.x_shape))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        mu, logvar = self.encoder(self.seen(x)).chunk(2, dim=1)
+        mu, logvar = self.encoder(self.standardised(x)).chunk(2, dim=1)
         return mu, logvar.clamp(MIN_LOGVAR, MAX_LOGVAR)
 
-    def seen(self, x: Tensor) -> Tensor:
-        """x as the encoder's layers see it."""
+    def standardised(self, x: Tensor) -> Tensor:
+        """Return the input of the encoder's layers: x, for data other than images standardised."""
         return x if not self.standardises else ((x - self.shift) / self.scale).clamp(-LIMIT, LIMIT)
 
     def activations(self, x: Tensor) -> Tensor:
-        """What each hidden layer makes of x, and mu last: (N, H).
+        """Return the activations of each hidden layer of the encoder, and mu last: (N, H).
 
-        Of a convolution's channels the mean over pixels or steps. RaPP (Kim et al. 2020) compares
-        them between x and x_hat.
+        Those of a convolution are the means of its channels over pixels or steps. RaPP (Kim et al.
+        2020) compares the activations of x and x_hat.
         """
-        y, hidden = self.seen(x), []
+        y, hidden = self.standardised(x), []
         for layer in self.encoder:
             y = layer(y)
             if isinstance(layer, (nn.ReLU, Residual, ResidualLinear, Gated)):
@@ -287,7 +288,10 @@ class VAE(nn.Module):
         return mu + torch.exp(logvar / 2) * torch.randn_like(mu)
 
     def kl(self, z: Tensor, mu: Tensor, logvar: Tensor, by_z: bool = False) -> Tensor:
-        """KL(q(z|x) || p(z)): (N,) nats; under a learned prior, or `by_z`, as the one z has it."""
+        """Return KL(q(z|x) || p(z)), (N,) nats: exact, or estimated at z.
+
+        It is estimated under a learned prior and with `by_z`.
+        """
         if self.prior is None and not by_z:
             return kl(mu.float(), logvar.float())
         if self.prior is None:
@@ -297,9 +301,10 @@ class VAE(nn.Module):
         return gaussian_log_prob(z, mu, logvar) - log_prior
 
     def forward(self, x: Tensor, y: Tensor | None = None, draws: int = 1) -> tuple[Tensor, Tensor]:
-        """x, and y where the VAE is conditional -> (x_hat, kl (N,) in nats), at one sampled z.
+        """Return x_hat and kl (N,), in nats, at one sampled z of each item.
 
-        Of more `draws` the first N rows are of a first z of each item, and so on: (draws * N, ...).
+        `y` holds the classes if the VAE is conditional. With more `draws` there are draws * N rows:
+        first those of a first z of each item, and so on.
         """
         mu, logvar = (part.repeat(draws, 1) for part in self.encode(x))
         z = self.reparameterize(mu, logvar)
@@ -308,11 +313,11 @@ class VAE(nn.Module):
 
 
 class Autoencoder(VAE):
-    """The baseline: the same networks, z = mu and no prior.
+    """The baseline: the same networks, with z = mu and no prior.
 
-    Nothing asks its latents to fill the space between them, so a random z decodes to nothing;
-    see the evaluation's rows for N(0, I). Its posterior is a point: logvar is at its floor, so
-    that a device that samples it gets mu, to float32's precision.
+    Its loss does not ask the latents to fill the space between them, so that a random z decodes to
+    nothing recognisable. Its posterior is a point: logvar is at its minimum, so that a sample is mu
+    to float32's precision.
     """
 
     variational = False

@@ -1,8 +1,8 @@
-"""p(z), which the KL is paid under: N(0, I), or a mixture that is learned with the model.
+"""The prior p(z) of the KL: N(0, I), or a mixture that is learned with the model.
 
-A mixture under which the posteriors' KL is paid costs less than N(0, I), since it may lie where
-they are (Tomczak and Welling 2018, "VAE with a VampPrior"). What is learned is exported as the
-bundle's mixture prior: a device draws from it as from any other.
+The KL from a learned mixture is smaller than that from N(0, I), as the mixture can move to where
+the posteriors are (Tomczak and Welling 2018, "VAE with a VampPrior"). The learned mixture is
+exported as the bundle's prior.
 """
 
 import math
@@ -19,15 +19,15 @@ Gaussians = tuple[Tensor, Tensor, Tensor]  # log weights (K,), means (K, D), log
 
 
 def kl(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, exp(logvar)) || N(0, I)) of (N, D), (N, D): (N,) nats, at least 0.
+    """Return KL(N(mu, exp(logvar)) || N(0, I)) of mu, logvar (N, D): (N,) nats, at least 0.
 
-    In closed form (Kingma and Welling 2014, appendix B).
+    The closed form is that of (Kingma and Welling 2014, appendix B).
     """
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).flatten(1).sum(1)
 
 
 class Free(nn.Module):
-    """K Gaussians, each with a weight, a mean and a log-variance of its own."""
+    """A mixture of K Gaussians, each with its own weight, mean and log-variance."""
 
     def __init__(self, components: int, latent_dim: int) -> None:
         super().__init__()
@@ -36,10 +36,10 @@ class Free(nn.Module):
         self.logvars = nn.Parameter(torch.zeros(components, latent_dim))
 
     def start(self, x: Tensor) -> None:
-        """Begins without a look at the data."""
+        """Ignore the data: the means start at random."""
 
     def become(self, table: MixtureTable) -> None:
-        """That mixture, of as many components."""
+        """Copy the mixture `table`, which has as many components."""
         parts = np.log(table.weights), table.means, table.logvars
         for own, part in zip((self.logits, self.means, self.logvars), parts, strict=True):
             own.data.copy_(torch.tensor(part))
@@ -49,14 +49,14 @@ class Free(nn.Module):
 
 
 class Vamp(nn.Module):
-    """The posteriors of K learned pseudo-inputs, equally likely (Tomczak and Welling 2018)."""
+    """A mixture of the posteriors of K learned pseudo-inputs (Tomczak and Welling 2018)."""
 
     def __init__(self, components: int, x_shape: tuple[int, ...]) -> None:
         super().__init__()
         self.inputs = nn.Parameter(torch.zeros(components, *x_shape))
 
     def start(self, x: Tensor) -> None:
-        """Begins at items of x (N, *x_shape), N at least K."""
+        """Start from K random items of x (N, *x_shape), N at least K."""
         self.inputs.data.copy_(x[torch.randperm(len(x))[: len(self.inputs)]])
 
     def forward(self, encode: Encode) -> Gaussians:
@@ -65,18 +65,18 @@ class Vamp(nn.Module):
 
 
 def gaussian_log_prob(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-    """log N(z; mu, exp(logvar)) of latents (N, D), each under its own Gaussian: (N,) nats."""
+    """Return log N(z; mu, exp(logvar)) of latents (N, D), a Gaussian for each: (N,) nats."""
     squares = (z - mu).float().square() / logvar.float().exp() + logvar.float()
     return -0.5 * (squares.sum(1) + z.shape[1] * math.log(2 * math.pi))
 
 
 def log_prob(z: Tensor, gaussians: Gaussians) -> Tensor:
-    """log p(z) of latents (N, D): (N,) nats."""
+    """Return log p(z) of latents (N, D) under a mixture: (N,) nats."""
     with torch.autocast(z.device.type, enabled=False):  # bf16 is too coarse for these sums
         z = z.float()
         log_weights, means, logvars = (part.float() for part in gaussians)
         precision = (-logvars).exp()
-        # ((z - mean)^2 / var) summed over D, as matrix products: no array of (N, K, D).
+        # Matrix products sum (z - mean)^2 / var over D without an array (N, K, D).
         squares = z.square() @ precision.T - 2 * z @ (means * precision).T
         constant = (means.square() * precision + logvars).sum(1) + z.shape[1] * math.log(
             2 * math.pi

@@ -28,7 +28,7 @@ def series(steps=900, seed=0):
 
 
 def test_columns_have_the_names_of_the_header(tmp_path):
-    names, runs = tables.features(write(tmp_path / "a.csv", ["a", "b"], [[1, 2.5], [3, "NA"]]))
+    names, runs = tables.read_features(write(tmp_path / "a.csv", ["a", "b"], [[1, 2.5], [3, "NA"]]))
     assert names == ("a", "b")
     np.testing.assert_array_equal(runs, [[[1, 2.5], [3, np.nan]]])
 
@@ -37,7 +37,7 @@ def test_a_table_without_a_header_and_an_array_number_their_columns(tmp_path):
     write(tmp_path / "a.csv", ["4", "5"], [[1, 2]])
     np.save(tmp_path / "a.npy", np.array([[4.0, 5.0], [1.0, 2.0]]))
     for file in ("a.csv", "a.npy"):
-        names, runs = tables.features(tmp_path / file)
+        names, runs = tables.read_features(tmp_path / file)
         assert names == ("x0", "x1")
         np.testing.assert_array_equal(runs, [[[4, 5], [1, 2]]])
 
@@ -48,7 +48,7 @@ def test_parquet_is_read(tmp_path):
 
     table = pyarrow.table({"a": [1, None, 3], "b": [0.5, 1.5, 2.5]})
     parquet.write_table(table, tmp_path / "a.parquet")
-    names, (run,) = tables.features(tmp_path / "a.parquet")
+    names, (run,) = tables.read_features(tmp_path / "a.parquet")
     assert names == ("a", "b")
     np.testing.assert_array_equal(run, [[1, 0.5], [np.nan, 1.5], [3, 2.5]])
 
@@ -57,7 +57,7 @@ def test_files_and_a_column_s_changes_are_runs(tmp_path):
     rows = [[1, "p"], [2, "p"], [3, "q"], [4, "p"]]
     for name in ("1.csv", "2.csv"):
         write(tmp_path / name, ["a", "part"], rows)
-    names, runs = tables.features(tmp_path, runs_by="part")
+    names, runs = tables.read_features(tmp_path, runs_by="part")
     assert names == ("a",)
     assert [run.ravel().tolist() for run in runs] == 2 * [[1, 2], [3], [4]]
 
