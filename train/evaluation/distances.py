@@ -16,16 +16,16 @@ from torch import Tensor
 from edgevae.errors import InputError
 
 Features = NDArray[np.float32]
-ROWS = 1000  # that are compared at once: a chunk of 1,000 x 10,000 distances takes 80 MB
+ROWS = 1000  # rows of a chunk: 1,000 x 10,000 distances take 80 MB
 
 
 def frechet(real: Features, fake: Features) -> float:
-    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), in float64."""
+    """Return |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), computed in float64."""
     mean1, mean2 = (part.mean(0, dtype=np.float64) for part in (real, fake))
     cov1, cov2 = (
         np.atleast_2d(np.cov(part.astype(np.float64), rowvar=False)) for part in (real, fake)
     )
-    # The eigenvalues of C1 C2 are those of a positive semi-definite matrix, but for rounding.
+    # Up to rounding, C1 C2 has the eigenvalues of a positive semi-definite matrix.
     eigenvalues = scipy.linalg.eigvals(cov1 @ cov2).real.clip(0)
     trace = np.trace(cov1) + np.trace(cov2) - 2 * np.sqrt(eigenvalues).sum()
     return float(((mean1 - mean2) ** 2).sum() + trace)
@@ -34,12 +34,13 @@ def frechet(real: Features, fake: Features) -> float:
 def neighbour_metrics(
     real: Features, fake: Features, k: int = 5, real_radius: Tensor | None = None
 ) -> dict[str, float]:
-    """precision, recall, density and coverage by the balls of the k-th nearest neighbour.
+    """Return precision, recall, density and coverage by balls around points.
 
-    precision: the share of fake points in the ball of any real one; recall the same with the
-    roles exchanged; density: the number of real balls that a fake point lies in, over k, on
-    average; coverage: the share of real balls that hold a fake point. Balls are closed.
-    `real_radius` is radii(real, k), where it is known already.
+    The ball of a point is closed and reaches its k-th nearest neighbour. Precision is the share of
+    fake points in the ball of any real point; recall the share of real points in the ball of any
+    fake point; density the mean number of real balls that a fake point lies in, over k; coverage
+    the share of real balls that contain a fake point. `real_radius` is radii(real, k) if the caller
+    has it.
     """
     real_t, fake_t = torch.from_numpy(real), torch.from_numpy(fake)
     real_radius = radii(real_t, k) if real_radius is None else real_radius
@@ -62,7 +63,7 @@ def neighbour_metrics(
 
 
 def radii(points: Tensor, k: int) -> Tensor:
-    """The distance of each point to its k-th nearest neighbour among the others: (N,)."""
+    """Return the distance of each point to its k-th nearest neighbour among the others: (N,)."""
     if len(points) <= k:
         raise InputError(
             f"expected more than {k} points for {k} neighbours, got {len(points)}: judge more items"
@@ -76,7 +77,7 @@ def radii(points: Tensor, k: int) -> Tensor:
 
 
 def nearest(points: Tensor, among: Tensor) -> Tensor:
-    """The distance of each of `points` to the nearest of `among`, both (N, F)."""
+    """Return the distance of each of `points` (N, F) to the nearest of `among` (M, F): (N,)."""
     best = torch.full((len(points),), torch.inf)
     for chunk in among.split(5 * ROWS):
         best = torch.minimum(best, pairwise(points, chunk).amin(1))
@@ -84,11 +85,11 @@ def nearest(points: Tensor, among: Tensor) -> Tensor:
 
 
 def pairwise(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distances (N, M) of float32 points (N, F) and (M, F); 0 for equal ones.
+    """Return Euclidean distances (N, M) of float32 points (N, F) and (M, F); 0 for equal points.
 
-    |a|^2 + |b|^2 - 2ab loses what the terms share: even in float64 equal points may come out
-    apart, so that whatever is below 1e-13 of the terms counts as 0. Rounding the result to
-    float32 makes a pair's distance the same in whatever chunk it is computed.
+    |a|^2 + |b|^2 - 2ab cancels: even in float64 the distance of equal points may not be 0, so that
+    squares below 1e-13 of the terms count as 0. The result is rounded to float32, so that a pair
+    has the same distance in any chunk.
     """
     a, b = a.double(), b.double()
     scale = a.square().sum(1)[:, None] + b.square().sum(1)

@@ -1,7 +1,7 @@
-"""Classifiers whose features measure how like real images generated ones are.
+"""Classifiers whose features measure how similar generated images are to real ones.
 
-Two of different architecture and seed, so that a figure is not one network's taste. They see the
-labelled training images alone, and training a VAE sees neither of them.
+There are two, of different architecture and seed, so that a figure does not depend on one network.
+They are trained on the labelled training images alone, and no VAE is trained with them.
 """
 
 from pathlib import Path
@@ -23,13 +23,14 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def convolution(inputs: int, outputs: int) -> nn.Sequential:
+    """Return a 3 x 3 convolution with batch normalisation and relu."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
     )
 
 
 def pooled(channels: int) -> nn.Module:
-    """Convolutions and pooling in the manner of VGG (Simonyan and Zisserman 2015)."""
+    """Return convolutions and pooling in the manner of VGG (Simonyan and Zisserman 2015)."""
     return nn.Sequential(
         convolution(channels, 32),
         nn.MaxPool2d(2),
@@ -44,7 +45,7 @@ def pooled(channels: int) -> nn.Module:
 
 
 class Block(nn.Module):
-    """A depthwise 5 x 5 convolution, then an MLP over channels, around a skip."""
+    """A residual block: a depthwise 5 x 5 convolution, then an MLP over channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class Block(nn.Module):
 
 
 def patched(channels: int) -> nn.Module:
-    """Patches and depthwise blocks in the manner of ConvNeXt (Liu et al. 2022)."""
+    """Return patches and depthwise blocks in the manner of ConvNeXt (Liu et al. 2022)."""
     return nn.Sequential(
         nn.Conv2d(channels, 80, 4, stride=4, padding=2),
         *(Block(80) for _ in range(4)),
@@ -70,7 +71,7 @@ def patched(channels: int) -> nn.Module:
 
 
 class Judge:
-    """A trained classifier: `features` of items, `accuracy` on the test images."""
+    """A classifier with `features` of images; `accuracy` is that on the test images."""
 
     def __init__(self, name: str, body: nn.Module, classes: int) -> None:
         self.name, self.body = name, body
@@ -83,7 +84,7 @@ class Judge:
 
     @torch.inference_mode()
     def features(self, items: Tensor | NDArray[np.float32]) -> NDArray[np.float32]:
-        """Items (N, C, H, W), uint8 or in [0, 1] -> (N, 128), the input of the last layer."""
+        """Return the last layer's input (N, 128) for images (N, C, H, W), uint8 or in [0, 1]."""
         items = torch.as_tensor(items)
         parts = [self.body(as_float(chunk.to(DEVICE))) for chunk in items.split(1000)]
         return torch.cat(parts).cpu().numpy()
@@ -93,31 +94,33 @@ JUDGES = {"pooled": (pooled, 101), "patched": (patched, 202)}
 
 
 def judges(data: Data, folder: Path, epochs: int = 8) -> list[Judge]:
-    """The two judges, read from `folder` or trained now and kept there."""
+    """Return the two judges, read from `folder`, or trained and kept there."""
     folder.mkdir(parents=True, exist_ok=True)
     return [judge(name, data, folder / f"{data.name}-{name}.pt", epochs) for name in JUDGES]
 
 
 def judge(name: str, data: Data, path: Path, epochs: int) -> Judge:
+    """Return a judge, read from `path`, or trained and kept there, and measure its accuracy."""
     build, seed = JUDGES[name]
     torch.manual_seed(seed)
-    made = Judge(name, build(data.x_shape[0]), int(data.train_labels.max()) + 1)
+    classifier = Judge(name, build(data.x_shape[0]), int(data.train_labels.max()) + 1)
     if path.is_file():
-        made.model.load_state_dict(state_file.read(path))
+        classifier.model.load_state_dict(state_file.read(path))
     else:
-        train(made, data, epochs, seed)
-        state_file.write(path, made.model.state_dict())
-    made.model.eval()
+        train(classifier, data, epochs, seed)
+        state_file.write(path, classifier.model.state_dict())
+    classifier.model.eval()
     with torch.inference_mode():
         chunks = zip(data.test.split(1000), data.test_labels.split(1000), strict=True)
         right = sum(
-            (made.model(as_float(x.to(DEVICE))).argmax(1).cpu() == y).sum() for x, y in chunks
+            (classifier.model(as_float(x.to(DEVICE))).argmax(1).cpu() == y).sum() for x, y in chunks
         )
-    made.accuracy = int(right) / len(data.test)
-    return made
+    classifier.accuracy = int(right) / len(data.test)
+    return classifier
 
 
 def train(judge: Judge, data: Data, epochs: int, seed: int, batch: int = 128) -> None:
+    """Train a judge on the labelled training images."""
     batch = min(batch, len(data.train))
     steps = epochs * (len(data.train) // batch)
     model = judge.model.to(memory_format=torch.channels_last)

@@ -1,8 +1,8 @@
-"""A language model of characters to judge made-up strings by: none of ours, and none of a VAE.
+"""A language model of characters that judges generated strings; no VAE is trained with it.
 
-Interpolated n-grams with Witten and Bell's smoothing (1991, "The zero-frequency problem", method
-C): in a context seen c times, before d different characters, the next character's probability is
-(count + d * its probability in the context shorter by one) / (c + d).
+It has interpolated n-grams with the smoothing of Witten and Bell (1991, "The zero-frequency
+problem", method C): in a context that occurs c times, before d different characters, the next
+character's probability is (count + d * its probability in the context shorter by one) / (c + d).
 """
 
 import math
@@ -13,7 +13,10 @@ END = "\n"
 
 
 class Ngrams:
-    """Of the `order` - 1 characters before each; `symbols` counts the alphabet's and the end."""
+    """A model of each character by the `order` - 1 before it.
+
+    `symbols` is the number of characters of the alphabet and the end.
+    """
 
     def __init__(self, items: Iterable[str], order: int, symbols: int) -> None:
         self.order, self.symbols = order, symbols
@@ -26,22 +29,23 @@ class Ngrams:
                     self.totals[context[first:]] += 1
 
     def _steps(self, item: str) -> Iterable[tuple[str, str]]:
-        """Each character, and the end, with the context it is judged in; END also begins."""
-        whole = END + item + END
-        for place in range(1, len(whole)):
-            yield whole[max(0, place - self.order + 1) : place], whole[place]
+        """Yield each character, and the end, after its context; END also begins a string."""
+        text = END + item + END
+        for place in range(1, len(text)):
+            yield text[max(0, place - self.order + 1) : place], text[place]
 
     def probability(self, context: str, character: str) -> float:
+        """Return the probability of a character after its context."""
         p = 1 / self.symbols
         for first in range(len(context), -1, -1):
-            seen = self.counts.get(context[first:])
-            if seen is None:
+            counts = self.counts.get(context[first:])
+            if counts is None:
                 break
-            p = (seen[character] + len(seen) * p) / (self.totals[context[first:]] + len(seen))
+            p = (counts[character] + len(counts) * p) / (self.totals[context[first:]] + len(counts))
         return p
 
     def nats(self, items: Iterable[str]) -> float:
-        """-log p of a character, the end among them: the mean over all of the items."""
+        """Return the mean of -log p over all characters of the items, ends included."""
         logs = [
             math.log(self.probability(context, character))
             for item in items

@@ -1,4 +1,4 @@
-"""Pictures of a bundle: grids, interpolations, denoising, the latent space."""
+"""Draw pictures of a bundle: grids, interpolations, denoising, the latent space."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ SCALE = 2
 
 
 def block(x: Floats, columns: int) -> NDArray[np.uint8]:
-    """Images (N, C, H, W) side by side, white where N does not fill a row: uint8 (H', W', C)."""
+    """Return images (N, C, H, W) as one, uint8 (H', W', C), in rows of `columns`, filled white."""
     missing = np.ones((-len(x) % columns, *x.shape[1:]), np.float32)
     tiles = packing.pack(np.concatenate([x, missing]))
     _, height, width, channels = tiles.shape
@@ -27,7 +27,7 @@ def block(x: Floats, columns: int) -> NDArray[np.uint8]:
 
 
 def save(blocks: list[NDArray[np.uint8]], path: Path) -> None:
-    """Blocks of one height from left to right, on white."""
+    """Save blocks of one height from left to right, on white."""
     height, _, channels = blocks[0].shape
     gap = np.full((height, GAP, channels), 255, np.uint8)
     parts = [part for each in blocks for part in (each, gap)][:-1]
@@ -38,20 +38,20 @@ def save(blocks: list[NDArray[np.uint8]], path: Path) -> None:
 
 
 def grids(vae: edgevae.VAE, x: Floats, path: Path) -> None:
-    """Real, reconstructed and generated images, 64 each, or as many as there are."""
+    """Save real, reconstructed and generated images, up to 64 each."""
     x = x[:64]
     sets = (x, vae.reconstruct(x), vae.generate(len(x), seed=7))
     save([block(part, 8) for part in sets], path)
 
 
 def interpolations(vae: edgevae.VAE, x: Floats, path: Path) -> None:
-    """Eight straight walks between the latents of two test images, twelve steps each."""
-    walks = [vae.interpolate(x[i], x[(i + 8) % len(x)], 12) for i in range(min(8, len(x)))]
-    save([block(np.concatenate(walks), 12)], path)
+    """Save eight straight lines between the latents of two test images, twelve steps each."""
+    paths = [vae.interpolate(x[i], x[(i + 8) % len(x)], 12) for i in range(min(8, len(x)))]
+    save([block(np.concatenate(paths), 12)], path)
 
 
 def variations(vae: edgevae.VAE, x: Floats, path: Path) -> None:
-    """Eight images and their reconstructions, then five variations each at strengths 1, 2, 3."""
+    """Save eight images, their reconstructions, and five variations each of strength 1, 2 and 3."""
     x = x[:8]
     pairs = np.stack([x, vae.reconstruct(x)], axis=1).reshape(-1, *x.shape[1:])
     varied = [vae.vary(x, 5, strength, seed=1).reshape(-1, *x.shape[1:]) for strength in (1, 2, 3)]
@@ -59,7 +59,7 @@ def variations(vae: edgevae.VAE, x: Floats, path: Path) -> None:
 
 
 def denoising(vae: edgevae.VAE, x: Floats, path: Path, sigma: float = 0.3) -> None:
-    """Clean, noisy and denoised images."""
+    """Save clean, noisy and denoised images."""
     x = x[:32]
     eps = sampling.normal(len(x), x[0].size, seed=2, purpose=sampling.CORRUPTION)
     noisy = x + np.float32(sigma) * eps.reshape(x.shape)
@@ -68,16 +68,16 @@ def denoising(vae: edgevae.VAE, x: Floats, path: Path, sigma: float = 0.3) -> No
 
 
 def latents(vae: edgevae.VAE, x: Floats, labels: Tensor | None, path: Path) -> None:
-    """Posterior means by class, in the plane of their two first principal components."""
+    """Save the posterior means by class, in the plane of their first two principal components."""
     names = None if labels is None else labels[: len(x)].numpy()
     draw_scatter(vae.encode(x).mu, names, vae.bundle.name).savefig(path, dpi=110)
 
 
 def heat_maps(sets: list[tuple[str, Floats, Floats]], path: Path) -> None:
-    """For each class its normal images, then others, and below each what made it strange.
+    """Save images of each class, two normal and then anomalous ones, above their heat maps.
 
-    A set is a class, images (N, 1, H, W) in [0, 1], the first two normal, and nats (N, 1, H, W).
-    Each set's colours end at one number of nats, that of the worst thousandth of its pixels.
+    A set is the name of a class, images (N, 1, H, W) in [0, 1], the first two normal, and nats
+    (N, 1, H, W). The colours of a set end at the 99.9th percentile of its nats.
     """
     count = max(len(x) for _, x, _ in sets)
     figure = Figure(figsize=(count, 2.1 * len(sets)), layout="constrained")

@@ -1,6 +1,6 @@
-"""The report of a bundle: what its latents, its prior and its pictures are worth.
+"""The report of a bundle: the quality of its likelihood, latents, prior and pictures.
 
-Everything is computed by the bundle's own graphs through edgevae, as a device would.
+All figures are computed with the bundle's own graphs through edgevae, as on a device.
 """
 
 import json
@@ -25,10 +25,10 @@ from train.evaluation import distances, pictures
 from train.evaluation.judges import Judge, judges
 
 Floats = NDArray[np.float32]
-ROWS = 10_000  # items a set that is judged
+ROWS = 10_000  # the number of items in each set that is judged
 NEIGHBOURS = 5  # k of precision, recall, density and coverage
 DENOISE_SIGMAS = (0.1, 0.2, 0.3, 0.5)
-MOST_DB = 60  # of an item's PSNR, lest those that come back as they were make the mean
+MAX_DB = 60  # an item's PSNR counts at most this, so that perfect items do not rule the mean
 
 
 def evaluate(
@@ -42,17 +42,17 @@ def evaluate(
 ) -> dict[str, Any]:
     """Judge the bundle at `path` on `data`; write report.json, report.md and pictures to `out`.
 
-    Without labels there is no classifier, hence no distance in its features; vectors have neither
-    those nor pictures. Raises InputError where the items are not of the bundle's shape, and for a
-    conditional bundle, whose likelihood nothing here can tell: scores know no classes.
+    Without labels there are no classifiers, and no distances in their features; vectors have no
+    pictures either. Raises `InputError` if the items do not have the bundle's shape, and for a
+    conditional bundle, as scores do not support classes.
     """
     began = time.monotonic()
     vae = edgevae.load(path, precision=precision)
     if vae.bundle.classes:
         raise InputError(
             f"expected a bundle without classes, got {vae.bundle.name!r} of "
-            f"{len(vae.bundle.classes)}: benchmarks/bench_classes.py judges what a conditional one "
-            "makes"
+            f"{len(vae.bundle.classes)}: benchmarks/bench_classes.py judges the images that a "
+            "conditional one generates"
         )
     if data.x_shape != vae.bundle.x_shape:
         raise InputError(
@@ -80,9 +80,7 @@ def evaluate(
     pictures.latents(vae, test, data.test_labels, out / "latents.png")
     if data.drawable and data.train_labels is not None:
         sets = judged_sets(vae, data)
-        report["judges"] = [
-            judge_report(judge, data, test, sets) for judge in judges(data, judge_folder)
-        ]
+        report["judges"] = [judge_report(judge, test, sets) for judge in judges(data, judge_folder)]
     if data.drawable:
         report["copies"] = copies_report(data, test, vae.generate(len(test), seed=3))
     report["seconds"] = round(time.monotonic() - began)
@@ -95,10 +93,10 @@ def evaluate(
 
 
 def likelihood_report(vae: edgevae.VAE, x: Floats, draws: int, iwae_items: int) -> dict[str, Any]:
-    """-ELBO at one z an item, the IWAE bound, how near x_hat is to x, active units.
+    """Return -ELBO at one z of each item, the IWAE bound, the error of x_hat, and active units.
 
-    Standard errors are those of a mean over items. The bound is estimated on the first
-    `iwae_items` alone, as it costs `draws` decodings an item.
+    Standard errors are those of means over items. The bound is estimated on the first `iwae_items`
+    items, as it costs `draws` decodings of each.
     """
     posterior = vae.encode(x)
     x_hat = vae.decode(posterior.sample(seed=0))
@@ -118,22 +116,23 @@ def likelihood_report(vae: edgevae.VAE, x: Floats, draws: int, iwae_items: int) 
 
 
 def reconstruction_report(vae: edgevae.VAE, x: Floats) -> dict[str, Any]:
-    """PSNR of images; of vectors, whose units are their own, the share of variance explained."""
+    """Return the PSNR of images, and the share of explained variance of other items."""
     x_hat = vae.reconstruct(x)
     if vae.bundle.data.drawable:
         return {"reconstruction_psnr_db": mean_and_error(peak_signal_to_noise(x, x_hat))}
     varies = x.std(0) > 0
-    left = ((x - x_hat)[:, varies] / x.std(0)[varies]) ** 2
-    return {"explained_variance": float(1 - left.mean())}
+    unexplained = ((x - x_hat)[:, varies] / x.std(0)[varies]) ** 2
+    return {"explained_variance": float(1 - unexplained.mean())}
 
 
 def peak_signal_to_noise(x: Floats, x_hat: Floats) -> NDArray[np.float64]:
-    """10 log10(1 / mean squared error) of each item, for values in [0, 1]."""
+    """Return 10 log10(1 / mean squared error) of each item, for values in [0, 1]."""
     error = (x.astype(np.float64) - x_hat).reshape(len(x), -1)
     return -10 * np.log10((error**2).mean(1).clip(1e-12))
 
 
 def mean_and_error(values: NDArray[np.floating[Any]]) -> dict[str, float]:
+    """Return the mean of values and its standard error."""
     return {
         "mean": float(values.mean()),
         "standard_error": float(values.std(ddof=1) / math.sqrt(len(values))),
@@ -144,11 +143,11 @@ def mean_and_error(values: NDArray[np.floating[Any]]) -> dict[str, float]:
 
 
 def denoising_report(vae: edgevae.VAE, data: Data, x: Floats) -> list[dict[str, float]]:
-    """Mean PSNR in dB of noisy images and of what PCA-Wiener, told sigma, and the VAE make of them.
+    """Return the mean PSNR in dB of noisy images and of their denoised versions, for each sigma.
 
-    The VAE `reconstruct`s, and `denoise`s once told sigma, once not, once from 8 bits a pixel,
-    whose noise is cut off at black and white. A first row has no noise at all. An item counts
-    at most MOST_DB.
+    PCA-Wiener knows sigma. The VAE's methods are `reconstruct`, `denoise` with sigma, `denoise`
+    without it, and `denoise` of images rounded to 8 bits a pixel, which clips the noise at black
+    and white. The first row is without noise. An item counts at most MAX_DB.
     """
     pca = principal_components(as_float(data.train).numpy())
     mean, basis, variance = pca.mean_, pca.components_.T, pca.explained_variance_
@@ -166,15 +165,15 @@ def denoising_report(vae: edgevae.VAE, data: Data, x: Floats) -> list[dict[str, 
             bytes_ = np.rint(noisy.clip(0, 1) * 255).astype(np.float32)
             images["denoise_8_bits"] = vae.denoise(bytes_ / np.float32(255))
         psnr = {
-            name: float(peak_signal_to_noise(x, got).clip(max=MOST_DB).mean())
-            for name, got in images.items()
+            name: float(peak_signal_to_noise(x, image).clip(max=MAX_DB).mean())
+            for name, image in images.items()
         }
         rows.append({"sigma": sigma} | psnr)
     return rows
 
 
 def principal_components(x: Floats, most: int = 1024) -> PCA:
-    """All of the items' principal components, or the `most` that vary most."""
+    """Fit all principal components of the items, or the `most` with the largest variance."""
     flat = x.reshape(len(x), -1)
     return PCA(min(most, *flat.shape), random_state=0).fit(flat)
 
@@ -183,9 +182,9 @@ def principal_components(x: Floats, most: int = 1024) -> PCA:
 
 
 def judged_sets(vae: edgevae.VAE, data: Data) -> dict[str, Floats]:
-    """The sets of images that the judges compare with the test images.
+    """Return the sets of images that the judges compare with the test images, by name.
 
-    A bundle without a mixture, such as an autoencoder's, can only be sampled from N(0, I).
+    A bundle without a mixture, such as an autoencoder's, is sampled from N(0, I) only.
     """
     order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))[:ROWS]
     train = as_float(data.train[order]).numpy()
@@ -201,7 +200,8 @@ def judged_sets(vae: edgevae.VAE, data: Data) -> dict[str, Floats]:
     return sets | {"N(0, I)": vae.decode(normal.reshape(count, *vae.bundle.latent_shape))}
 
 
-def judge_report(judge: Judge, data: Data, test: Floats, sets: dict[str, Floats]) -> dict[str, Any]:
+def judge_report(judge: Judge, test: Floats, sets: dict[str, Floats]) -> dict[str, Any]:
+    """Return the facts of a judge, and each set's distances from the test images."""
     real = judge.features(test)
     real_radius = distances.radii(torch.from_numpy(real), NEIGHBOURS)
     rows = {}
@@ -219,10 +219,10 @@ def judge_report(judge: Judge, data: Data, test: Floats, sets: dict[str, Floats]
 
 
 def copies_report(data: Data, test: Floats, generated: Floats) -> dict[str, Any]:
-    """Pixel distances to the nearest training image: a copy would lie far nearer than test images.
+    """Return the distances, in pixels, of test and generated images to the nearest training image.
 
-    Both sets are compared at 2,000 items. A distance under the least of the test images', whose
-    data set holds near duplicates of its own, counts as a copy.
+    2,000 images of each set are compared. A generated image counts as a copy if it is nearer than
+    any test image (the data set contains near duplicates itself).
     """
     train = as_float(data.train).flatten(1)
     quantiles = (0.0, 0.01, 0.1, 0.5)
@@ -241,6 +241,7 @@ def copies_report(data: Data, test: Floats, generated: Floats) -> dict[str, Any]
 
 
 def markdown(report: dict[str, Any]) -> str:
+    """Return the report as a page."""
     return "\n".join(lines(report)) + "\n"
 
 
@@ -255,7 +256,7 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     for judge in report.get("judges", ()):
         yield from judge_lines(judge)
     if "judges" not in report:
-        yield "\nNo labelled images, hence no classifier to compare generated items with real ones."
+        yield "\nThere are no labelled images, hence no classifier to judge generated items."
     if "copies" in report:
         yield from copies_lines(report["copies"])
 
@@ -284,15 +285,15 @@ def denoising_lines(rows: list[dict[str, float]]) -> Iterator[str]:
     columns = ("sigma", "noisy", "pca_wiener", "reconstruct", "denoise_told", "denoise")
     columns += ("denoise_8_bits",)
     shown = [name for name in columns if name in rows[0]]
-    names = {"sigma": "noise sigma", "pca_wiener": "PCA-Wiener (told sigma)"}
-    names |= {"denoise_told": "denoise (told sigma)", "denoise_8_bits": "denoise from 8 bits"}
+    names = {"sigma": "noise sigma", "pca_wiener": "PCA-Wiener (known sigma)"}
+    names |= {"denoise_told": "denoise (known sigma)", "denoise_8_bits": "denoise from 8 bits"}
     yield f"\n| {' | '.join(names.get(name, name) for name in shown)} |"
     yield "| --- " * len(shown) + "|"
     for row in rows:
         yield f"| {row['sigma']} | {' | '.join(f'{row[name]:.2f}' for name in shown[1:])} |"
-    yield f"\nMean PSNR in dB, an item counting at most {MOST_DB}."
+    yield f"\nMean PSNR in dB; an item counts at most {MAX_DB}."
     if "denoise" not in rows[0]:
-        yield "It was not trained to denoise."
+        yield "The model was not trained to denoise."
 
 
 def judge_lines(judge: dict[str, Any]) -> Iterator[str]:
@@ -310,12 +311,12 @@ def judge_lines(judge: dict[str, Any]) -> Iterator[str]:
 
 def copies_lines(copies: dict[str, Any]) -> Iterator[str]:
     names = list(copies["test"])
-    yield "\nDistance in pixels (L2) to the nearest training image:\n"
+    yield "\nDistance (L2 over pixels) to the nearest training image:\n"
     yield f"| set | {' | '.join(names)} |"
     yield "| --- " * (len(names) + 1) + "|"
     for name in ("test", "generated"):
         yield f"| {name} | " + " | ".join(f"{copies[name][level]:.2f}" for level in names) + " |"
     yield (
-        f"\nCopies, nearer than any test image is, among {copies['items']:,} generated: "
-        f"{copies['copies']}."
+        f"\nOf {copies['items']:,} generated images {copies['copies']} are copies, nearer to a "
+        "training image than any test image is."
     )

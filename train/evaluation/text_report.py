@@ -1,8 +1,8 @@
-"""The report of a bundle of text: how much it keeps of a string, and how likely its own are.
+"""The report of a bundle of text: how much of a string it keeps, and how likely its samples are.
 
-Everything is computed by the bundle's own graphs through edgevae, as a device would. The
-strings are judged by two language models: one of half of the held-out strings, which no VAE has
-seen, by few; and one of the training set, by many, which knows the strings of that set by heart.
+All figures are computed with the bundle's own graphs through edgevae, as on a device. Two language
+models judge the strings. One was trained on half of the held-out strings, which no VAE was trained
+on, and has few strings; the other on the training set, and knows the strings of that set by heart.
 """
 
 import json
@@ -20,9 +20,9 @@ from train.data.dataset import Data
 from train.data.lines import strings
 from train.evaluation.ngrams import Ngrams
 
-ROWS = 10_000
-SHOWN = 40  # generated strings
-APART_ORDER, STRICT_ORDER = 3, 5  # those that fit real held-out strings best
+ROWS = 10_000  # strings in a generated set
+SHOWN = 40  # generated strings on the page
+APART_ORDER, STRICT_ORDER = 3, 5  # the orders that fit real held-out strings best
 SETS = ("held out", "training set", "generated", "N(0, I) decoded", "shuffled letters")
 
 
@@ -44,7 +44,7 @@ def report(path: Path, data: Data, out: Path, command: str) -> dict[str, Any]:
             "novel": sum(item not in known for item in items) / len(items),
             "items": len(items),
         }
-    made = vae.generate(SHOWN, seed=1)
+    generated = vae.generate(SHOWN, seed=1)
     result = {
         "bundle": vae.bundle.name,
         "command": command,
@@ -53,7 +53,7 @@ def report(path: Path, data: Data, out: Path, command: str) -> dict[str, Any]:
         "bytes": sum(file.bytes for file in vae.bundle.files.values()),
         "kept": kept(vae, test),
         "sets": rows,
-        "generated": made,
+        "generated": generated,
         "interpolations": [vae.interpolate(a, b, 7) for a, b in pairs(test)],
         "seconds": round(time.monotonic() - began),
     }
@@ -64,13 +64,13 @@ def report(path: Path, data: Data, out: Path, command: str) -> dict[str, Any]:
 
 
 def sets(vae: edgevae.VAE, train: Sequence[str], held_out: Sequence[str]) -> dict[str, list[str]]:
-    """What is judged, in the order of SETS; N(0, I) only where the prior is another."""
+    """Return the judged sets in the order of SETS; N(0, I) only if the prior is another."""
     shuffler = random.Random(0)
     shuffled = ["".join(shuffler.sample(item, len(item))) for item in held_out]
     z = np.random.default_rng(0).standard_normal((ROWS, *vae.bundle.latent_shape))
-    knows = vae.bundle.text
-    assert knows is not None
-    normal = knows.strings(vae.decode(z.astype(np.float32))).tolist()
+    encoding = vae.bundle.text
+    assert encoding is not None
+    normal = encoding.strings(vae.decode(z.astype(np.float32))).tolist()
     each = (list(held_out), list(train[:ROWS]), vae.generate(ROWS, seed=0), normal, shuffled)
     judged = dict(zip(SETS, each, strict=True))
     if not vae.bundle.components:
@@ -79,7 +79,10 @@ def sets(vae: edgevae.VAE, train: Sequence[str], held_out: Sequence[str]) -> dic
 
 
 def kept(vae: edgevae.VAE, test: Sequence[str]) -> dict[str, float]:
-    """How much of held-out strings is left after encoding and decoding, at z = mu and at one z."""
+    """Return how much of held-out strings remains after encoding and decoding.
+
+    `exact` and `characters` are at z = mu, `recon` and `kl` at one z of each string.
+    """
     x = vae.bundle.data.read(list(test)).rows
     posterior = vae.encode(x)
     x_hat = vae.decode(posterior.mu)
@@ -95,12 +98,13 @@ def kept(vae: edgevae.VAE, test: Sequence[str]) -> dict[str, float]:
 
 
 def pairs(test: Sequence[str]) -> list[tuple[str, str]]:
-    """Five lines to walk: that of the README, and four between held-out strings."""
+    """Return the ends of five interpolations: those of the README, and four of held-out strings."""
     ends = [("Smith", "Garcia")] if "s" in "".join(test).lower() else []
     return [*ends, *zip(test[0:5], test[5:10], strict=False)][:5]
 
 
 def markdown(report: dict[str, Any]) -> str:
+    """Return the report as a page."""
     kept, sets = report["kept"], report["sets"]
     lines = [
         f"# {report['bundle']}: text in one pass",
@@ -108,13 +112,13 @@ def markdown(report: dict[str, Any]) -> str:
         f"`{report['command']}`: {report['parameters']:,} parameters, "
         f"{report['bytes'] / 1e6:.2f} MB, {report['seconds']} s.",
         "",
-        f"Of {kept['items']:,} held-out strings {kept['exact']:.1%} come back exactly at z = mu, "
-        f"{kept['characters']:.2%} of their characters; recon {kept['recon']:.2f}, "
-        f"KL {kept['kl']:.2f} nats a string at one z.",
+        f"Of {kept['items']:,} held-out strings {kept['exact']:.1%} are reconstructed exactly at "
+        f"z = mu, and {kept['characters']:.2%} of their characters; recon is {kept['recon']:.2f} "
+        f"and KL {kept['kl']:.2f} nats a string at one z.",
         "",
-        "Nats a character, under a language model of half of the held-out strings (3-grams; the "
-        "other half is the first row) and under one of the training set (5-grams, which know that "
-        "set by heart). `worse` is the difference from the first row.",
+        "The figures are nats a character, under a language model of half of the held-out strings "
+        "(3-grams; the other half is the first row) and under one of the training set (5-grams, "
+        "which know that set by heart). `worse` is the difference from the first row.",
         "",
         "| set | half held out | worse | training set | worse | unique | novel |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -127,5 +131,5 @@ def markdown(report: dict[str, Any]) -> str:
         share = f"{row['unique']:.1%} | {row['novel']:.1%}"
         lines.append(f"| {name} ({row['items']:,}) | {nats} | {share} |")
     lines += ["", f"Generated, seed 1: {', '.join(report['generated'])}.", ""]
-    lines += [f"- {' → '.join(walk)}" for walk in report["interpolations"]]
+    lines += [f"- {' → '.join(path)}" for path in report["interpolations"]]
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
-"""Fitted samplers of other libraries as the mixture of diagonal Gaussians that a bundle draws from.
+"""Convert fitted samplers of other libraries to the mixture of diagonal Gaussians of a bundle.
 
-Only what is such a mixture exactly: an approximation would be another prior under its name.
+Only samplers that are exactly such a mixture are accepted: an approximation would be another prior.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from edgevae.sampling import MixtureTable
 
 Doubles = NDArray[np.float64]
 
-# pythae's, by class: what they draw from.
+# What pythae's other samplers draw from, by the names of their classes.
 NO_MIXTURES = {
     "HypersphereUniformSampler": "a sphere",
     "IAFSampler": "a normalizing flow",
@@ -25,24 +25,25 @@ NO_MIXTURES = {
     "RHVAESampler": "a Markov chain over a learned metric",
     "TwoStageVAESampler": "the decoder of a second VAE",
 }
-_SAME = 1e-6  # of a correlation: float32 keeps no smaller one
+_MAX_CORRELATION = 1e-6  # float32 does not hold smaller ones
 
 
-def mixture_of(found: Any) -> MixtureTable | str | None:
-    """The mixture that a prior is; None for the standard normal; a path stays one.
+def mixture_of(prior: Any) -> MixtureTable | str | None:
+    """Return the mixture of a prior, None for the standard normal; a path is returned as it is.
 
-    `found` is None, the path of an .npz, an object with weights (K,), means (K, D) and logvars
-    (K, D), a GaussianMixture of scikit-learn's, a fitted sampler of pythae's, or a model, of which
-    only pythae's VAMP has a prior of its own.
+    `prior` is None, the path of an .npz, an object with weights (K,), means (K, D) and logvars
+    (K, D), a scikit-learn GaussianMixture, a fitted pythae sampler, or a model. Only pythae's VAMP
+    among the models has its own prior; all others have the standard normal.
 
-    pythae's VAMPSampler draws from less than its VAMP learns: it squashes the log-variances by
-    tanh. Given the sampler, the mixture is what it draws from; given the model, what it learned.
+    pythae's VAMPSampler does not draw from the prior that its VAMP learned: it applies tanh to the
+    log-variances. From the sampler comes the mixture that it draws from, from the model the
+    learned one.
 
-    Raises `InputError` for what is no mixture of diagonal Gaussians.
+    Raises `InputError` for a prior that is not a mixture of diagonal Gaussians.
     """
-    if found is None or isinstance(found, str):
-        return found
-    kind = type(found).__name__
+    if prior is None or isinstance(prior, str):
+        return prior
+    kind = type(prior).__name__
     if kind in NO_MIXTURES:
         raise InputError(
             f"expected a prior that is a mixture of diagonal Gaussians, got pythae's {kind}, which "
@@ -52,16 +53,16 @@ def mixture_of(found: Any) -> MixtureTable | str | None:
     if kind == "NormalSampler":
         return None
     if kind == "VAMPSampler":
-        return pseudo_posteriors(found.model, torch.tanh)
+        return pseudo_posteriors(prior.model, torch.tanh)
     if kind == "GaussianMixtureSampler":
-        return gaussian_mixture(getattr(found, "gmm", None))
-    if hasattr(found, "covariance_type"):
-        return gaussian_mixture(found)
-    if isinstance(found, torch.nn.Module):
-        vamp = hasattr(found, "pseudo_inputs") and hasattr(found, "idle_input")
-        return pseudo_posteriors(found, lambda logvar: logvar) if vamp else None
-    if all(hasattr(found, key) for key in ("weights", "means", "logvars")):
-        return MixtureTable(found.weights, found.means, found.logvars)
+        return gaussian_mixture(getattr(prior, "gmm", None))
+    if hasattr(prior, "covariance_type"):
+        return gaussian_mixture(prior)
+    if isinstance(prior, torch.nn.Module):
+        vamp = hasattr(prior, "pseudo_inputs") and hasattr(prior, "idle_input")
+        return pseudo_posteriors(prior, lambda logvar: logvar) if vamp else None
+    if all(hasattr(prior, key) for key in ("weights", "means", "logvars")):
+        return MixtureTable(prior.weights, prior.means, prior.logvars)
     raise InputError(
         f"expected a prior: an .npz, weights, means and logvars, a GaussianMixture of "
         f"scikit-learn's, or a sampler of pythae's, got {kind}"
@@ -70,8 +71,10 @@ def mixture_of(found: Any) -> MixtureTable | str | None:
 
 @torch.no_grad()
 def pseudo_posteriors(model: Any, squash: Callable[[torch.Tensor], torch.Tensor]) -> MixtureTable:
-    """VampPrior: the posteriors of learned pseudo-inputs, alike in weight (Tomczak and Welling
-    2018)."""
+    """Return a VampPrior: the posteriors of learned pseudo-inputs, with equal weights.
+
+    From Tomczak and Welling (2018). `squash` is applied to the log-variances.
+    """
     x = model.pseudo_inputs(model.idle_input).reshape(-1, *model.model_config.input_dim)
     encoded = model.eval().encoder(x)
     logvars = squash(encoded.log_covariance)
@@ -81,27 +84,29 @@ def pseudo_posteriors(model: Any, squash: Callable[[torch.Tensor], torch.Tensor]
 
 
 def gaussian_mixture(fitted: Any) -> MixtureTable:
-    """A GaussianMixture of scikit-learn's, whose covariances must be diagonal."""
+    """Return the mixture of a scikit-learn GaussianMixture, whose covariances must be diagonal."""
     if not hasattr(fitted, "weights_"):
-        raise InputError("expected a fitted Gaussian mixture, got one that is not; fit it first")
+        raise InputError(
+            "expected a fitted Gaussian mixture, got one that is not fitted: fit it first"
+        )
     logvars = np.log(variances(fitted.covariances_, fitted.covariance_type, fitted.means_.shape))
     return MixtureTable(fitted.weights_, fitted.means_, logvars)
 
 
 def variances(covariances: Doubles, kind: str, shape: tuple[int, int]) -> Doubles:
-    """(K, D), of covariances as scikit-learn has them by `covariance_type`."""
+    """Return variances (K, D) of covariances of scikit-learn's `covariance_type` `kind`."""
     if kind == "diag":
         return covariances
     if kind == "spherical":
         return np.broadcast_to(covariances[:, None], shape)
-    found = np.diagonal(covariances, axis1=-2, axis2=-1)
-    deviations = np.sqrt(found)
+    diagonal = np.diagonal(covariances, axis1=-2, axis2=-1)
+    deviations = np.sqrt(diagonal)
     correlations = covariances / (deviations[..., :, None] * deviations[..., None, :])
     worst = float(np.abs(correlations - np.eye(shape[1])).max())
-    if worst > _SAME:
+    if worst > _MAX_CORRELATION:
         raise InputError(
             f"expected Gaussians with independent dimensions, got covariance_type {kind!r} with "
             f"correlations of up to {worst:.2g}: their variances alone would be another prior; fit "
             f"GaussianMixture(covariance_type='diag'), with more components, to the same latents"
         )
-    return np.broadcast_to(found, shape)
+    return np.broadcast_to(diagonal, shape)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edgevae import bundle, compiler, sampling
-from edgevae.compiler.graphs import parity
+from edgevae.compiler.graphs import BATCHES, LIMIT, CheckSession
 from edgevae.data import Features, Image, Kind, Signal, Text, Vector
 from edgevae.errors import CheckError, InputError
 from train.data.dataset import as_float
@@ -87,7 +87,7 @@ def export(
             noise=checkpoint.recipe.noise,
             classes=tuple(checkpoint.classes),
             by_class=checkpoint.by_class,
-            tolerance=10 * parity.LIMIT * max(1.0, graphs.unit.max().item()),
+            tolerance=10 * LIMIT * max(1.0, graphs.unit.max().item()),
             licence=data["licence"],
             provenance=provenance(checkpoint, model),
         ),
@@ -165,23 +165,23 @@ def verify(
 ) -> None:
     """Raise `CheckError` unless onnxruntime and PyTorch agree on `inputs` at every batch size.
 
-    They may differ by parity.LIMIT of `unit`, a number or one for each value of an output. A
+    They may differ by LIMIT of `unit`, a number or one for each value of an output. A
     conditional module is run with random classes below `classes`.
     """
     unit = np.asarray(unit)
-    runner = parity.CheckSession(graph, "the exported graph")
+    session = CheckSession(graph, "the exported graph")
     for batch in batches(inputs):
         labels = [torch.randint(classes, (len(batch),))] if classes else []
         with torch.inference_mode():
             expected = module(batch, *labels)
         expected = expected if isinstance(expected, tuple) else (expected,)
-        outputs = runner.run(batch.numpy(), *(y.numpy() for y in labels))
+        outputs = session.run(batch.numpy(), *(y.numpy() for y in labels))
         for value, output in zip(expected, outputs, strict=True):
             error = float((np.abs(value.numpy() - output) / unit).max())
-            if not error <= parity.LIMIT:
+            if not error <= LIMIT:
                 raise CheckError(
                     f"expected the exported {type(module).__name__.lower()} to agree with PyTorch "
-                    f"to {parity.LIMIT}, got a difference of {error:.2e} at batch {len(batch)}; "
+                    f"to {LIMIT}, got a difference of {error:.2e} at batch {len(batch)}; "
                     "no bundle was written"
                 )
 
@@ -189,7 +189,7 @@ def verify(
 def batches(inputs: Sequence[Tensor]) -> Iterator[Tensor]:
     """Yield each of `inputs` at each batch size to verify, repeating the items of a small one."""
     for items in inputs:
-        for rows in parity.BATCHES:
+        for rows in BATCHES:
             yield items[torch.arange(rows) % len(items)]
 
 

@@ -15,6 +15,7 @@ from edgevae.errors import InputError
 from train.__main__ import main
 from train.export import any_module as module
 from train.export import any_prior as sampler
+from train.export import module_outputs as outputs
 
 CLOSE = 2e-5
 
@@ -68,16 +69,16 @@ def test_posteriors_and_reconstructions_come_in_many_forms():
     pythae = SimpleNamespace(embedding=mu, log_covariance=logvar)
     joined = torch.cat([mu, logvar], dim=1)
     for made in ((mu, logvar), joined, (joined,), diffusers, (diffusers,), pythae):
-        got = module.posterior(made, (2,))
+        got = outputs.posterior(made, (2,))
         torch.testing.assert_close(got, (mu, logvar))
     for made in (mu, SimpleNamespace(latents=mu), SimpleNamespace(latent=mu), {"embedding": mu}):
-        got, nothing = module.posterior(made, (2,))
+        got, nothing = outputs.posterior(made, (2,))
         assert got is mu
         assert nothing is None
     for made in (mu, (mu,), SimpleNamespace(sample=mu), SimpleNamespace(reconstruction=mu)):
-        assert module.reconstruction(made) is mu
+        assert outputs.reconstruction(made) is mu
     with pytest.raises(InputError, match=r"expected decode to return a tensor.*got dict of x"):
-        module.reconstruction({"x": mu})
+        outputs.reconstruction({"x": mu})
 
 
 def test_one_latent_an_item_is_an_autoencoder_s(tmp_path):
@@ -94,8 +95,8 @@ def test_an_encoder_and_a_decoder_may_be_submodules_or_a_pair():
     pair = module.module((split.encoder, split.decoder))
     x, z = torch.randn(3, 6), torch.randn(3, 2)
     for model in (split, pair):
-        torch.testing.assert_close(module.call(model, "encode", x), split.encoder(x))
-        torch.testing.assert_close(module.call(model, "decode", z), split.decoder(z))
+        torch.testing.assert_close(outputs.call(model, "encode", x), split.encoder(x))
+        torch.testing.assert_close(outputs.call(model, "decode", z), split.decoder(z))
     assert set(pair.state_dict()) == set(split.state_dict())
 
 
@@ -288,7 +289,7 @@ def test_pythae_vamp_and_its_sampler(tmp_path):
 def test_pythae_s_autoencoder_and_what_is_no_gaussian(tmp_path):
     model = of_pythae("AE")
     x = torch.rand(2, 1, 6, 6)
-    mu, nothing = module.posterior(module.call(model, "encode", x), ())
+    mu, nothing = outputs.posterior(outputs.call(model, "encode", x), ())
     assert mu.shape == (2, 3)
     assert nothing is None
     with pytest.raises(InputError, match="pythae's SVAE: its latents lie on a sphere"):
