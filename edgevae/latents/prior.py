@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +25,9 @@ class Prior:
         self, latent_shape: Sequence[int], mixture: MixtureTable | None = None, classes: int = 0
     ) -> None:
         self.latent_shape = tuple(latent_shape)
+        self.dims = math.prod(self.latent_shape)
         self.mixture = mixture
         self._mixtures = _split(mixture, classes) if mixture is not None and classes else []
-
-    @property
-    def dims(self) -> int:
-        """The number of dimensions of the flattened latent."""
-        return math.prod(self.latent_shape)
 
     def draw(
         self,
@@ -50,13 +45,19 @@ class Prior:
         noise within a component, not the choice of the component. `y` (n,) has the class of each
         row and matters only where each class has a mixture of its own.
         """
-        flat = None if out is None else out.reshape(n, self.dims)
-        keys: dict[str, Any] = {"seed": seed, "start": start & checks.LAST}
+        z = np.empty((n, *self.latent_shape), np.float32) if out is None else out
+        flat = z.reshape(n, self.dims)
+        start &= checks.LAST
         if self._mixtures and y is not None:
-            z = sampling.draw_by_class(self._mixtures, y, temperature=temperature, out=flat, **keys)
+            sampling.draw_by_class(
+                self._mixtures, y, seed=seed, start=start, temperature=temperature, out=flat
+            )
         else:
-            z = sampling.draw(self.mixture, n, self.dims, temperature=temperature, out=flat, **keys)
-        return z.reshape(n, *self.latent_shape) if out is None else out
+            sampling.draw(
+                self.mixture, n, self.dims,
+                seed=seed, start=start, temperature=temperature, out=flat,
+            )  # fmt: skip
+        return z
 
 
 def _split(mixture: MixtureTable, classes: int) -> list[MixtureTable]:
