@@ -8,7 +8,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from edgevae.sampling import MixtureTable
 from edgevae.scoring import Scorer
 
 Floats = npt.NDArray[np.float32]
+T = TypeVar("T")
 
 
 class VAE:
@@ -284,8 +285,7 @@ class VAE:
     @property
     def denoising(self) -> denoising.Table | None:
         """The table that `denoise` uses; None if the bundle has none."""
-        table: denoising.Table | None = self._table("denoising", denoising.read)
-        return table
+        return self._table("denoising", denoising.read)
 
     def vary(
         self,
@@ -436,26 +436,23 @@ class VAE:
     @property
     def statistics(self) -> scoring.Statistics | None:
         """The statistics of the training items; None if the bundle has none."""
-        statistics: scoring.Statistics | None = self._table("statistics", scoring.read_statistics)
-        return statistics
+        return self._table("statistics", scoring.read_statistics)
 
     @property
     def calibration(self) -> scoring.Calibration | None:
         """The scores of held-out normal items; None if the bundle has none."""
-        calibration: scoring.Calibration | None = self._table(
-            "calibration", scoring.read_calibration
-        )
-        return calibration
+        return self._table("calibration", scoring.read_calibration)
 
     # --- arguments ---------------------------------------------------------------------------
 
     def _scorer(self) -> Scorer:
         return Scorer(self.runner, self.statistics, self.calibration)
 
-    def _table(self, name: str, read: Callable[[Bundle], Any]) -> Any:
+    def _table(self, name: str, read: Callable[[Bundle], T]) -> T:
         if name not in self._tables:
             self._tables[name] = read(self.bundle)
-        return self._tables[name]
+        table: T = self._tables[name]
+        return table
 
     def _read_one(self, x: Any, name: str) -> Items:
         items = self.bundle.data.read(x)

@@ -1,4 +1,4 @@
-"""How many rows to run at a time: the plan of a graph, and where it comes from.
+"""Plans: the number of rows of a graph to run at a time, and the source of that number.
 
 The size of a chunk is, in this order, the caller's; the one that `edgevae tune` measured on this
 machine; the one that was measured or modelled when the bundle was made (`chunk_rows` in the
@@ -54,7 +54,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*([kKMGT]?)(i?)B?")
 
 
 class Setting(NamedTuple):
-    """What a graph runs on: a provider's short name, a precision, and a number of threads."""
+    """The surroundings of a graph: a provider's short name, a precision, a number of threads."""
 
     provider: str
     precision: str
@@ -69,7 +69,7 @@ class Tuned(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How the rows of one graph are divided.
+    """The division of the rows of one graph.
 
     Up to `single_call_rows` rows are one call whose operators use all threads. More rows are
     divided into chunks of at most `chunk` rows, which `workers` workers run, each with `threads`

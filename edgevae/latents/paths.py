@@ -59,8 +59,8 @@ def positions(prior: MixtureTable | None, z: Floats, dim: int, steps: int, span:
     likely = weights > 1e-9
     means = prior.means[likely, dim].astype(np.float64)
     stds = np.exp(prior.logvars[likely, dim].astype(np.float64) / 2)
-    found = [_quantile(weights[likely], means, stds, score) for score in scores]
-    return np.array(found, np.float32)
+    quantiles = [_quantile(weights[likely], means, stds, score) for score in scores]
+    return np.array(quantiles, np.float32)
 
 
 def _weights_given_others(prior: MixtureTable, z: Floats, dim: int) -> Values:

@@ -13,7 +13,7 @@ from tiny import Tiny
 from edgevae import files
 from edgevae.data import Features
 from edgevae.errors import InputError
-from edgevae.latents.posterior import Posterior
+from edgevae.latents import Posterior
 
 VECTOR = Tiny("vector", (3,), None, (2,))
 SIGNAL = Tiny("signal", (2, 4), None, (3,))
