@@ -127,10 +127,10 @@ def add_traverse_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--span",
         type=number(0),
-        default=2.5,
+        default=1.5,
         metavar="S",
         help="distance to go on both sides of the prior's median, in standard deviations "
-        "(default: 2.5)",
+        "(default: 1.5)",
     )
     options.add_out(
         parser,
