@@ -58,7 +58,10 @@ def test_group_norm_of_a_computed_scale_is_left_and_makes_a_valid_bundle(tmp_pat
         "x_hat = GroupNormalization<num_groups=2>(z, scale, scale) }"
     )
     compiled = compiler.compile(
-        graph.SerializeToString(), out=tmp_path / "b", kind="vector", measure=False
+        graph.SerializeToString(),
+        out=tmp_path / "b",
+        description=compiler.Description(data="vector"),
+        measure=False,
     )
     assert compiled.bundle.opset == 21
     assert any("left in opset 21" in note for note in compiled.notes)
