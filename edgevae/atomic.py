@@ -42,7 +42,7 @@ def create(path: str | os.PathLike[str], *, durable: bool = False) -> Iterator[I
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file into a folder that nobody reads yet, and wait until it is on the disk."""
+    """Write a file into a folder that is not in use yet, and wait until it is on the disk."""
     with path.open("wb") as file:
         file.write(data)
         _flush_to_disk(file)

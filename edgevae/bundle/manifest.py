@@ -346,7 +346,7 @@ def _quality_from_json(
     quality = {}
     for variant, entry in fields.fields("quality").each():
         if variant not in variants:
-            raise fields.bad("quality", f"of variants that there are, not of {variant!r}")
+            raise fields.bad("quality", f"of the listed variants, not of {variant!r}")
         quality[variant] = {figure: entry.number(figure) for figure in entry}
     return quality
 

@@ -142,7 +142,7 @@ class Text(Kind):
         x, spelling = fields.fields("x"), fields.fields("text")
         alphabet = spelling.text("alphabet")
         if len(set(alphabet)) != len(alphabet) or "\0" in alphabet:
-            raise spelling.bad("alphabet", "a string of characters that differ, none of them NUL")
+            raise spelling.bad("alphabet", "a string of distinct characters without NUL")
         text = cls(
             alphabet,
             spelling.integer("length"),

@@ -29,7 +29,7 @@ def onnxruntime() -> Any:
         ) from error
     if not hasattr(onnxruntime, "InferenceSession"):
         raise ProviderError(
-            f"onnxruntime is only what the removal of another distribution left of it, in "
+            f"onnxruntime is incomplete, since another distribution of it was removed, in "
             f"{', '.join(onnxruntime.__path__)}; {clash() or _reinstall()}"
         )
     onnxruntime.disable_telemetry_events()

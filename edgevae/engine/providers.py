@@ -225,7 +225,7 @@ def names(choice: Choice) -> str:
 
 def refusal(provider: str, reason: str, fix: str) -> ProviderError:
     """Return the error for a provider that is listed but cannot be used."""
-    return ProviderError(f"provider {provider!r} cannot be had: {reason}; {fix}")
+    return ProviderError(f"provider {provider!r} is not available: {reason}; {fix}")
 
 
 def install(choice: Choice) -> str:

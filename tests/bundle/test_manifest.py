@@ -67,7 +67,7 @@ def test_a_manifest_that_is_no_object_is_refused(copy, text):
         ("quality", [], "quality: expected an object"),
         ("chunk_rows", {"decoder": 0}, "chunk_rows: decoder must be at least 1, got 0"),
         ("row_bytes", {"encoder": 1.5}, "encoder must be a whole number of at least 0, got 1.5"),
-        ("quality", {"int4": {}}, "quality must be of variants that there are, not of 'int4'"),
+        ("quality", {"int4": {}}, "quality must be of the listed variants, not of 'int4'"),
         ("quality", {"fp32": {"decoder_psnr": "good"}}, "decoder_psnr must be a finite number"),
         (
             "variants",

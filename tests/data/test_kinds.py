@@ -118,7 +118,7 @@ def test_a_description_that_contradicts_itself_is_refused(change, says):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"alphabet": "aa"}, "characters that differ"),
+        ({"alphabet": "aa"}, "distinct characters"),
         ({"alphabet": "ABC", "length": 4}, "in lower case, as case is 'title'"),
         ({"length": 0}, "length must be at least 1"),
         ({"length": 5}, r"shape must be \[length, characters of the alphabet and 1\]"),

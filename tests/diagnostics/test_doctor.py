@@ -58,7 +58,7 @@ def test_an_illegal_instruction_is_explained_and_survived(examined, broken):
     [
         ("raise ImportError('libfoo.so.1: no such file')", "cannot be imported: libfoo.so.1"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended by SIGKILL"),
-        ("__path__ = ['/somewhere']", "what the removal of another distribution left"),
+        ("__path__ = ['/somewhere']", "since another distribution of it was removed"),
     ],
 )
 def test_an_onnxruntime_that_cannot_be_imported_is_explained(examined, broken, source, says):

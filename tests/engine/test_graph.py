@@ -67,7 +67,7 @@ def test_what_cannot_be_had_falls_to_the_next_choice_and_says_so(decoder):
     provider, nodes, why = graph.placement(1)
     assert provider == "cpu"
     assert set(nodes) == {"cpu"}
-    assert why.startswith("so the test wants it; provider 'cuda' cannot be had: ")
+    assert why.startswith("so the test wants it; provider 'cuda' is not available: ")
 
 
 def test_a_placement_says_where_every_node_runs(decoder):

@@ -64,7 +64,7 @@ except edgevae.ProviderError as error:
 """
     (tmp_path / "onnxruntime" / "__init__.py").touch()
     out = run_python(f"import sys; sys.argv = ['', {str(tmp_path)!r}]\n{code}")
-    assert "only what the removal of another distribution left of it, in" in out
+    assert "is incomplete, since another distribution of it was removed, in" in out
     assert "; pip install --force-reinstall --no-deps onnxruntime" in out
 
 

@@ -80,7 +80,7 @@ def test_nodes_are_counted(opened):
 def test_a_provider_that_was_replaced_is_refused(opened):
     with (
         pytest.warns(UserWarning, match="not in available provider names"),
-        pytest.raises(ProviderError, match=r"'migraphx' cannot be had: onnxruntime put cpu in"),
+        pytest.raises(ProviderError, match=r"'migraphx' is not available: onnxruntime put cpu in"),
     ):
         opened("migraphx")
 
@@ -134,7 +134,7 @@ def test_cuda_is_refused_with_the_libraries_it_lacks(opened, monkeypatch, capfd)
     for name in ("cuda", "tensorrt"):
         with pytest.raises(
             ProviderError,
-            match=rf"'{name}' cannot be had: libcublas.so.13, libcuda.so.1 cannot be loaded; "
+            match=rf"'{name}' is not available: libcublas.so.13, libcuda.so.1 cannot be loaded; "
             r".*onnxruntime-gpu\[cuda,cudnn\]",
         ):
             opened(name)
