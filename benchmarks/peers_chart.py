@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgevae.plots import Axis, Box, Canvas
-from edgevae.plots.canvas import INK, MARGIN, MUTED, WIDTH
+from edgevae.plots import INK, MARGIN, MUTED, WIDTH, Axis, Box, Canvas
 
 if TYPE_CHECKING:
     from PIL.Image import Image

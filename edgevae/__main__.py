@@ -2,7 +2,7 @@
 
 import sys
 
-from edgevae.cli.main import main
+from edgevae.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

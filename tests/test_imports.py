@@ -87,6 +87,25 @@ def test_a_room_imports_only_those_below_it(path):
     assert {name.split(".")[1] for name in names if name.startswith("edgevae.")} <= allowed
 
 
+def users() -> list[Path]:
+    """Return all files that may import edgevae's rooms: those of edgevae, train and benchmarks."""
+    folders = [ROOT / name for name in ("edgevae", "train", "benchmarks")]
+    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", users(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_room_is_used_through_its_face(path):
+    here = room(path) if PACKAGE in path.parents else None
+    for name in imports(ast.parse(path.read_text())):
+        module, _, member = name.rpartition(".")
+        if not module.startswith("edgevae.") or module.split(".")[1] == here:
+            continue
+        face = PACKAGE.joinpath(*module.split(".")[1:], "__init__.py")
+        if (PACKAGE / module.split(".")[1]).is_dir():
+            assert face.is_file(), f"{name}: {module} is not a package; use its room's face"
+            assert f'"{member}"' in face.read_text(), f"{name}: the face of {module} lacks it"
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_runtime_needs_no_workstation(path):
     top = {name.split(".")[0] for name in imports(ast.parse(path.read_text()))}

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from edgevae.data import Features, Kind, Likelihood, Range, Text, kind_from_json
-from edgevae.data.likelihood import likelihood_from_json
+from edgevae.data import Features, Kind, Likelihood, Range, Text, kind_from_json, likelihood
 from edgevae.json_fields import Fields
 from edgevae.sampling import STREAM
 
@@ -252,7 +251,7 @@ class Manifest(Description):
             latent_shape=fields.shape("latent_shape"),
             stream=fields.integer("stream"),
             opset=fields.integer("opset"),
-            likelihood=likelihood_from_json(fields.fields("likelihood"), data.x_shape),
+            likelihood=likelihood.likelihood_from_json(fields.fields("likelihood"), data.x_shape),
             noise=fields.number("noise"),
             model=fields.text("model", MODELS) if "model" in fields else "vae",
             variants=variants,

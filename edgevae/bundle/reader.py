@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgevae.bundle.bundle import Bundle
 from edgevae.bundle.manifest import MANIFEST, File, Manifest, is_file_name
-from edgevae.data.likelihood import per_value
+from edgevae.data import likelihood
 from edgevae.errors import BundleError
 from edgevae.json_fields import Fields, parse
 
@@ -48,8 +48,8 @@ def read(path: str | os.PathLike[str]) -> Bundle:
     manifest = Manifest.from_json(read_manifest(folder))
     for name, file in manifest.files.items():
         _check_file(folder / name, file)
-    likelihood = per_value(manifest.likelihood, manifest.x_shape)
-    return Bundle(**{**vars(manifest), "likelihood": likelihood}, path=folder)
+    expanded = likelihood.per_value(manifest.likelihood, manifest.x_shape)
+    return Bundle(**{**vars(manifest), "likelihood": expanded}, path=folder)
 
 
 def read_manifest(folder: Path) -> Fields:

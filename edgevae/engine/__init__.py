@@ -2,6 +2,7 @@
 
 from edgevae.engine import cuda, machine, ort, plans, plugins, providers
 from edgevae.engine.graph import Arrays, Graph, Placement
+from edgevae.engine.machine import cpu_name, usable_threads
 from edgevae.engine.ort import onnxruntime
 from edgevae.engine.plans import Plan, Setting, Tuned
 from edgevae.engine.providers import Asked
@@ -18,6 +19,7 @@ __all__ = [
     "Runner",
     "Setting",
     "Tuned",
+    "cpu_name",
     "cuda",
     "machine",
     "onnxruntime",
@@ -26,4 +28,5 @@ __all__ = [
     "plugins",
     "providers",
     "run_chunks",
+    "usable_threads",
 ]

@@ -1,5 +1,6 @@
 """Files in and out: one reader of inputs and one writer of outputs for every verb."""
 
+from edgevae.files import score_lines
 from edgevae.files.array_files import read_labels
 from edgevae.files.batches import Batch
 from edgevae.files.destination import open_output
@@ -26,6 +27,7 @@ __all__ = [
     "read_latents",
     "save",
     "save_posteriors",
+    "score_lines",
     "stream",
     "write_figure",
     "write_folder",

@@ -26,10 +26,9 @@ import torch
 from torch import Tensor, nn
 
 from edgevae import bundle, compiler, sampling
-from edgevae.compiler import Description
-from edgevae.compiler import prior as priors
+from edgevae.compiler import Description, prior_latents, read_prior
 from edgevae.compiler.graphs import LIMIT
-from edgevae.compiler.reading import latent_scale
+from edgevae.compiler.reading import LATENT_SCALE_FIELDS
 from edgevae.errors import InputError
 from train.export.any_prior import mixture_of
 from train.export.export import to_onnx, verify
@@ -76,7 +75,7 @@ class Graphs:
         encoder = Encoder(model, shape, scaling).eval()
         decoder = Decoder(model, shape, scaling).eval()
         self.prior = mixture_of(model if prior is None else prior)
-        z = torch.from_numpy(priors.latents(priors.read(self.prior, shape), shape, ROWS))
+        z = torch.from_numpy(prior_latents(read_prior(self.prior, shape), shape, ROWS))
         with torch.no_grad():
             x = decoder(z)
             if tuple(x.shape[1:]) != x_shape:
@@ -240,7 +239,7 @@ def provenance(
 ) -> dict[str, str | float]:
     """Return the facts of a bundle's provenance: factory, class, config, versions."""
     config = diffusers_config(model) or {}
-    fields = {key: config[key] for key in latent_scale.FIELDS if config.get(key)}
+    fields = {key: config[key] for key in LATENT_SCALE_FIELDS if config.get(key)}
     fields |= {} if scaling_factor is None else {"scaling_factor": scaling_factor}
     simple = (str, int, float)
     return {

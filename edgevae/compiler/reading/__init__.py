@@ -2,6 +2,7 @@
 
 from edgevae.compiler.reading.diffusers_folder import Sources
 from edgevae.compiler.reading.diffusers_folder import read as read_folder
+from edgevae.compiler.reading.latent_scale import FIELDS as LATENT_SCALE_FIELDS
 from edgevae.compiler.reading.latent_scale import Latent
 from edgevae.compiler.reading.latent_scale import read as read_latent_scale
 from edgevae.compiler.reading.normalise import OPSET, read_graph, simplify, verify
@@ -10,6 +11,7 @@ from edgevae.compiler.reading.source_graph import SourceGraph
 from edgevae.compiler.reading.source_graph import read as read_source
 
 __all__ = [
+    "LATENT_SCALE_FIELDS",
     "OPSET",
     "Latent",
     "Note",

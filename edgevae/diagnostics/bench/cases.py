@@ -12,8 +12,7 @@ import edgevae
 from edgevae import bundle
 from edgevae.diagnostics.bench import process
 from edgevae.diagnostics.fresh_process import run_python
-from edgevae.engine import onnxruntime, plugins, providers
-from edgevae.engine.machine import cpu_name, usable_threads
+from edgevae.engine import cpu_name, onnxruntime, plugins, providers, usable_threads
 from edgevae.errors import CheckError, ProviderError
 
 # The default numbers of rows of one call.
