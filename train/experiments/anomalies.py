@@ -1,22 +1,23 @@
-"""`python -m train anomalies`: what the scores find, on one-class Fashion-MNIST and on two tables.
+"""Anomaly scores on one-class Fashion-MNIST and on two tables (`python -m train anomalies`).
 
-The protocol, which was fixed before the test images were looked at. Each of the ten classes is
-normal in turn. Its 6,000 training images, in an order drawn from seed 0, are 5,000 to train on,
-500 that calibrate p-values and 500 whose share of flagged is counted. The 10,000 test images are
-scored once, by the exported bundle through edgevae.score, and judged by the area under the ROC
-curve, other classes being anomalies.
+The protocol was fixed before any test image was scored. Each of the ten classes is normal in turn.
+Its 6,000 training images, in an order drawn from seed 0, are 5,000 to train on, 500 that calibrate
+p-values, and 500 of which the share that is flagged is counted. The 10,000 test images are scored
+once, by the exported bundle through `VAE.score`, and judged by the area under the ROC curve, where
+other classes are anomalies.
 
-What there was to choose was chosen by training images alone, of the classes in VALIDATED: their
-1,000 held-out images against 200 training images of each other class, as `--validate` does again.
-The likelihood, the widths, the latent's size, the weight of the KL and the epochs by T-shirts,
-sandals and shirts; of the first two, mean AUROC of default and nap: a Gaussian likelihood with 30
-epochs .924 and .916, with 90 epochs .915 and .927, with noise .916 and .919; Bernoulli .939 and
-.940. What nap adds up by all ten, after the test images had once been scored with a ridge of 1e-2
-and without the deviance (nap .930 there, .935 by training images): with pixels whitened together
-with the layers .932, with each layer apart .924, with h(x) itself too .936, with a ridge of 1e-3
-.936, with that and the deviance .941, which is what is built.
+All choices were made by training images alone, of the classes in VALIDATED: their 1,000 held-out
+images against 200 training images of each other class; `--validate` repeats that. The likelihood,
+the widths, the latent's size, the weight of the KL and the epochs were chosen by T-shirts, sandals
+and shirts. Mean AUROC of default and nap over the first two: a Gaussian likelihood with 30 epochs
+.924 and .916, with 90 epochs .915 and .927, with noise .916 and .919; Bernoulli .939 and .940.
 
-The tables' protocols are those of the figures they stand beside: see odds.py.
+The terms of nap were chosen by all ten classes, after the test images had once been scored with a
+ridge of 1e-2 and without the deviance (nap .930 there, .935 by training images): with pixels
+whitened together with the layers .932, with each layer by itself .924, with h(x) itself too .936,
+with a ridge of 1e-3 .936, with that ridge and the deviance .941, which is the method of edgevae.
+
+The protocols of the tables are those of the published figures: see odds_tables.py.
 """
 
 import json
@@ -90,7 +91,7 @@ def run(
 
 
 def one_class(data: Data, label: int) -> tuple[Data, torch.Tensor]:
-    """The images of a class to train on, beside the 1,000 held out; and these alone."""
+    """Return the images of a class as data, 5,000 to train on, and the 1,000 held-out images."""
     assert data.train_labels is not None
     rows = torch.nonzero(data.train_labels == label).flatten()
     rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))]
@@ -98,41 +99,44 @@ def one_class(data: Data, label: int) -> tuple[Data, torch.Tensor]:
     return Data(f"fashion-{label}", "image", train, held_out, data.licence), held_out
 
 
-def validated(data: Data, label: int, out: Path) -> dict[str, float]:
-    """The AUROC of each method by training images alone."""
+def validate_class(data: Data, label: int, out: Path) -> dict[str, float]:
+    """Return the AUROC of each method by training images alone."""
     assert data.train_labels is not None
     items, held_out = one_class(data, label)
     vae = edgevae.load(train_scored_bundle(items, out, IMAGES, Recipe(**RECIPE)).path, "cpu")
     others = [data.train[data.train_labels == other][:200] for other in range(10) if other != label]
     x = as_float(torch.cat([held_out, *others])).numpy()
-    strange = np.arange(len(x)) >= len(held_out)
-    return {m: float(roc_auc_score(strange, vae.score(x, m).values)) for m in METHODS}
+    anomalous = np.arange(len(x)) >= len(held_out)
+    return {m: float(roc_auc_score(anomalous, vae.score(x, m).values)) for m in METHODS}
 
 
 def validation(data: Data, out: Path) -> dict[str, dict[str, float]]:
-    """`validated` of each class in VALIDATED, by its name; also written to validation.json."""
-    found = {
-        FASHION_CLASSES[label]: validated(data, label, out / f"class-{label}")
+    """Return the AUROCs of the classes in VALIDATED by name, and write validation.json."""
+    aurocs = {
+        FASHION_CLASSES[label]: validate_class(data, label, out / f"class-{label}")
         for label in VALIDATED
     }
-    (out / "validation.json").write_text(json.dumps(found, indent=2) + "\n")
-    return found
+    (out / "validation.json").write_text(json.dumps(aurocs, indent=2) + "\n")
+    return aurocs
 
 
 def judged(data: Data, label: int, out: Path) -> dict[str, Any]:
-    """The AUROC of each method on the test images, and how many normal ones are flagged."""
+    """Return the AUROC of each method on the test images, and how many normal ones are flagged."""
     assert data.test_labels is not None
     items, held_out = one_class(data, label)
     vae = edgevae.load(train_scored_bundle(items, out, IMAGES, Recipe(**RECIPE)).path, "cpu")
     calibrating = as_float(held_out[:CALIBRATES]).numpy()
     vae = vae.calibrate(calibrating, min(ALPHAS), methods=METHODS)
-    x, strange = as_float(data.test).numpy(), (data.test_labels != label).numpy()
+    x, anomalous = as_float(data.test).numpy(), (data.test_labels != label).numpy()
     unseen = as_float(held_out[CALIBRATES:]).numpy()
     auroc, flagged = {}, {}
     for method in METHODS:
         scores = vae.score(x, method)
-        auroc[method] = float(roc_auc_score(strange, scores.values))
-        normal = {"held out": vae.score(unseen, method).p_values, "test": scores.p_values[~strange]}
+        auroc[method] = float(roc_auc_score(anomalous, scores.values))
+        normal = {
+            "held out": vae.score(unseen, method).p_values,
+            "test": scores.p_values[~anomalous],
+        }
         flagged[method] = {
             name: {"items": len(p), **{str(alpha): int((p <= alpha).sum()) for alpha in ALPHAS}}
             for name, p in normal.items()
@@ -149,7 +153,7 @@ def judged(data: Data, label: int, out: Path) -> dict[str, Any]:
 
 
 def report(data: Data, out: Path) -> str:
-    """Writes report.md, report.json and heatmaps.png to `out`, of what was judged before."""
+    """Write report.md, report.json and heatmaps.png to `out`, from the results of all parts."""
     classes = [json.loads((out / f"{label}.json").read_text()) for label in range(10)]
     tables = {name: json.loads((out / f"{name}.json").read_text()) for name in odds.TABLES}
     mean = {m: float(np.mean([each["auroc"][m] for each in classes])) for m in METHODS}
@@ -174,18 +178,20 @@ def report(data: Data, out: Path) -> str:
 
 
 def shown(data: Data, label: int, out: Path) -> tuple[str, Floats, Floats]:
-    """A class, the first two test images of it and of three others, and each one's heat map."""
+    """Return a class, the first two test images of it and of three others, and their heat maps."""
     assert data.test_labels is not None
-    kinds = [label, *[(label + step) % 10 for step in (1, 3, 6)]]
-    rows = [torch.nonzero(data.test_labels == kind).flatten()[:2] for kind in kinds]
+    labels = [label, *[(label + step) % 10 for step in (1, 3, 6)]]
+    rows = [torch.nonzero(data.test_labels == each).flatten()[:2] for each in labels]
     x = as_float(data.test[torch.cat(rows)]).numpy()
     vae = edgevae.load(out / f"class-{label}" / "bundle", "cpu")
     return FASHION_CLASSES[label], x, vae.score(x, "recon").parts
 
 
 def false_positives(classes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of the ten classes together: the share of normal images flagged, with its exact 95 %
-    interval (Clopper and Pearson 1934), and the span `expected`."""
+    """Return the share of normal images that is flagged, over the ten classes together.
+
+    `low` and `high` are its exact 95 % interval (Clopper and Pearson 1934).
+    """
     rows = []
     for method in ("default", "nap"):
         for name in ("held out", "test"):
@@ -210,10 +216,11 @@ def false_positives(classes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def expected(alpha: float, items: Sequence[int]) -> list[float]:
-    """Where the share flagged of so many items of each class lies in 95 % of calibrations.
+    """Return the interval in which the flagged share lies in 95 % of calibrations.
 
-    The share that a calibration of n items lets through is itself drawn, from Beta(k, n + 1 - k),
-    k = floor(alpha (n + 1)) (Vovk 2012); 20,000 draws.
+    `items` are the numbers of items of the classes. The share that is flagged after a calibration
+    by n items is itself random, Beta(k, n + 1 - k) with k = floor(alpha (n + 1)) (Vovk 2012); the
+    interval comes from 20,000 draws.
     """
     k = int(alpha * (CALIBRATES + 1))
     draws = np.random.default_rng(0)
@@ -227,11 +234,11 @@ def lines(
 ) -> list[str]:
     size = max(each["bytes"] for each in classes) / 1e6
     page = [
-        "# What the scores find",
+        "# Anomaly scores",
         "",
-        "`python -m train anomalies` wrote this page; train/experiments/anomalies.py states the "
-        "protocol.",
-        f"A bundle, with activations and statistics, has at most {size:.1f} MB.",
+        "This page was written by `python -m train anomalies`, whose protocol is stated in",
+        "train/experiments/anomalies.py. A bundle, with activations and statistics, takes at most",
+        f"{size:.1f} MB.",
         "",
         "## One class of Fashion-MNIST normal: area under the ROC curve, 10,000 test images",
         "",
@@ -247,19 +254,19 @@ def lines(
         "",
         f"Published means: {published}.",
         "",
-        "recon and elbo are -log p under a Bernoulli likelihood, which holds the entropy of grey",
-        "pixels too: they tell bright from dark before they tell strange from normal. default",
-        "takes the deviance, which leaves that out.",
+        "recon and elbo are -log p under a Bernoulli likelihood, which includes the entropy of",
+        "grey pixels: they separate bright from dark images before they separate anomalous from",
+        "normal ones. default uses the deviance, which leaves the entropy out.",
         "",
         "![Test images and their heat maps](heatmaps.png)",
         "",
-        "## Normal images flagged, all ten classes together",
+        "## Normal images that are flagged, all ten classes together",
         "",
-        f"{CALIBRATES} held-out images of each class calibrate. The intervals are of 95 %: the",
-        "binomial one of the share, and where the share should lie, as which images calibrate is",
-        "chance too.",
+        f"{CALIBRATES} held-out images of each class calibrate. Both intervals are at 95 %: the",
+        "binomial interval of the share, and the interval in which the share is expected, as the",
+        "choice of the calibrating images is random too.",
         "",
-        "| method | normal images | alpha | flagged | binomial | should lie |",
+        "| method | normal images | alpha | flagged | binomial | expected |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     page += [
@@ -272,7 +279,7 @@ def lines(
 
 
 def validation_lines(chosen: dict[str, dict[str, float]]) -> list[str]:
-    page = ["", "## What was chosen, judged by training images alone", ""]
+    page = ["", "## The choices, judged by training images alone", ""]
     page += [f"| normal | {' | '.join(METHODS)} |", "| --- " * (len(METHODS) + 1) + "|"]
     for name, auroc in chosen.items():
         page.append(f"| {name} | {' | '.join(f'{auroc[m]:.3f}' for m in METHODS)} |")

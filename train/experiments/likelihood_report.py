@@ -1,4 +1,4 @@
-"""The page of `python -m train benchmark`: figures with their errors, beside published ones."""
+"""The report of `python -m train benchmark`: figures with their errors, beside published ones."""
 
 import itertools
 import json
@@ -25,7 +25,7 @@ Rows = list[dict[str, Any]]
 
 
 def write(out: Path, rows: Rows, samples: int) -> None:
-    """report.md and report.json of the runs so far, whose `nats` are those of each test image."""
+    """Write report.md and report.json of the runs so far; their `nats` are those of each image."""
     facts = {"samples": samples, "items": len(rows[0]["nats"]), "machine": machine()}
     figures = [row | {"nats": mean_and_error(row["nats"])} for row in rows]
     (out / "report.json").write_text(json.dumps(facts | {"runs": figures}, indent=2) + "\n")
@@ -33,12 +33,13 @@ def write(out: Path, rows: Rows, samples: int) -> None:
 
 
 def lines(rows: Rows, facts: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of the page."""
     yield "# Log-likelihood of dynamically binarised Fashion-MNIST\n"
     yield (
         f"`python -m train benchmark`; S = {facts['samples']}, {facts['items']:,} test images; "
-        f"{facts['machine']['cpu']}, {facts['machine']['threads']} threads. The protocol stands in "
-        "`train/experiments/likelihood.py`. Lower is better; all but the last two decode one "
-        "latent in one pass."
+        f"{facts['machine']['cpu']}, {facts['machine']['threads']} threads. "
+        "`train/experiments/likelihood.py` states the protocol. Lower is better; all models but "
+        "the last two decode one latent in one pass."
     )
     yield "\n| model | -log p(x), nats | seeds | epochs | parameters | minutes | published |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
@@ -48,9 +49,9 @@ def lines(rows: Rows, facts: dict[str, Any]) -> Iterator[str]:
     for name, nats in PUBLISHED.items():
         yield f"| {name} (Norouzi et al. 2020) | | | | | | {nats:.2f} |"
     yield (
-        "\n± is the standard error over the test images, the same ones for every model; in "
-        "brackets is the standard deviation between seeds. Differences, taken image by image, are "
-        "known better than either mean. Minutes are those of one run's training:\n"
+        "\n± is the standard error over the test images, which are the same for every model; the "
+        "standard deviation between seeds is in brackets. Minutes are those of one run's training. "
+        "Differences are taken image by image, and have smaller errors than the means:\n"
     )
     yield "| difference | nats |\n| --- | --- |"
     for worse, better in itertools.pairwise(names):
@@ -64,21 +65,22 @@ def lines(rows: Rows, facts: dict[str, Any]) -> Iterator[str]:
 
 
 def row_of(name: str, runs: Rows, model: Model) -> str:
+    """Return the line of a model in the table."""
     over_images = mean_and_error(np.mean([run["nats"] for run in runs], axis=0))
-    told = f"{over_images['mean']:.2f} ± {over_images['standard_error']:.2f}"
+    figure = f"{over_images['mean']:.2f} ± {over_images['standard_error']:.2f}"
     if len(runs) > 1:
-        told += f" [{np.std([run['nats'].mean() for run in runs], ddof=1):.2f}]"
+        figure += f" [{np.std([run['nats'].mean() for run in runs], ddof=1):.2f}]"
     published = f"{model.published:.2f}" if model.published else ""
     run = runs[0]
     minutes = np.mean([run["training_seconds"] for run in runs]) / 60
     return (
-        f"| {name}: {model.about} | {told} | {len(runs)} | {run['epochs']} | "
+        f"| {name}: {model.about} | {figure} | {len(runs)} | {run['epochs']} | "
         f"{run['parameters']:,} | {minutes:.3g} | {published} |"
     )
 
 
 def mean_nats(rows: Rows, model: str) -> NDArray[np.float64]:
-    """Each image's nats, on average over a model's seeds."""
+    """Return the nats of each image, averaged over a model's seeds: (N,)."""
     mean: NDArray[np.float64] = np.mean(
         [row["nats"] for row in rows if row["model"] == model], axis=0
     )

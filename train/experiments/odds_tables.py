@@ -1,13 +1,14 @@
-"""Two public tables with anomalies, judged as published figures were.
+"""Two public tables with anomalies, judged by the protocols of published figures.
 
-Both are of the ODDS collection (Rayana 2016) as ADBench (Han et al. 2022, BSD 2-clause) carries
-it; they come from UCI's thyroid disease and cardiotocography data (CC BY 4.0).
+Both belong to the ODDS collection (Rayana 2016), in the version of ADBench (Han et al. 2022, BSD
+2-clause); they come from UCI's thyroid disease and cardiotocography data (CC BY 4.0).
 
-thyroid, 3,772 x 6 with 93 anomalies: half of the normal rows train; of the other half and the
-anomalies as many are flagged as there are anomalies, and F1 judges (Zong et al. 2018). cardio,
-1,831 x 21 with 176: a random 60 % of all rows train, anomalies among them, and the area under the
-ROC curve of the rest judges (PyOD's benchmark). Nothing was chosen by either: the rule for
-the network below was set before, and each of SEEDS splits and trains anew.
+thyroid has 3,772 x 6 values with 93 anomalies. Half of the normal rows train; of the other half and
+the anomalies, as many rows are flagged as there are anomalies, and the figure is F1 (Zong et al.
+2018). cardio has 1,831 x 21 values with 176 anomalies. A random 60 % of all rows train, anomalies
+among them, and the figure is the area under the ROC curve of the rest (PyOD's benchmark). No choice
+was made by either table: the rule for the network below was set before. Each of SEEDS splits and
+trains again.
 """
 
 import hashlib
@@ -38,7 +39,7 @@ RECIPE = {"epochs": 200, "batch": 128, "learning_rate": 2e-3, "beta": 1.0, "nois
 
 
 class Table(NamedTuple):
-    """A file, its checksum, how it is judged, and what others reached so."""
+    """A table: its file and checksum, the figure that judges it, and published values of it."""
 
     file: str
     sha256: str
@@ -66,26 +67,27 @@ Flags = NDArray[np.bool_]
 
 
 def read(name: str, folder: Path | None) -> tuple[Rows, Flags]:
-    """Rows (N, D) and which are anomalies; from `folder`, or downloaded and kept."""
+    """Return rows (N, D) and which of them are anomalies, from `folder` or downloaded and kept."""
     table = TABLES[name]
-    content = fetched(table, folder).read_bytes()
+    content = fetch(table, folder).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != table.sha256:
         raise InputError(
             f"expected SHA-256 {table.sha256} for {table.file}, got {digest}: fetch {ADDRESS}"
-            f"{table.file} anew"
+            f"{table.file} again"
         )
     with np.load(io.BytesIO(content)) as file:
         return file["X"].astype(np.float32), file["y"] == 1
 
 
-def fetched(table: Table, folder: Path | None) -> Path:
+def fetch(table: Table, folder: Path | None) -> Path:
+    """Return the path of a table's file, which is downloaded once if `folder` is None."""
     if folder is None:
         import pooch
 
-        known = f"sha256:{table.sha256}"
-        where = pooch.os_cache("edgevae")
-        return Path(pooch.retrieve(f"{ADDRESS}{table.file}", known, table.file, where))
+        known_hash = f"sha256:{table.sha256}"
+        cache = pooch.os_cache("edgevae")
+        return Path(pooch.retrieve(f"{ADDRESS}{table.file}", known_hash, table.file, cache))
     if not (folder / table.file).is_file():
         raise FileNotFoundError(
             f"expected {table.file} in {folder}: download {ADDRESS}{table.file}, or leave --tables "
@@ -94,33 +96,34 @@ def fetched(table: Table, folder: Path | None) -> Path:
     return folder / table.file
 
 
-def parted(figure: str, x: Rows, strange: Flags, seed: int) -> tuple[Rows, Rows, Flags]:
-    """Rows to train on, rows to judge, and which of these are anomalies."""
+def split(figure: str, x: Rows, anomalous: Flags, seed: int) -> tuple[Rows, Rows, Flags]:
+    """Return rows to train on, rows to judge, and which of these are anomalies."""
     if figure == "AUROC":
         train, test, _, flags = train_test_split(
-            x, strange, test_size=0.4, random_state=np.random.RandomState(seed)
+            x, anomalous, test_size=0.4, random_state=np.random.RandomState(seed)
         )
         return train, test, flags
-    normal = np.random.default_rng(seed).permutation(np.flatnonzero(~strange))
+    normal = np.random.default_rng(seed).permutation(np.flatnonzero(~anomalous))
     half = len(normal) // 2
-    rest = np.concatenate([normal[half:], np.flatnonzero(strange)])
-    return x[normal[:half]], x[rest], strange[rest]
+    rest = np.concatenate([normal[half:], np.flatnonzero(anomalous)])
+    return x[normal[:half]], x[rest], anomalous[rest]
 
 
-def figure_of(figure: str, strange: Flags, values: NDArray[np.float64]) -> float:
+def figure_of(figure: str, anomalous: Flags, values: NDArray[np.float64]) -> float:
+    """Return the AUROC of scores, or the F1 of flagging as many as there are anomalies."""
     if figure == "AUROC":
-        return float(roc_auc_score(strange, values))
+        return float(roc_auc_score(anomalous, values))
     flagged = np.zeros(len(values), bool)
-    flagged[np.argsort(-values)[: strange.sum()]] = True
-    return float(f1_score(strange, flagged))
+    flagged[np.argsort(-values)[: anomalous.sum()]] = True
+    return float(f1_score(anomalous, flagged))
 
 
 def judged(name: str, folder: Path | None, out: Path) -> dict[str, Any]:
-    """The figure of each method, of each seed."""
-    x, strange = read(name, folder)
+    """Return the figure of each method for each seed, beside published ones."""
+    x, anomalous = read(name, folder)
     table, figures = TABLES[name], {method: [] for method in METHODS}
     for seed in SEEDS:
-        train, test, flags = parted(table.figure, x, strange, seed)
+        train, test, flags = split(table.figure, x, anomalous, seed)
         items = torch.from_numpy(train)
         names = tuple(f"x{i}" for i in range(x.shape[1]))
         data = Data(name, "vector", items, items[:100], "CC BY 4.0", names=names)
@@ -133,33 +136,35 @@ def judged(name: str, folder: Path | None, out: Path) -> dict[str, Any]:
     return {
         "figure": table.figure,
         "rows": len(x),
-        "anomalies": int(strange.sum()),
+        "anomalies": int(anomalous.sum()),
         "figures": figures,
         "published": dict(table.published),
     }
 
 
 def network(x: Rows) -> dict[str, Any]:
-    """One rule for every table: half as many latent numbers as features."""
+    """Return the architecture for a table: half as many latent dimensions as features."""
     return {"architecture": "mlp", "widths": [64, 32], "latent_dim": max(2, x.shape[1] // 2)}
 
 
 def lines(tables: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    page = ["", "## Tables", "", f"Mean and standard deviation of {len(SEEDS)} splits.", ""]
-    for name, found in tables.items():
-        published = ", ".join(f"{who} {value:.3f}" for who, value in found["published"].items())
+    """Return the section of the tables on the report's page."""
+    page = ["", "## Tables", "", f"Means and standard deviations over {len(SEEDS)} splits.", ""]
+    for name, result in tables.items():
+        published = ", ".join(f"{who} {value:.3f}" for who, value in result["published"].items())
         ours = ", ".join(
             f"{method} {np.mean(values):.3f} ± {np.std(values, ddof=1):.3f}"
-            for method, values in found["figures"].items()
+            for method, values in result["figures"].items()
         )
         page += [
-            f"- **{name}** ({found['rows']:,} rows, {found['anomalies']} anomalies), "
-            f"{found['figure']}. Ours: {ours}. Published: {published}. {verdict(found)}",
+            f"- **{name}** ({result['rows']:,} rows, {result['anomalies']} anomalies), "
+            f"{result['figure']}. Ours: {ours}. Published: {published}. {verdict(result)}",
         ]
     return page
 
 
-def verdict(found: Mapping[str, Any]) -> str:
-    mean = np.mean(found["figures"]["default"])
-    better = [who for who, value in found["published"].items() if value >= mean]
+def verdict(result: Mapping[str, Any]) -> str:
+    """Return a sentence on the method `default` beside the published figures."""
+    mean = np.mean(result["figures"]["default"])
+    better = [who for who, value in result["published"].items() if value >= mean]
     return f"default is behind {', '.join(better)}." if better else "default is ahead of all."

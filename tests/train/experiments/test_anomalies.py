@@ -89,7 +89,7 @@ def test_intervals_of_what_is_flagged_are_those_of_clopper_and_pearson():
 def test_half_of_the_normal_rows_train_and_all_anomalies_are_judged():
     x = np.arange(40, dtype=np.float32)[:, None]
     strange = np.arange(40) % 4 == 0
-    train, test, flags = odds.parted("F1", x, strange, seed=0)
+    train, test, flags = odds.split("F1", x, strange, seed=0)
     assert len(train) == 15
     assert flags.sum() == 10
     assert sorted([*train[:, 0], *test[:, 0]]) == list(range(40))
@@ -99,7 +99,7 @@ def test_half_of_the_normal_rows_train_and_all_anomalies_are_judged():
 def test_sixty_per_cent_of_a_contaminated_table_train():
     x = np.arange(50, dtype=np.float32)[:, None]
     strange = np.arange(50) % 5 == 0
-    train, test, flags = odds.parted("AUROC", x, strange, seed=0)
+    train, test, flags = odds.split("AUROC", x, strange, seed=0)
     assert (len(train), len(test)) == (30, 20)
     np.testing.assert_array_equal(test[:, 0] % 5 == 0, flags)
 
