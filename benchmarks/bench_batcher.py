@@ -1,11 +1,11 @@
-"""How much of one call's throughput do many callers of one row reach through a `Batcher`?
+"""Compare the throughput of many callers of one row through a `Batcher` with that of one call.
 
     python benchmarks/bench_batcher.py [BUNDLE] [--callers 64] [--rows 32] [--rounds 9]
 
-Each round decodes the same rows in one call, from threads and from asyncio tasks through a
-Batcher, and from threads that call the VAE itself. What is printed is the median over rounds of
-one call's time / the candidate's, so that a machine that is busy for a while counts for all: of
-the clock's time, and of the processor's, which neighbours hardly touch.
+Each round decodes the same rows in one call, from threads and from asyncio tasks through a Batcher,
+and from threads that call the VAE itself. The figures are medians over rounds of the time of one
+call over that of the candidate, so that a busy machine affects all candidates alike: once by wall
+clock, and once by processor time, which other processes hardly affect.
 """
 
 import argparse
@@ -22,8 +22,10 @@ import edgevae
 
 
 def by_threads(decode: Callable[[np.ndarray], np.ndarray], z: np.ndarray, callers: int) -> None:
-    def call(mine: np.ndarray) -> None:
-        for row in mine:
+    """Decode z row by row, from `callers` threads."""
+
+    def call(rows: np.ndarray) -> None:
+        for row in rows:
             decode(row)
 
     threads = [threading.Thread(target=call, args=(part,)) for part in np.array_split(z, callers)]
@@ -34,18 +36,20 @@ def by_threads(decode: Callable[[np.ndarray], np.ndarray], z: np.ndarray, caller
 
 
 def by_tasks(batcher: edgevae.Batcher, z: np.ndarray, callers: int) -> None:
-    async def call(mine: np.ndarray) -> None:
-        for row in mine:
+    """Decode z row by row, from `callers` asyncio tasks."""
+
+    async def call(rows: np.ndarray) -> None:
+        for row in rows:
             await batcher.adecode(row)
 
-    async def all_of_them() -> None:
+    async def call_all() -> None:
         await asyncio.gather(*(call(part) for part in np.array_split(z, callers)))
 
-    asyncio.run(all_of_them())
+    asyncio.run(call_all())
 
 
 def seconds(run: Callable[[], object]) -> tuple[float, float]:
-    """By the clock, and of processor time on all cores."""
+    """Return the seconds that a call takes, by wall clock and of processor time on all cores."""
     before = time.perf_counter(), time.process_time()
     run()
     return time.perf_counter() - before[0], time.process_time() - before[1]
@@ -55,7 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle", nargs="?", default="fashion")
     parser.add_argument("--callers", type=int, default=64)
-    parser.add_argument("--rows", type=int, default=32, help="of each caller")
+    parser.add_argument("--rows", type=int, default=32, help="rows of each caller")
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
 
@@ -75,8 +79,8 @@ def main() -> None:
         ]
     figures = {
         name: {
-            of: median(r["one call"][i] / r[name][i] for r in rounds)
-            for i, of in enumerate(("clock", "processor"))
+            clock: median(r["one call"][i] / r[name][i] for r in rounds)
+            for i, clock in enumerate(("clock", "processor"))
         }
         for name in candidates
     }

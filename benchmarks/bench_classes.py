@@ -1,10 +1,10 @@
-"""Does a conditional bundle make what it is asked for? Classifiers say, and a picture shows.
+"""Measure how often classifiers see the requested class in images of a conditional bundle.
 
     PYTHONPATH=. python benchmarks/bench_classes.py runs/fashion-cond-bundle \\
         --judges runs/judges --out benchmarks/results/fashion-cond
 
-The two judges of `python -m train evaluate`, which see the labelled training images alone, name the
-class of generated images, of reconstructions under the right label, and of test images.
+The two judges of `python -m train evaluate`, which are trained on the labelled training images
+alone, classify generated images, reconstructions with the right label, and test images.
 """
 
 import argparse
@@ -25,23 +25,24 @@ COLUMNS = 12
 
 
 @torch.inference_mode()
-def named(judge: judges.Judge, x: np.ndarray) -> np.ndarray:
-    """The class that a judge sees in each image (N, C, H, W) in [0, 1]."""
+def classify(judge: judges.Judge, x: np.ndarray) -> np.ndarray:
+    """Return the class that a judge assigns to each image (N, C, H, W) in [0, 1]."""
     parts = torch.from_numpy(np.ascontiguousarray(x)).to(judges.DEVICE).split(1000)
     return torch.cat([judge.model(part).argmax(1) for part in parts]).cpu().numpy()
 
 
-def shares(seen: np.ndarray, asked: np.ndarray, classes: int) -> list[float]:
-    """Of the images of each class, the share that is seen as one."""
-    return [float((seen[asked == k] == k).mean()) for k in range(classes)]
+def accuracies(predicted: np.ndarray, labels: np.ndarray, classes: int) -> list[float]:
+    """Return the share of each class's images that is classified as that class."""
+    return [float((predicted[labels == k] == k).mean()) for k in range(classes)]
 
 
 def table(report: dict) -> str:
+    """Return the report's figures as a table."""
     sets = [*report["shares"]]
     lines = [
-        f"Of {EACH} generated images of each class (seed 3), of the {report['test']:,} test images "
-        f"reconstructed under their label, and of the test images themselves: the share that each "
-        f"judge sees as that class, in %.",
+        f"The share of images that each judge assigns to their class, in %: of {EACH} generated "
+        f"images of each class (seed 3), of the {report['test']:,} test images reconstructed with "
+        f"their labels, and of the test images themselves.",
         "",
         "| class | " + " | ".join(sets) + " |",
         "| --- |" + " ---: |" * len(sets),
@@ -61,20 +62,20 @@ def main() -> None:
     options = parser.parse_args()
     vae, data = edgevae.load(options.bundle, "cpu"), fashion()
     classes = vae.bundle.classes
-    asked = np.repeat(np.arange(len(classes)), EACH)
+    labels = np.repeat(np.arange(len(classes)), EACH)
     x, y = as_float(data.test).numpy(), data.test_labels.long().numpy()
     sets = {
-        "generated": (vae.generate(len(asked), seed=3, labels=asked), asked),
+        "generated": (vae.generate(len(labels), seed=3, labels=labels), labels),
         "reconstructed": (vae.reconstruct(x, labels=y), y),
         "real": (x, y),
     }
-    found = {
-        f"{what}, {judge.name}": shares(named(judge, images), labels, len(classes))
-        for what, (images, labels) in sets.items()
+    figures = {
+        f"{name}, {judge.name}": accuracies(classify(judge, images), truth, len(classes))
+        for name, (images, truth) in sets.items()
         for judge in judges.judges(data, options.judges)
     }
     recipe = {k: v for k, v in vae.bundle.provenance.items() if not k.endswith("_producer")}
-    report = {"classes": list(classes), "test": len(x), "shares": found, "provenance": recipe}
+    report = {"classes": list(classes), "test": len(x), "shares": figures, "provenance": recipe}
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "classes.json").write_text(json.dumps(report, indent=2) + "\n")
     page = [f"# {vae.bundle.name}", __doc__.strip(), table(report), "![ten rows](classes.png)"]

@@ -1,11 +1,12 @@
-"""What a cold start costs, as ratios: to numpy's import, and to a bare onnxruntime script.
+"""Measure a cold start, as ratios to numpy's import and to a bare onnxruntime script.
 
     python benchmarks/bench_cold.py [--model BUNDLE] [--rounds N] [--json]
 
-Fresh processes, taken in turns; clocks start at their first line, so that the interpreter's own
-start, the same for all, flatters nobody. Medians over rounds; a ratio is the median of the ratios
-within a round. CPU time is the steadier of the two where a machine is shared. The files are in the
-disk's cache after a first round that is thrown away.
+Each candidate runs in a fresh process, and the candidates take turns. Clocks start at the first
+line, so that the start of the interpreter, which is the same for all, is not counted. Times are
+medians over rounds, and a ratio is the median of the ratios within a round. CPU time is the
+steadier of the two on a shared machine. A first round, which brings the files into the disk's
+cache, is not counted.
 """
 
 import argparse
@@ -45,12 +46,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    found = bundle.read(bundle.find(args.model))
+    source = bundle.read(bundle.find(args.model))
     codes = {
         "import numpy": NUMPY,
         "import edgevae": IMPORT,
-        "first image, bare onnxruntime": BARE.format(decoder=str(found.graph("decoder"))),
-        "first image, edgevae": FIRST.format(model=str(found.path)),
+        "first image, bare onnxruntime": BARE.format(decoder=str(source.graph("decoder"))),
+        "first image, edgevae": FIRST.format(model=str(source.path)),
     }
     rounds = [{name: timed(code) for name, code in codes.items()} for _ in range(args.rounds + 1)]
     result = {
@@ -69,9 +70,9 @@ def main() -> None:
 
 
 def timed(code: str) -> tuple[float, ...]:
-    """Seconds of wall clock and of CPU that the code takes in a process of its own."""
+    """Return the seconds of wall clock and of CPU that the code takes in its own process."""
     source = str(Path(bundle.__file__).parents[2])
-    # edgevae leaves onnxruntime's telemetry off: neither script waits for it.
+    # edgevae disables onnxruntime's telemetry: so neither script waits for it.
     environment = os.environ | {"PYTHONPATH": source, "ORT_DISABLE_TELEMETRY": "1"}
     command = [sys.executable, "-c", TIMED.format(code=code)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
@@ -79,10 +80,12 @@ def timed(code: str) -> tuple[float, ...]:
 
 
 def ratios(rounds: list, name: str, base: str) -> list[float]:
+    """Return the ratios of two candidates' times, by wall clock and CPU: medians over rounds."""
     return [statistics.median(r[name][clock] / r[base][clock] for r in rounds) for clock in (0, 1)]
 
 
 def table(result: dict, rounds: int) -> str:
+    """Return the result as text."""
     lines = [f"{'medians of ' + str(rounds) + ' processes':<42}{'wall':>10}{'CPU':>10}"]
     for name, (wall, cpu) in result["milliseconds"].items():
         lines.append(f"{name:<42}{wall:>7.1f} ms{cpu:>7.1f} ms")

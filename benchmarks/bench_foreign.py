@@ -1,10 +1,10 @@
-"""Decoders that edgevae did not make: as another library exports them, and compiled.
+"""Measure decoders of other libraries, before and after `edgevae compile`.
 
     pip install '.[train]' diffusers pythae && python benchmarks/bench_foreign.py
 
 Each is a decoder of pythae or diffusers with random weights, exported by the TorchScript exporter
-as users of these libraries do. The graph is run by one `sess.run` of onnxruntime with its
-defaults, and by the bundle that `edgevae compile` makes of it, in turn; the ratio is the median.
+as users of these libraries do. One `sess.run` of onnxruntime with its defaults runs the graph, and
+edgevae the bundle that `edgevae compile` writes from it, in turns; the ratio is the median.
 """
 
 import tempfile
@@ -16,15 +16,15 @@ import numpy as np
 import torch
 
 from edgevae import compiler, load
-from edgevae.diagnostics.bench import median
+from edgevae.diagnostics import bench
 from edgevae.engine import onnxruntime
 
 ROUNDS = 11
-PAUSE = 0.05  # in which the threads of the last turn stop spinning
+PAUSE = 0.05  # seconds, after which the threads of the last turn no longer spin
 
 
 class Decode(torch.nn.Module):
-    """A decoder of one tensor that returns one."""
+    """A decoder that takes and returns one tensor."""
 
     def __init__(self, model: torch.nn.Module, call: Callable[..., torch.Tensor]) -> None:
         super().__init__()
@@ -68,6 +68,7 @@ DECODERS = {
 
 
 def compare(make: Callable[[], tuple[Decode, tuple[int, ...], int]], folder: Path) -> str:
+    """Measure one decoder, and return the line that describes the result."""
     torch.manual_seed(0)
     decode, latent_shape, rows = make()
     path = folder / "decoder.onnx"
@@ -91,10 +92,11 @@ def compare(make: Callable[[], tuple[Decode, tuple[int, ...], int]], folder: Pat
         naive = seconds(lambda: session.run(None, {"latents": z}))
         ratios.append(naive / seconds(lambda: vae.decode(z)))
     kept = ", ".join(row.name for row in compiled.passes["decoder"] if row.kept)
-    return f"{median(ratios):.2f}x, {rows} rows, max difference {error:.1e}, kept: {kept}"
+    return f"{bench.median(ratios):.2f}x, {rows} rows, max difference {error:.1e}, kept: {kept}"
 
 
 def seconds(work: Callable[[], object]) -> float:
+    """Return the seconds that a call takes, after a pause."""
     time.sleep(PAUSE)
     begin = time.perf_counter()
     work()

@@ -1,13 +1,13 @@
-"""The C kernels beside numpy and torch, in one process and on one thread.
+"""Compare the C kernels with numpy and torch, in one process and on one thread.
 
     python benchmarks/bench_kernels.py          a table of ratios, saved under benchmarks/results/
     python -m pytest benchmarks/bench_kernels.py    the same calls through pytest-benchmark
 
-Every call goes through Python, as users make it. The table counts the thread's CPU time, its
-candidates take turns within each round, and a ratio is the median over rounds of (theirs / ours):
-other work on the machine weighs on all of them alike. Still, one process shares caches and an
-allocator, and the times themselves belong to the machine that is named. What torch's and numpy's
-generators give differs from stream 1; the work that is asked for is the same.
+Every call goes through Python, as users' calls do. Times are the thread's CPU time. The candidates
+take turns within each round, and a ratio is the median over rounds of (theirs / ours), so that
+other work on the machine affects all of them alike. They share the caches and the allocator of one
+process, and the absolute times hold for the named machine only. torch's and numpy's generators
+return other numbers than stream 1; the requested work is the same.
 """
 
 import json
@@ -37,7 +37,7 @@ Candidates = dict[str, Callable[[], object]]
 
 
 def fill(n: int) -> Candidates:
-    """Standard normals into an array that exists."""
+    """Fill an existing array with standard normals."""
     pcg, philox = np.random.default_rng(1), np.random.Generator(np.random.Philox(1))
     out, tensor = np.empty((1, n), F32), torch.empty(1, n)
     return {
@@ -49,7 +49,7 @@ def fill(n: int) -> Candidates:
 
 
 def new(n: int) -> Candidates:
-    """Standard normals in a new array."""
+    """Return standard normals in a new array."""
     pcg = np.random.default_rng(1)
     return {
         "numpy": lambda: pcg.standard_normal((1, n), F32),
@@ -58,11 +58,11 @@ def new(n: int) -> Candidates:
     }
 
 
-def latents(rows: int, dims: int, *, given: bool) -> Candidates:
-    """mu + exp(logvar / 2) * eps; numpy and torch as one writes it."""
+def latents(rows: int, dims: int, *, with_out: bool) -> Candidates:
+    """Compute mu + exp(logvar / 2) * eps; numpy and torch use the usual expressions."""
     rng = np.random.default_rng(1)
     mu, logvar = rng.standard_normal((2, rows, dims), F32)
-    out = np.empty_like(mu) if given else None
+    out = np.empty_like(mu) if with_out else None
     half = F32(0.5)
     t_mu, t_logvar = torch.from_numpy(mu), torch.from_numpy(logvar)
     return {
@@ -73,7 +73,7 @@ def latents(rows: int, dims: int, *, given: bool) -> Candidates:
 
 
 def pixels(*shape: int) -> Candidates:
-    """Float channels first to 8-bit channels last."""
+    """Convert float32, channels first, to 8 bits, channels last."""
     x = np.random.default_rng(1).random(shape, F32)
     n, channels, height, width = shape
     out = np.empty((n, height, width, channels), np.uint8)
@@ -91,20 +91,20 @@ def pixels(*shape: int) -> Candidates:
     return {"numpy": by_numpy, "torch": by_torch, "edgevae": lambda: pack(x, out=out)}
 
 
-# name: (numbers a call, its candidates)
+# The numbers that a call produces, and the candidates, by the name of the case.
 CASES: dict[str, tuple[int, Callable[[], Candidates]]] = {
     **{f"normal {name}": (n, lambda n=n: fill(n)) for name, n in SIZES.items()},
     "normal 64, new array": (64, lambda: new(64)),
-    "reparameterize (256,128)": (32768, lambda: latents(256, 128, given=True)),
-    "reparameterize (1,32)": (32, lambda: latents(1, 32, given=True)),
-    "reparameterize (1,32), new array": (32, lambda: latents(1, 32, given=False)),
+    "reparameterize (256,128)": (32768, lambda: latents(256, 128, with_out=True)),
+    "reparameterize (1,32)": (32, lambda: latents(1, 32, with_out=True)),
+    "reparameterize (1,32), new array": (32, lambda: latents(1, 32, with_out=False)),
     "pack (16,3,64,64)": (196608, lambda: pixels(16, 3, 64, 64)),
 }
 CONTENDERS = ["numpy", "numpy Philox", "torch", *KERNELS]
 
 
 def choose(candidates: Candidates, contender: str) -> Callable[[], object] | None:
-    """The call of a contender, with its kernel in use; None where it does not take part."""
+    """Return the call of a contender, its kernel in use; None if it does not take part."""
     if contender not in KERNELS:
         return candidates.get(contender)
     _core.use_kernel(contender)
@@ -116,18 +116,19 @@ def choose(candidates: Candidates, contender: str) -> Callable[[], object] | Non
 def test_kernels(benchmark, case, contender):
     call = choose(CASES[case][1](), contender)
     if call is None:
-        pytest.skip(f"{contender} takes no part in {case}")
+        pytest.skip(f"{contender} does not take part in {case}")
     benchmark.group = case
     benchmark(call)
     _core.use_kernel(None)
 
 
 def seconds(call: Callable[[], object], number: int) -> float:
+    """Return the thread's CPU seconds of a call, the mean of `number` calls."""
     return timeit.timeit(call, number=number, timer=time.thread_time) / number
 
 
 def rounds_of(candidates: Candidates) -> dict[str, list[float]]:
-    """Seconds a call of each contender, round by round, in turns of 2 ms or one call."""
+    """Return each contender's seconds a call, by rounds, in turns of 2 ms or one call."""
     turns = {}
     for contender in CONTENDERS:
         call = choose(candidates, contender)
@@ -145,10 +146,12 @@ def rounds_of(candidates: Candidates) -> dict[str, list[float]]:
 
 
 def ratio(theirs: list[float], ours: list[float]) -> float:
+    """Return the median over rounds of their time over ours."""
     return statistics.median(a / b for a, b in zip(theirs, ours, strict=True))
 
 
 def machine() -> dict[str, str]:
+    """Return the facts of the machine and the versions that the times depend on."""
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()

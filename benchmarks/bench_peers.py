@@ -1,28 +1,27 @@
-"""Decoding many latents: edgevae beside the ways that people run a decoder on a CPU.
+"""Compare edgevae's decoding of many latents with other ways to run a decoder on a CPU.
 
     python benchmarks/bench_peers.py            about 8 minutes; --quick: M1 alone, one round
 
-Each candidate (peers.py) has a process of its own for each decoder (decoders.py), which stays
-while the candidates take turns, several rounds of them, so that a machine that warms up or is
-shared slows them all alike. A ratio is the median over rounds of the ratio within the round;
-compare ratios of one run, never figures of two. That does not help against a neighbour on the same
-host, who slows one turn and not the next, and whom a virtual machine cannot see: so each goal shows
-the ratios of all rounds and of the fastest ones too. Everybody gets the same float32 latents and
-leaves float32 x_hat in the host's memory. Errors are the largest difference from PyTorch's eager
-float32.
-FLOPs are those of the original layers, two for each multiply-add, whatever a candidate computes;
-"sgemm" is the faster of numpy's and PyTorch's float32 products of two square matrices, taken in
-turn with the rest.
+Each candidate (peers.py) has its own process for each decoder (decoders.py). The processes stay
+while the candidates take turns, for several rounds, so that a machine that warms up or is shared
+slows them all alike. A ratio is the median over rounds of the ratio within a round; compare ratios
+of one run, never figures of two runs. A neighbour on the same host, which a virtual machine cannot
+see, may still slow one turn and not the next: so each goal also shows the ratios of all rounds and
+of the fastest ones. All candidates take the same float32 latents and leave float32 x_hat in the
+host's memory. The error is the largest difference from PyTorch's eager float32. FLOPs are those of
+the original layers, two for each multiply-add, whatever a candidate computes. "sgemm" is the faster
+of numpy's and PyTorch's float32 products of two square matrices, which takes turns with the rest.
 
-Bias, admitted. The naive row is one `sess.run` on the whole batch with every default, which is
-what most scripts do, and not the best that onnxruntime can: edgevae's rows are onnxruntime too.
-PyTorch and OpenVINO choose among chunk sizes, OpenVINO also between its hints, before they are
-timed; torch.compile between two sizes, as each costs a compilation. OpenVINO runs at a static
-shape, without copies. edgevae is timed through `VAE.decode`, which checks the latents; `generate`
-would draw them too, a cost of its own that nobody else has. The shapes of M1 to M4 were chosen by
-edgevae's authors, and M2 and M3 suit it: without an activation after their linear layer, edgevae
-merges the layer with the next and saves 47 % and 29 % of the FLOPs. `--decoder M2+ReLU --decoder
-M3+ReLU` measures them where it cannot. A share of sgemm above 100 % comes of FLOPs that were saved.
+Biases. The naive row is one `sess.run` on the whole batch with all defaults, as in most scripts,
+which is not the best that onnxruntime can do: edgevae's rows are onnxruntime too. Before they are
+timed, PyTorch and OpenVINO choose among chunk sizes, OpenVINO also between its hints, and
+torch.compile between two sizes, as each requires a compilation. OpenVINO runs with a static shape
+and without copies. edgevae is timed through `VAE.decode`, which checks the latents; `generate`
+would draw them too, a cost that the others do not have. edgevae's authors chose the architectures
+of M1 to M4, and M2 and M3 suit it: no activation follows their linear layer, so that edgevae
+merges it with the next layer and saves 47 % and 29 % of the FLOPs. `--decoder M2+ReLU --decoder
+M3+ReLU` measures decoders without that advantage. A share of sgemm above 100 % is due to saved
+FLOPs.
 """
 
 import argparse
@@ -49,8 +48,8 @@ MORE = ("M2+ReLU", "M3+ReLU")
 NAIVE, OURS, INT8 = "onnxruntime", "edgevae float32", "edgevae int8"
 OPENVINO, BEST_TORCH = "OpenVINO float32", "best PyTorch"
 TORCH = ("PyTorch, one batch", "PyTorch, best chunk", "torch.compile")
-PAUSE = 0.05  # seconds between turns, in which the threads of the last one stop spinning
-QUIET = 0.15  # how far naive's rounds may lie apart
+PAUSE = 0.05  # seconds between turns, after which the threads of the last one no longer spin
+QUIET = 0.15  # the largest spread of naive's rounds on a quiet machine
 LARGEST_ERROR = 1e-5  # of edgevae in float32
 LARGEST_P50 = {"M2": 0.7}  # of edgevae at one row, in float32, over that of naive
 
@@ -58,7 +57,7 @@ Row = dict[str, Any]
 
 
 class Goal(NamedTuple):
-    """How many times faster than `rival` the candidate is to be on one decoder."""
+    """A goal: the candidate is at least `times` as fast as `rival` on one decoder."""
 
     decoder: str
     candidate: str
@@ -79,20 +78,20 @@ GOALS = [
 
 
 class FailedError(Exception):
-    """A candidate that cannot take part, with the reason."""
+    """A candidate cannot take part; the message is the reason."""
 
 
 class Worker:
-    """The process of one candidate; `facts` are what it said when it was ready."""
+    """The process of one candidate; `facts` is its first line, printed when it was ready."""
 
     def __init__(self, candidate: str, decoder: str, folder: Path) -> None:
         self._process = subprocess.Popen(
             [sys.executable, peers.__file__, candidate, decoder, str(folder)],
-            # edgevae leaves onnxruntime's telemetry off: nobody waits for it.
+            # edgevae disables onnxruntime's telemetry: so no candidate waits for it.
             env=os.environ | {"ORT_DISABLE_TELEMETRY": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # libraries' warnings
+            stderr=subprocess.DEVNULL,  # which holds the warnings of libraries
             text=True,
         )
         self.facts = self._answer()
@@ -104,7 +103,7 @@ class Worker:
         self._process.communicate()
 
     def times(self, rows: int, seconds: float) -> list[float]:
-        """Seconds of each call with so many rows, for `seconds` but at least one call."""
+        """Return the seconds of each call with so many rows, for `seconds` or one call at least."""
         time.sleep(PAUSE)
         self._process.stdin.write(json.dumps({"rows": rows, "seconds": seconds}) + "\n")
         self._process.stdin.flush()
@@ -112,7 +111,7 @@ class Worker:
 
     def _answer(self) -> Any:
         line = self._process.stdout.readline()
-        answer = json.loads(line) if line else {"failed": "its process ended without a word"}
+        answer = json.loads(line) if line else {"failed": "its process ended without an answer"}
         if "failed" in answer:
             self._process.communicate()
             raise FailedError(f"failed: {answer['failed']}")
@@ -120,7 +119,7 @@ class Worker:
 
 
 def start(candidate: str, decoder: str, folder: Path) -> Worker:
-    """Raises FailedError too where a package is missing."""
+    """Start a candidate's process; raise `FailedError` if it fails or a package is missing."""
     needs = peers.CANDIDATES[candidate].needs
     if missing := [need for need in needs if not importlib.util.find_spec(need)]:
         raise FailedError(f"not installed: pip install {' '.join(missing)}")
@@ -128,7 +127,7 @@ def start(candidate: str, decoder: str, folder: Path) -> Worker:
 
 
 def measure(decoder: str, rounds: int, seconds: float) -> list[Row]:
-    """A row for each candidate: its times, or why it is absent."""
+    """Return a row for each candidate: its times, or why it is absent."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         facts = {}
         for step in peers.STEPS:
@@ -154,16 +153,16 @@ def measure(decoder: str, rounds: int, seconds: float) -> list[Row]:
 
 
 def summarise(rows: Sequence[Row]) -> list[Row]:
-    """The rows of one decoder with their figures, that of sgemm left out: it is the measure.
+    """Return the rows of one decoder with their figures, without the row of sgemm.
 
-    Adds images_per_s, times_naive, share_of_sgemm and, where single rows were timed, p50_ms,
-    p99_ms and single_times_naive (naive's median over this one's).
+    The figures are images_per_s, times_naive, share_of_sgemm and, if single rows were timed,
+    p50_ms, p99_ms and single_times_naive (naive's median over the candidate's).
     """
     by_name = {row["candidate"]: row for row in rows}
     naive, product = by_name[NAIVE], by_name[peers.SGEMM]
     for row in (naive, product):
         if "absent" in row:
-            raise FailedError(f"{row['candidate']}, which all are measured by: {row['absent']}")
+            raise FailedError(f"{row['candidate']}, the reference of all others: {row['absent']}")
     peaks = [2 * peers.SGEMM_SIDE**3 / seconds for seconds in product["seconds"]]
     summary = []
     for row in rows:
@@ -183,16 +182,17 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
 
 
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Their seconds over ours in each round."""
+    """Return their seconds over ours in each round."""
     return [b / a for a, b in zip(ours, theirs, strict=True)]
 
 
 def times_faster(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The median over rounds of their seconds over ours."""
+    """Return the median over rounds of their seconds over ours."""
     return median(ratios(ours, theirs))
 
 
 def single_row(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> Row:
+    """Return the figures of calls with one row."""
     pooled = [1e3 * seconds for turn in ours for seconds in turn]
     return {
         "p50_ms": median(pooled),
@@ -202,11 +202,11 @@ def single_row(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]
 
 
 def judge(rows: Sequence[Row]) -> list[Row]:
-    """Each goal of the decoders in `rows`, with what was reached; None where a side is absent.
+    """Return a verdict on each goal of the decoders in `rows`; `got` is None if a side is absent.
 
-    `rounds` has the ratio of each round: a goal is met or missed by their median, and where some
-    rounds say otherwise, `unanimous` is false. `fastest` is the ratio of each side's fastest round:
-    where it is far from the median, the machine's noise weighed on one side more than on the other.
+    `rounds` holds the ratio of each round: their median decides, and `unanimous` is false if some
+    rounds disagree with it. `fastest` is the ratio of each side's fastest round: if it is far from
+    the median, noise slowed one side more than the other.
     """
     present = {(row["decoder"], row["candidate"]): row for row in rows if "absent" not in row}
     verdicts = []
@@ -239,6 +239,7 @@ def judge(rows: Sequence[Row]) -> list[Row]:
 def verdict(
     decoder: str, goal: str, asked: float, rounds: Sequence[float], *, at_most: bool = False
 ) -> Row:
+    """Return whether the median over rounds reaches a goal, and whether all rounds agree."""
     each = [got <= asked if at_most else got >= asked for got in rounds]
     got = median(rounds) if rounds else None
     met = got is not None and (got <= asked if at_most else got >= asked)
@@ -247,7 +248,7 @@ def verdict(
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows of one decoder as text."""
+    """Return the rows of one decoder as text."""
     first = rows[0]
     lines = [
         f"{first['decoder']}: {first['rows']} rows of {first['flops'] / 1e6:,.1f} MFLOP and "
@@ -268,19 +269,20 @@ def table(rows: Sequence[Row]) -> str:
         )
     if (wide := spread(rows)) > QUIET:
         lines.append(
-            f"The machine was not quiet: naive's rounds differ by {wide:.0%}; such ratios prove "
-            f"nothing, run it again"
+            f"The machine was not quiet: naive's rounds differ by {wide:.0%}, so that the ratios "
+            f"mean nothing; run it again"
         )
     return "\n".join(lines)
 
 
 def spread(rows: Sequence[Row]) -> float:
-    """By how much naive's slowest round was above its fastest."""
+    """Return by how much naive's slowest round was above its fastest."""
     naive = next(row for row in rows if row["candidate"] == NAIVE)
     return max(naive["seconds"]) / min(naive["seconds"]) - 1
 
 
 def verdicts_table(verdicts: Sequence[Row]) -> str:
+    """Return the verdicts as text."""
     lines = [f"{'':<8} {'goal':<48} {'asked':>8} {'got':>8} {'fastest':>8}  {'in all rounds':<15}"]
     for v in verdicts:
         got, fastest = (
@@ -300,9 +302,9 @@ def verdicts_table(verdicts: Sequence[Row]) -> str:
 
 
 def save(path: Path, here: Row, rows: Sequence[Row], verdicts: Sequence[Row]) -> None:
-    """JSON, and the chart beside it."""
+    """Write the results as JSON, and the chart beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Single rows are timed some ten thousand times: their percentiles are enough.
+    # Single rows are timed some ten thousand times; their percentiles suffice.
     kept = [{key: row[key] for key in row if key != "single_seconds"} for row in rows]
     report = {"machine": here, "rows": kept, "goals": verdicts}
     path.write_text(json.dumps(report, indent=1) + "\n")
@@ -317,7 +319,7 @@ def save(path: Path, here: Row, rows: Sequence[Row], verdicts: Sequence[Row]) ->
 
 
 def installed(package: str) -> str | None:
-    """Its version, if it is there."""
+    """Return the version of a package, None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -330,11 +332,19 @@ def slug(words: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--decoder", action="append", choices=DECODERS + MORE, help="M1 to fashion")
+    parser.add_argument(
+        "--decoder", action="append", choices=DECODERS + MORE, help="(M1 to fashion)"
+    )
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.15, help="of a turn, at least (0.15)")
-    parser.add_argument("--quick", action="store_true", help="M1, one round; saves only to --out")
-    parser.add_argument("--out", type=Path, help="results/peers-CPU.json; the chart goes beside it")
+    parser.add_argument(
+        "--seconds", type=float, default=0.15, help="seconds of a turn, at least (%(default)s)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of M1, saved only with --out"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="default: results/peers-CPU.json; the chart is written beside it"
+    )
     args = parser.parse_args()
     decoders = args.decoder or (["M1"] if args.quick else DECODERS)
     rounds, seconds = (1, 0.0) if args.quick else (args.rounds, args.seconds)

@@ -1,10 +1,11 @@
-"""Each provider at each batch size, beside plain onnxruntime on the same graph.
+"""Measure each provider at each batch size, beside plain onnxruntime on the same graph.
 
     python -m pytest benchmarks/bench_providers.py
     EDGEVAE_BENCH_MODEL=BUNDLE python -m pytest benchmarks/bench_providers.py
 
-`edgevae bench` measures the same in processes taken in turns, with memory; this is for watching
-one figure while changing code. The cold start is that of a fresh process, its import included.
+`edgevae bench` measures the same in processes that take turns, with memory. These tests are for
+following one figure while changing code. The cold start is that of a fresh process, imports
+included.
 """
 
 import os

@@ -1,12 +1,13 @@
-"""Large pictures in tiles: the seams, the time and the peak memory, beside decoding in one piece.
+"""Compare decoding large pictures in tiles with decoding in one piece: seams, time, peak memory.
 
     PYTHONPATH=. python benchmarks/bench_tiles.py M4 AutoencoderTiny --out benchmarks/results/tiles
 
-M4 is that of `decoders.py`, AutoencoderTiny diffusers' own (needs diffusers), each with weights
-drawn from a seed. A decoder is compiled for latents of 32 x 32 cells, and decodes one of 96 x 96:
-in tiles, and by onnxruntime in one piece through the same graph exported for that size. Each runs
-in a process of its own, on one thread. Differences are in grey levels, 255 to the range of the
-whole picture, for two latents: a smooth one (long waves) and one of noise, N(0, 1).
+M4 is that of `decoders.py`, AutoencoderTiny that of diffusers, which must be installed; their
+weights are drawn from a seed. A decoder is compiled for latents of 32 x 32 cells, and decodes one
+of 96 x 96: in tiles, and by onnxruntime in one piece, through the same graph exported for that
+size. Each runs in its own process, on one thread. Differences are in grey levels, of which the
+range of the whole picture has 255, for two latents: a smooth one of long waves, and one of noise,
+N(0, 1).
 """
 
 import argparse
@@ -39,7 +40,7 @@ def m4() -> "decoders.Decoder":
 
 
 def tiny() -> "decoders.Decoder":
-    """diffusers' AutoencoderTiny, whose initial weights let signals fade: scaled to keep them."""
+    """Return diffusers' AutoencoderTiny, its initial weights scaled so that signals do not fade."""
     import decoders
     import torch
     from diffusers import AutoencoderTiny
@@ -57,7 +58,7 @@ DECODERS: dict[str, Callable[[], "decoders.Decoder"]] = {"M4": m4, "AutoencoderT
 
 
 def latents(kind: str, channels: int) -> np.ndarray:
-    """Float32 (channels, WHOLE, WHOLE)."""
+    """Return a latent of the kind "noise" or "smooth": float32 (channels, WHOLE, WHOLE)."""
     rng = np.random.default_rng(0)
     if kind == "noise":
         return rng.standard_normal((channels, WHOLE, WHOLE)).astype(np.float32)
@@ -69,10 +70,10 @@ def latents(kind: str, channels: int) -> np.ndarray:
     return np.array(waves, np.float32)
 
 
-def run(how: str, path: str, z: str, out: str) -> None:
-    """In a process of its own: decodes, writes x_hat, prints seconds and MiB."""
+def run(method: str, path: str, z: str, out: str) -> None:
+    """Decode, write x_hat, and print seconds and MiB; called in its own process."""
     latent = np.load(z)
-    if how == "tiles":
+    if method == "tiles":
         vae = edgevae.load(path, "cpu", threads=1)
         vae.decode(latent[:, :TILE, :TILE], tile=True)  # opens the session
         work: Callable[[], np.ndarray] = partial(vae.decode, latent, tile=True)
@@ -89,13 +90,14 @@ def run(how: str, path: str, z: str, out: str) -> None:
 
 
 def child(*arguments: object) -> dict[str, float]:
+    """Call `run` in its own process, and return what it prints."""
     command = [sys.executable, __file__, "--child", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
 def measure(name: str, folder: Path) -> dict[str, object]:
-    """Everything of one decoder; PyTorch stays out of the processes that are measured."""
+    """Return the figures of one decoder; the measured processes do not import PyTorch."""
     import decoders
     import torch
 
@@ -109,21 +111,21 @@ def measure(name: str, folder: Path) -> dict[str, object]:
         model.latent_shape = (model.latent_shape[0], TILE, TILE)
         x_hat = model(model.latents(4))
     spread = float(x_hat.std())
-    made = compiler.compile(
+    compiled = compiler.compile(
         folder / f"{TILE}.onnx",
         out=folder / "bundle",
         x_range=(float(x_hat.mean()) - 3 * spread, float(x_hat.mean()) + 3 * spread),
         measure=False,
     )
-    assert made.bundle.tiles is not None
-    report: dict[str, object] = {"decoder": name, "tiles": made.bundle.tiles._asdict()}
+    assert compiled.bundle.tiles is not None
+    report: dict[str, object] = {"decoder": name, "tiles": compiled.bundle.tiles._asdict()}
     for kind in ("smooth", "noise"):
         np.save(folder / "z.npy", latents(kind, model.latent_shape[0]))
         figures = {
-            how: child(how, path, folder / "z.npy", folder / f"{how}.npy")
-            for how, path in (("tiles", folder / "bundle"), ("whole", folder / f"{WHOLE}.onnx"))
+            method: child(method, path, folder / "z.npy", folder / f"{method}.npy")
+            for method, path in (("tiles", folder / "bundle"), ("whole", folder / f"{WHOLE}.onnx"))
         }
-        whole, tiles = (np.load(folder / f"{how}.npy") for how in ("whole", "tiles"))
+        whole, tiles = (np.load(folder / f"{method}.npy") for method in ("whole", "tiles"))
         grey = 255 / float(whole.max() - whole.min())
         worst = grey * np.abs(whole - tiles).max()
         report[kind] = {**figures, "grey_levels": float(worst), "shape": list(whole.shape)}
@@ -131,9 +133,10 @@ def measure(name: str, folder: Path) -> dict[str, object]:
 
 
 def table(reports: list[dict]) -> str:
+    """Return the figures as a table."""
     lines = [
-        "| decoder | cells seen each way | cells shared | latent | grey levels off, at most | peak "
-        "MiB, tiles | peak MiB, one piece | CPU s, tiles | CPU s, one piece |",
+        "| decoder | receptive field, cells | overlap, cells | latent | grey levels off, at most | "
+        "peak MiB, tiles | peak MiB, one piece | CPU s, tiles | CPU s, one piece |",
         "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for report in reports:
@@ -142,8 +145,8 @@ def table(reports: list[dict]) -> str:
             row = report[kind]
             cells = [report["decoder"], spec["receptive"], spec["overlap"], kind]
             cells += [f"{row['grey_levels']:.3f}"]
-            cells += [f"{row[how]['peak_mib']:.0f}" for how in ("tiles", "whole")]
-            cells += [f"{row[how]['seconds']:.1f}" for how in ("tiles", "whole")]
+            cells += [f"{row[method]['peak_mib']:.0f}" for method in ("tiles", "whole")]
+            cells += [f"{row[method]['seconds']:.1f}" for method in ("tiles", "whole")]
             lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 

@@ -1,17 +1,17 @@
-"""The decoders that `bench_peers.py` measures: four that people write, and the shipped one.
+"""The decoders that `bench_peers.py` measures: four common architectures and the shipped one.
 
     python benchmarks/decoders.py FOLDER        writes each as a plain ONNX file, M1.onnx and so on
 
-M1 is the decoder of PyTorch's own VAE example, M2 a small convolutional one for 28 x 28 pixels,
-M3 a DCGAN's generator (with a sigmoid where Radford et al. 2015 have tanh), M4 a latent-diffusion
-decoder in the shape of TAESD's (without its clamp). Weights are drawn from a seed and scaled so
-that activations stay near 1; BatchNorm has the running statistics of a pass over random latents,
+M1 is the decoder of PyTorch's VAE example, M2 a small convolutional decoder for 28 x 28 pixels, M3
+the generator of a DCGAN (with a sigmoid where Radford et al. 2015 have tanh), M4 a latent-diffusion
+decoder with the architecture of TAESD (without its clamp). Weights are drawn from a seed and scaled
+so that activations stay near 1; BatchNorm has the running statistics of a pass over random latents,
 as after training, and random gains.
 
-M2 and M3 go from their linear layer straight into a transposed convolution, which a compiler may
-merge into one small linear layer: 47 % of M2's multiply-adds and 29 % of M3's vanish. Where people
-write an activation between the two nothing can be merged: M2+ReLU and M3+ReLU. `export` writes
-what any user's torch.onnx call would.
+In M2 and M3 a transposed convolution follows the linear layer directly. A compiler can merge the
+two into a smaller linear layer, which saves 47 % of M2's multiply-adds and 29 % of M3's. M2+ReLU
+and M3+ReLU have an activation between the two, so that nothing can be merged. `export` writes the
+graph that a plain call of torch.onnx writes.
 """
 
 import logging
@@ -23,11 +23,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-sys.path.append(str(Path(__file__).absolute().parents[1]))  # for train, which no wheel holds
+sys.path.append(str(Path(__file__).absolute().parents[1]))  # for `train`, which no wheel contains
 
 
 class Decoder(nn.Sequential):
-    """Layers from z (n, *latent_shape) to x_hat, in eval mode; `rows` is the batch to measure."""
+    """Layers from z (n, *latent_shape) to x_hat, in eval mode; `rows` is the measured batch."""
 
     def __init__(self, layers: Sequence[nn.Module], latent_shape: tuple[int, ...], rows: int):
         super().__init__(*layers)
@@ -35,19 +35,19 @@ class Decoder(nn.Sequential):
         self.eval()
 
     def latents(self, rows: int, seed: int = 7) -> Tensor:
-        """Standard normal z: float32 (rows, *latent_shape)."""
+        """Return standard normal z: float32 (rows, *latent_shape)."""
         return torch.randn(rows, *self.latent_shape, generator=_generator(seed))
 
     @torch.inference_mode()
     def flops(self) -> int:
-        """Of one row: two for each multiply-add of its linear and convolutional layers."""
+        """Return the FLOPs of one row, two for each multiply-add."""
         with FlopCounterMode(display=False) as counter:
             self(self.latents(1))
         return counter.get_total_flops()
 
 
 class Residual(nn.Module):
-    """relu(x + conv(x))."""
+    """A residual block: relu(x + conv(x))."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def m1() -> Decoder:
 
 
 def m2(*first: nn.Module) -> Decoder:
-    """`first` follows the linear layer."""
+    """Return the decoder, with the layers `first` after its linear layer."""
     layers = [
         nn.Linear(32, 128 * 7 * 7), *first, nn.Unflatten(1, (128, 7, 7)),
         nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.BatchNorm2d(64), nn.ReLU(),
@@ -74,7 +74,7 @@ def m2(*first: nn.Module) -> Decoder:
 
 
 def m3(*first: nn.Module) -> Decoder:
-    """`first` follows the linear layer."""
+    """Return the decoder, with the layers `first` after its linear layer."""
     layers = [nn.Linear(128, 256 * 4 * 4), *first, nn.Unflatten(1, (256, 4, 4))]
     for wide, narrow in ((256, 128), (128, 64), (64, 32)):
         layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1), nn.BatchNorm2d(narrow)]
@@ -93,9 +93,9 @@ def m4() -> Decoder:
 
 
 def fashion() -> Decoder:
-    """The decoder of the shipped bundle, as the PyTorch module it came from.
+    """Return the decoder of the shipped bundle as a PyTorch module.
 
-    fashion.onnx beside this file has its weights as trained; the bundle's may be rewritten.
+    Its weights are read from fashion.onnx beside this file: the bundle's graph may be rewritten.
     """
     import onnx
 
@@ -116,8 +116,8 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
 
 
 def export(model: Decoder, path: Path) -> None:
-    """Writes the graph as torch.onnx gives it: z -> x_hat, dynamic batch, weights inside."""
-    # It warns of every torchvision operator that it could translate, were torchvision there.
+    """Write the graph of torch.onnx: z to x_hat, with a dynamic batch, the weights inside."""
+    # The exporter warns about every torchvision operator if torchvision is not installed.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = torch.onnx.export(
         model,
@@ -138,12 +138,12 @@ def _generator(seed: int) -> torch.Generator:
 
 @torch.no_grad()
 def _seeded(model: Decoder) -> Decoder:
-    """Draws weights that keep the size of activations (He et al. 2015), and trains BatchNorm."""
+    """Draw weights that keep the size of activations (He et al. 2015), and set BatchNorm's."""
     random = _generator(1)
     for layer in reversed([*model.modules()]):  # a module after its parts
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             taps = layer.weight[0].numel()
-            if isinstance(layer, nn.ConvTranspose2d):  # of which one in stride^2 meets each pixel
+            if isinstance(layer, nn.ConvTranspose2d):  # one in stride^2 applies to each pixel
                 taps = layer.weight[:, 0].numel() // (layer.stride[0] * layer.stride[1])
             layer.weight.normal_(0, taps**-0.5, generator=random)
             if layer.bias is not None:
@@ -151,7 +151,7 @@ def _seeded(model: Decoder) -> Decoder:
         elif isinstance(layer, nn.BatchNorm2d):
             layer.weight.uniform_(0.5, 1.5, generator=random)
             layer.bias.normal_(0, 0.1, generator=random)
-            layer.momentum = 1.0  # the statistics are those of the one pass below
+            layer.momentum = 1.0  # so that the statistics are those of the pass below
         if isinstance(layer, Residual):
             layer.conv.weight *= 0.5
     model.train()(model.latents(256 if model.rows > 256 else 8, seed=2))

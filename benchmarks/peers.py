@@ -1,13 +1,13 @@
-"""The candidates of `bench_peers.py`, each at its best, each in a process of its own.
+"""The candidates of `bench_peers.py`, each with its best settings and in its own process.
 
-    python benchmarks/peers.py prepare M2 FOLDER        the work: graph, latents, PyTorch's answer
+    python benchmarks/peers.py prepare M2 FOLDER        the work: graph, latents, PyTorch's x_hat
     python benchmarks/peers.py "OpenVINO float32" M2 FOLDER
 
-A candidate gets ready (and may take its time to find its best settings), says so in a line of JSON
-and then does what each line of its input asks: {"rows": n, "seconds": s} has it decode the first n
-latents again and again for s seconds, at least once, and answer with the seconds of each call.
-Where it fails, its last answer is {"failed": why}.
-All of them take float32 latents and leave float32 x_hat in the memory of the host.
+A candidate first prepares itself, which may include a search for its best settings, and prints a
+line of JSON when it is ready. Then it reads requests, one a line: for {"rows": n, "seconds": s} it
+decodes the first n latents repeatedly for s seconds, at least once, and prints the seconds of each
+call. If it fails, its last line is {"failed": reason}. All candidates take float32 latents and
+leave float32 x_hat in the memory of the host.
 """
 
 import json
@@ -25,11 +25,11 @@ Floats = npt.NDArray[np.float32]
 Decode = Callable[[Floats], Floats]
 
 SGEMM, SGEMM_SIDE = "sgemm", 3072
-CHUNKS = (1, 4, 16, 32, 64)  # the rows of one chunk are those of the batch over one of these
+CHUNKS = (1, 4, 16, 32, 64)  # the numbers of chunks that a batch may be split into
 
 
 class Ready(NamedTuple):
-    """What a candidate does with a batch of latents, and in which setting."""
+    """A candidate that is ready: its function of a batch of latents, and its settings in words."""
 
     decode: Decode
     how: str
@@ -46,16 +46,18 @@ class Work(NamedTuple):
 
     @classmethod
     def read(cls, name: str, folder: Path) -> "Work":
+        """Read what `prepare` and `compile` wrote."""
         arrays = (np.load(folder / f"{key}.npy") for key in ("z", "x_hat"))
         return cls(name, folder / "decoder.onnx", folder / "bundle", *arrays)
 
     @property
     def chunks(self) -> list[int]:
+        """The numbers of rows that a chunk may have, the largest first."""
         return sorted({max(1, len(self.z) // parts) for parts in CHUNKS}, reverse=True)
 
 
 def prepare(name: str, folder: Path) -> dict[str, float]:
-    """Writes what `Work.read` reads, the bundle aside; returns the FLOPs of one row."""
+    """Write what `Work.read` reads, except for the bundle; return the size of the work."""
     import torch
     from decoders import DECODERS, export
 
@@ -70,24 +72,24 @@ def prepare(name: str, folder: Path) -> dict[str, float]:
 
 
 def compile(name: str, folder: Path) -> dict[str, Any]:
-    """Writes the bundle, as `edgevae compile --int8 --force` does: a poor int8 is shown as such."""
+    """Write the bundle, as `edgevae compile --int8 --force` does, so that a poor int8 is shown."""
     from edgevae import compiler
 
     before = time.perf_counter()
-    made = compiler.compile(
+    compiled = compiler.compile(
         folder / "decoder.onnx",
         out=folder / "bundle",
         x_range=(0.0, 1.0),
         int8=compiler.Int8(force=True),
     )
     seconds = time.perf_counter() - before
-    kept = [row.name for row in made.passes["decoder"] if row.kept]
-    left = graph_flops(folder / "bundle" / "decoder.onnx")
-    return {"compile_seconds": seconds, "passes": kept, "compiled_flops": left}
+    kept = [row.name for row in compiled.passes["decoder"] if row.kept]
+    flops = graph_flops(folder / "bundle" / "decoder.onnx")
+    return {"compile_seconds": seconds, "passes": kept, "compiled_flops": flops}
 
 
 def graph_flops(path: Path) -> int:
-    """Of one row of an ONNX graph: two for each multiply-add of linear and convolutional nodes."""
+    """Return the FLOPs of one row of an ONNX graph, two for each multiply-add."""
     import math
 
     import onnx
@@ -105,7 +107,7 @@ def graph_flops(path: Path) -> int:
         if node.op_type in ("Gemm", "MatMul"):
             adds += math.prod(shapes[node.input[1]])
         elif node.op_type in ("Conv", "ConvTranspose"):
-            # each weight but the first axis is met once at each pixel of one side
+            # each pixel of one side takes part once with each weight but the first axis
             at = node.output[0] if node.op_type == "Conv" else node.input[0]
             adds += math.prod(shapes[at]) * math.prod(shapes[node.input[1]][1:])
     return 2 * adds
@@ -160,7 +162,7 @@ def edgevae_int8(work: Work) -> Ready:
 
 
 def sgemm(work: Work) -> Ready:
-    """The faster of numpy's and PyTorch's products of two square matrices."""
+    """Return the faster of numpy's and PyTorch's products of two square matrices."""
     import torch
 
     a = np.random.default_rng(1).standard_normal((SGEMM_SIDE, SGEMM_SIDE), np.float32)
@@ -174,7 +176,7 @@ def sgemm(work: Work) -> Ready:
 
 
 class Candidate(NamedTuple):
-    """How to get it ready, the packages it needs, and whether it is timed at one row too."""
+    """How a candidate gets ready, the packages it needs, and whether it is timed at one row too."""
 
     ready: Callable[[Work], Ready]
     needs: tuple[str, ...]
@@ -195,7 +197,7 @@ CANDIDATES = {
 
 
 def fastest(options: Mapping[str, Decode], z: Floats) -> Ready:
-    """The option whose best time is the least; those far behind at first are not tried again."""
+    """Return the option with the least time; options far behind at first are timed only once."""
     for decode in options.values():
         decode(z)  # compiles, allocates
     best = {how: _seconds(decode, z) for how, decode in options.items()}
@@ -231,7 +233,7 @@ def _by_torch(module: Any, chunk: int) -> Decode:
 
 
 def _openvino(work: Work, settings: Mapping[str, str]) -> Ready:
-    """Each chunk size, under the hints for latency (one stream) and for throughput (several)."""
+    """Return the fastest chunk size and hint: latency (one stream) or throughput (several)."""
     options = {
         f"{hint.lower()} hint, chunks of {n}": _by_openvino(
             work, n, {**settings, "PERFORMANCE_HINT": hint}
@@ -243,7 +245,7 @@ def _openvino(work: Work, settings: Mapping[str, str]) -> Ready:
 
 
 def _by_openvino(work: Work, chunk: int, settings: Mapping[str, str]) -> Decode:
-    """The shape is static; requests read z and write x_hat where they lie, all in flight."""
+    """Return a function with a static shape; its requests run concurrently and copy nothing."""
     import openvino as ov
 
     model = ov.Core().read_model(work.graph)
@@ -281,12 +283,12 @@ def _edgevae(work: Work, precision: str) -> Ready:
 # --- the process -----------------------------------------------------------------------------
 
 
-def serve(candidate: str, work: Work, asked: IO[str], answers: IO[str]) -> None:
-    """Gets ready, says how and with what error, and then times what is asked for, line by line."""
+def serve(candidate: str, work: Work, requests: IO[str], answers: IO[str]) -> None:
+    """Get a candidate ready, print its settings and its error, then answer requests for times."""
     decode, how = CANDIDATES[candidate].ready(work)
     error = None if candidate == SGEMM else float(np.abs(decode(work.z) - work.x_hat).max())
     print(json.dumps({"how": how, "error": error}), file=answers, flush=True)
-    for line in asked:
+    for line in requests:
         task = json.loads(line)
         z = work.z[: task["rows"]]
         decode(z)  # wakes threads, warms caches
@@ -305,7 +307,7 @@ def _seconds(decode: Decode, z: Floats) -> float:
 
 def main() -> None:
     job, name, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-    # Answers alone go to standard output: what libraries print there goes to standard error.
+    # Only answers go to standard output: the output of libraries goes to standard error.
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)
         try:
@@ -313,7 +315,7 @@ def main() -> None:
                 print(json.dumps(STEPS[job](name, folder)), file=answers)
             else:
                 serve(job, Work.read(name, folder), sys.stdin, answers)
-        except Exception as error:  # whatever it is, the parent is told
+        except Exception as error:  # the parent process reports it
             words = " ".join(f"{type(error).__name__}: {error}".split())
             print(json.dumps({"failed": words}), file=answers)
 

@@ -1,4 +1,4 @@
-"""The picture of `bench_peers.py`: how many times plain onnxruntime's speed each candidate has."""
+"""Draw the chart of `bench_peers.py`: each candidate's speed as times of plain onnxruntime's."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,9 @@ Row = Mapping[str, Any]
 def draw(
     rows: Sequence[Row], goals: Mapping[tuple[str, str], float], *, title: str, subtitle: str
 ) -> "Image":
-    """Bars of `times_naive` in a group for each decoder; a line across where there is a goal.
+    """Return bars of `times_naive`, grouped by decoder, with a line across a bar that has a goal.
 
-    goals: by decoder and candidate. What was absent leaves its place empty.
+    `goals` are by decoder and candidate. The place of an absent candidate stays empty.
     """
     present = [row for row in rows if "absent" not in row]
     decoders = list(dict.fromkeys(row["decoder"] for row in rows))

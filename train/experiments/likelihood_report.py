@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevae.diagnostics.bench import machine
+from edgevae.diagnostics import bench
 from train.evaluation.report import mean_and_error
 from train.experiments.likelihood_models import MODELS, Model
 
@@ -26,7 +26,7 @@ Rows = list[dict[str, Any]]
 
 def write(out: Path, rows: Rows, samples: int) -> None:
     """Write report.md and report.json of the runs so far; their `nats` are those of each image."""
-    facts = {"samples": samples, "items": len(rows[0]["nats"]), "machine": machine()}
+    facts = {"samples": samples, "items": len(rows[0]["nats"]), "machine": bench.machine()}
     figures = [row | {"nats": mean_and_error(row["nats"])} for row in rows]
     (out / "report.json").write_text(json.dumps(facts | {"runs": figures}, indent=2) + "\n")
     (out / "report.md").write_text("\n".join(lines(rows, facts)) + "\n")
