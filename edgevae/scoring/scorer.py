@@ -15,17 +15,11 @@ from edgevae.errors import InputError
 from edgevae.scoring import conformal, statistics
 from edgevae.scoring.conformal import Calibration
 from edgevae.scoring.methods import FITTED, MAX_ELEMENTS, METHODS, ScoredBatch, log_pairs
-from edgevae.scoring.statistics import Moments, Statistics
+from edgevae.scoring.statistics import H_RIDGE, MU_RIDGE, Moments, Statistics
 
 # The default number of draws of `iwae`.
 DRAWS = 64
 
-# The ridge of the covariance of mu, as a share of its mean variance. A latent dimension that
-# training left unused counts when an anomaly moves it, but not a hundred times as much as others.
-_MU_RIDGE = 1e-4
-# The same of h(x) - h(x_hat), most of whose directions hardly vary and say little. Held-out
-# training images of Fashion-MNIST judged it, as all of `nap` (train/experiments/anomalies.py).
-_H_RIDGE = 1e-3
 # The row number from which calibration takes its noise, far from that of the rows it judges.
 CALIBRATION_START = 1 << 63
 
@@ -210,13 +204,13 @@ def fit(runner: Runner, x_train: Floats) -> Statistics:
         deviances.append(likelihood.per_item(batch.deviance))
         if h_moments is not None:
             h_moments.add(batch.h_difference())
-    mu = mu_moments.whitening(_MU_RIDGE)
+    mu = mu_moments.whitening(MU_RIDGE)
     logs = log_pairs(np.concatenate(deviances), mu.distance(np.concatenate(mus)))
     return Statistics(
         mu=mu,
         location=logs.mean(0).astype(np.float32),
         scale=np.maximum(logs.std(0), 1e-6).astype(np.float32),
-        h=None if h_moments is None else h_moments.whitening(_H_RIDGE),
+        h=None if h_moments is None else h_moments.whitening(H_RIDGE),
     )
 
 
