@@ -6,12 +6,18 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from edgevae.cli.reporting import note
+from edgevae.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edgevae.bundle import Bundle
     from edgevae.data import Label
     from edgevae.files import Batch, Inputs
     from edgevae.vae import VAE
+
+    Floats = NDArray[np.float32]
 
 LAST_UINT64 = 2**64 - 1
 # The names of outputs, for help texts.
@@ -147,6 +153,14 @@ def read_inputs(paths: Sequence[str], args: argparse.Namespace, bundle: "Bundle"
     from edgevae import files
 
     return files.read(paths, bundle, resize=args.resize, notify=note)
+
+
+def read_one(path: str, args: argparse.Namespace, bundle: "Bundle") -> "Floats":
+    """Return the one item of a file, float32 (1, *x_shape). Raises InputError."""
+    items = read_inputs([path], args, bundle)
+    if items.rows != 1:
+        raise InputError(f"{path}: expected one item, got {items.rows}; name a file of one item")
+    return next(items.batches)
 
 
 def stream_inputs(

@@ -9,13 +9,14 @@ from edgevae.cli.verbs.doctor import DOCTOR
 from edgevae.cli.verbs.encode import ENCODE
 from edgevae.cli.verbs.generate import GENERATE
 from edgevae.cli.verbs.info import INFO
+from edgevae.cli.verbs.interpolate import INTERPOLATE
 from edgevae.cli.verbs.map import MAP
 from edgevae.cli.verbs.reconstruct import DENOISE, RECONSTRUCT
 from edgevae.cli.verbs.score import SCORE
+from edgevae.cli.verbs.traverse import TRAVERSE
 from edgevae.cli.verbs.tune import TUNE
 from edgevae.cli.verbs.vary import VARY
 from edgevae.cli.verbs.verify import VERIFY
-from edgevae.cli.verbs.walk import INTERPOLATE, TRAVERSE
 
 __all__ = ["VERBS"]
 
