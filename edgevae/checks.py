@@ -1,7 +1,8 @@
 """Checks of arguments before any work begins: an `InputError` names the argument and the fix."""
 
+import os
 from operator import index
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -104,4 +105,14 @@ def _empty(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
         raise InputError(
             f"n: {shape[0]} rows do not fit into memory ({error}); use stream, or generate parts "
             f"of them by start"
+        ) from error
+
+
+def open_file(path: str | os.PathLike[str]) -> IO[bytes]:
+    """Return a file that is open for reading. Raises `InputError` if it cannot be opened."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise InputError(
+            f"{os.fspath(path)}: expected a file that can be read: {error.strerror}"
         ) from error

@@ -21,7 +21,7 @@ from PIL import Image
 import edgevae
 from edgevae import packing, sampling, vae
 from edgevae.data import Image as Images
-from edgevae.data import pictures as picture_files
+from edgevae.data import from_pil, open_image
 from edgevae.engine import Runner, graph
 from edgevae.errors import BundleError, EdgeVAEError, InputError, ProviderError
 from edgevae.latents import paths as walks
@@ -321,7 +321,7 @@ def test_whatever_form_an_image_has_it_is_the_same_image(grey, pictures, tmp_pat
 def test_sixteen_bits_are_scaled_not_clipped():
     grey = np.arange(0, 65536, 1024, dtype=np.uint16).reshape(8, 8)
     expected = np.floor(grey / 257 + 0.5).astype(np.uint8)
-    got = picture_files.from_pil(Image.fromarray(grey), 1)
+    got = from_pil(Image.fromarray(grey), 1)
     np.testing.assert_array_equal(got[..., 0], expected)
 
 
@@ -335,7 +335,7 @@ def test_a_photo_is_turned_upright(tmp_path, pictures):
     exif = Image.Exif()
     exif[274] = 6  # the camera was held so that a viewer turns it by 90 degrees clockwise
     Image.fromarray(pictures[0, ..., 0]).save(tmp_path / "x.png", exif=exif)
-    upright = picture_files.from_pil(picture_files.open_image(tmp_path / "x.png"), 1)
+    upright = from_pil(open_image(tmp_path / "x.png"), 1)
     np.testing.assert_array_equal(upright[..., 0], np.rot90(pictures[0, ..., 0], -1))
 
 

@@ -14,10 +14,9 @@ import onnx_ir as ir
 
 from edgevae import bundle
 from edgevae.bundle import Description, Manifest
-from edgevae.compiler import chunk_rows, roles, tiling
+from edgevae.compiler import expected_outputs, measure_chunk, roles, tiling
 from edgevae.compiler import int8 as int8_graphs
 from edgevae.compiler import prior as priors
-from edgevae.compiler import selfcheck as selfchecks
 from edgevae.compiler.graphs import LIMIT, CheckSession, Floats, memory, rename
 from edgevae.compiler.reading import Note, SourceGraph, infer, simplify, verify
 from edgevae.compiler.rewrites import Row, pipeline
@@ -129,9 +128,9 @@ def compile(
         role: _optimised(source, normal[role], z if role == "decoder" else x_hat, measure)
         for role, source in sources.items()
     }
-    check = selfcheck or selfchecks.of(sources, z, x_hat, len(description.classes))
+    check = selfcheck or expected_outputs.of(sources, z, x_hat, len(description.classes))
     for graph in graphs.values():
-        selfchecks.check(graph.model, check, graph.source.where)
+        expected_outputs.check(graph.model, check, graph.source.where)
     manifest = _manifest(described, Path(out).absolute().name, graphs, check, measure)
     tiles = _tiles(normal["decoder"], z, x_hat, manifest.data, notes.append)
     models, quality = {"fp32": {role: graph.model for role, graph in graphs.items()}}, {}
@@ -219,7 +218,7 @@ def _manifest(
         **vars(description),
         "name": default_name if name is None else name,
         "provenance": _provenance(graphs) if provenance is None else provenance,
-        "tolerance": selfchecks.tolerance(check, description.model)
+        "tolerance": expected_outputs.tolerance(check, description.model)
         if tolerance is None
         else tolerance,
     }
@@ -284,7 +283,7 @@ def _chunk(graph: _Graph, check: Mapping[str, Floats], measure: bool) -> int:
     """Return the rows for one worker at a time, measured or modelled."""
     if not measure:
         return memory.modelled_chunk(graph.model)
-    return chunk_rows.measured_chunk(graph.model, check[graph.model.graph.inputs[0].name or ""])
+    return measure_chunk.measured_chunk(graph.model, check[graph.model.graph.inputs[0].name or ""])
 
 
 def _provenance(graphs: Mapping[str, _Graph]) -> dict[str, str | float]:

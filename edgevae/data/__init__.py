@@ -2,20 +2,20 @@
 
 from edgevae.data import likelihood
 from edgevae.data.features import Features
-from edgevae.data.image import Image, to_uint8
+from edgevae.data.image import (
+    IMAGE_SUFFIXES,
+    Image,
+    from_pil,
+    open_image,
+    read_image,
+    to_pil,
+    to_uint8,
+)
 from edgevae.data.items import Items, Range
 from edgevae.data.kind import Kind
 from edgevae.data.kinds import KINDS, kind_from_json
 from edgevae.data.labels import ClassNumbers, Label, Labels, class_numbers, classes_in_turn
 from edgevae.data.likelihood import LIKELIHOODS, Likelihood
-from edgevae.data.pictures import (
-    IMAGE_SUFFIXES,
-    from_pil,
-    open_file,
-    open_image,
-    read_image,
-    to_pil,
-)
 from edgevae.data.signal import Signal
 from edgevae.data.text import CASES, Text
 from edgevae.data.vector import Vector
@@ -42,7 +42,6 @@ __all__ = [
     "from_pil",
     "kind_from_json",
     "likelihood",
-    "open_file",
     "open_image",
     "read_image",
     "to_pil",

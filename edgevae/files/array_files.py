@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from edgevae.bundle import Bundle
-from edgevae.data import open_file
+from edgevae.checks import open_file
 from edgevae.errors import InputError
 from edgevae.files.batches import Floats, checked_rows
 from edgevae.files.destination import check_space, open_output

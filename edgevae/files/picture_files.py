@@ -7,7 +7,8 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from edgevae.bundle import Bundle
-from edgevae.data import IMAGE_SUFFIXES, from_pil, open_file, read_image, to_pil
+from edgevae.checks import open_file
+from edgevae.data import IMAGE_SUFFIXES, from_pil, read_image, to_pil
 from edgevae.errors import InputError
 from edgevae.files.batches import Floats, checked_rows
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae.bundle import Bundle
-from edgevae.data import open_file
+from edgevae.checks import open_file
 from edgevae.errors import InputError
 
 if TYPE_CHECKING:

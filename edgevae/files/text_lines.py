@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from edgevae.bundle import Bundle
-from edgevae.data import Kind, Text, open_file
+from edgevae.checks import open_file
+from edgevae.data import Kind, Text
 from edgevae.errors import InputError
 from edgevae.files.batches import Batch, Floats
 from edgevae.files.destination import open_output
