@@ -354,9 +354,9 @@ def main() -> None:
     print(*(f"{key}: {value}" for key, value in here.items()), sep="\n", flush=True)
     rows = []
     for decoder in decoders:
-        found = summarise(measure(decoder, rounds, seconds))
-        rows += found
-        print(f"\n{table(found)}", flush=True)
+        summary = summarise(measure(decoder, rounds, seconds))
+        rows += summary
+        print(f"\n{table(summary)}", flush=True)
     verdicts = judge(rows)
     print(f"\n{verdicts_table(verdicts)}")
     path = args.out

@@ -25,10 +25,10 @@ pytestmark = [
 
 
 def stages(runner: str, provider: str):
-    found = bundle.find(MODEL)
+    path = bundle.find(MODEL)
     if runner == "edgevae":
-        return bench.run_edgevae(provider, str(found))
-    decoder = bundle.read(found).graph("decoder")
+        return bench.run_edgevae(provider, str(path))
+    decoder = bundle.read(path).graph("decoder")
     return bench.run_plain(bench.plain_provider(provider), str(decoder))
 
 

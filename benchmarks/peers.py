@@ -176,7 +176,7 @@ def sgemm(work: Work) -> Ready:
 
 
 class Candidate(NamedTuple):
-    """How a candidate gets ready, the packages it needs, and whether it is timed at one row too."""
+    """A candidate: how it gets ready, the packages it needs, whether it is timed at one row too."""
 
     ready: Callable[[Work], Ready]
     needs: tuple[str, ...]

@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def _add_stages(group: argparse._ArgumentGroup) -> None:
         const=5,
         default=0,
         metavar="EPOCHS",
-        help="at last, fine-tune the encoder of images for the decoder and the prior that are "
+        help="finally, fine-tune the encoder of images for the decoder and the prior that are "
         "exported (5 epochs without a number)",
     )
     add(
@@ -267,6 +268,12 @@ def resumed_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
 def read_data(options: argparse.Namespace) -> Data:
     table = table_settings(options)
     if table:
+        if table["kind"] == "signal" and table["stride"] > table["window"]:
+            print(
+                f"--stride {table['stride']} exceeds --window {table['window']}: the steps between "
+                "windows are not used",
+                file=sys.stderr,
+            )
         data = tables.load(options.data, **table)
     else:
         data = load(options.source, options.data, options.size, options.seed)
@@ -360,7 +367,7 @@ def interruption(options: argparse.Namespace, training: Run) -> str:
 
 
 def resuming(options: argparse.Namespace) -> str:
-    """Return the command that goes on with a run."""
+    """Return the command that resumes a run."""
     words, skip = ["python", "-m", "train"], False
     for word in options.arguments:
         if skip or word in ("--resume", "--stop-after") or word.startswith("--stop-after="):

@@ -47,7 +47,7 @@ class Data:
 
     @property
     def drawable(self) -> bool:
-        """Whether the items are pictures."""
+        """Return whether the items are pictures."""
         return KINDS[self.kind].drawable
 
     def facts(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 All figures are computed with the bundle's own graphs through edgevae, as on a device. Two language
 models judge the strings. One was trained on half of the held-out strings, which no VAE was trained
-on, and has few strings; the other on the training set, and knows the strings of that set by heart.
+on, and has few strings; the other was trained on the training set, and has memorised much of it.
 """
 
 import json
@@ -118,7 +118,7 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         "The figures are nats a character, under a language model of half of the held-out strings "
         "(3-grams; the other half is the first row) and under one of the training set (5-grams, "
-        "which know that set by heart). `worse` is the difference from the first row.",
+        "which have memorised much of it). `worse` is the difference from the first row.",
         "",
         "| set | half held out | worse | training set | worse | unique | novel |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",

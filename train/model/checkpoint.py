@@ -77,7 +77,7 @@ class Checkpoint:
 
     @property
     def variational(self) -> bool:
-        """Whether the model is a VAE; an autoencoder has no prior and no stages after the first."""
+        """Return whether the model is a VAE; an autoencoder has neither prior nor later stages."""
         return bool(self.architecture["variational"])
 
     @property
@@ -112,7 +112,7 @@ class Checkpoint:
         return model.eval()
 
     def drop_later_stages(self) -> None:
-        """Forget the stages after the first, and the prior: the first one goes on."""
+        """Forget the stages after the first, and the prior, before the first one continues."""
         self.finetune_text = self.finetune_decoder = self.finetune_encoder = None
         self.has_prior, self.prior, self.by_class = False, None, False
 

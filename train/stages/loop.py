@@ -32,7 +32,7 @@ Figures = dict[str, Tensor]
 
 @dataclass
 class Run:
-    """What all stages share: the data, the checkpoint, the folder `out`, and Fabric."""
+    """A run of training, which all stages share: data, checkpoint, the folder `out`, Fabric."""
 
     fabric: Fabric
     checkpoint: Checkpoint

@@ -9,7 +9,7 @@ class Schedule:
     """The steps of a stage: `epochs` epochs over `items` items, `batch` items a step.
 
     The rate rises over `warmup` steps to `learning_rate`, and falls to zero with the last step.
-    The stage goes on from step `first`, and with `stop_after` ends after that many epochs.
+    The stage continues at step `first`, and with `stop_after` ends after that many epochs.
     """
 
     name: str

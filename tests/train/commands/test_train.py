@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from train.__main__ import main
@@ -69,6 +70,14 @@ def test_an_interrupt_keeps_the_last_epoch_and_the_metrics(squares, tmp_path):
     checkpoint = Checkpoint.from_file(last)
     assert checkpoint.step % 9 == 0
     assert steps[-1] >= checkpoint.step > 0
+
+
+def test_a_stride_that_skips_steps_is_mentioned(tmp_path, capsys):
+    rows = np.random.default_rng(0).standard_normal((600, 2))
+    np.savetxt(tmp_path / "a.csv", rows, delimiter=",", header="a,b", comments="")
+    options = "--kind signal --window 8 --stride 10 --epochs 1 --batch 8 --latent-dim 2"
+    main(["--data", f"{tmp_path}/a.csv", "--out", f"{tmp_path}/run", *options.split()])
+    assert "--stride 10 exceeds --window 8" in capsys.readouterr().err
 
 
 def test_help_does_not_import_pytorch():
