@@ -5,19 +5,20 @@ import os
 
 import pytest
 
-from edgevae import cli
+from edgevae import bundle, cli
 from edgevae.diagnostics import doctor
 from edgevae.engine import cuda, machine, ort, plugins, providers
 
 
 @pytest.fixture
 def examined(monkeypatch):
-    """Examine a machine with these providers; return its findings by topic."""
+    """Examine a machine with these providers, by one bundle; return its findings by topic."""
 
     def examine(*names: str) -> dict[str, doctor.Finding]:
-        monkeypatch.setattr(providers, "available", lambda: list(names or ("cpu",)))
+        monkeypatch.setattr(providers, "available", lambda: list(names))
         return {finding.topic: finding for finding in doctor.examine()}
 
+    monkeypatch.setattr(bundle, "names", lambda: ["fashion"])
     monkeypatch.setattr(plugins, "installed", dict)
     monkeypatch.setattr(ort, "clash", lambda: None)
     monkeypatch.delenv("EDGEVAE_KERNEL", raising=False)
