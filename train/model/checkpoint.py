@@ -1,7 +1,7 @@
 """A checkpoint: everything that a training run needs to go on, in one file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,7 @@ class Checkpoint:
         """
         for part, begun, asked in (
             ("architecture", self.architecture, wanted.architecture),
-            ("recipe", self.recipe.as_dict(), wanted.recipe.as_dict()),
+            ("recipe", asdict(self.recipe), asdict(wanted.recipe)),
         ):
             for key in {**begun, **asked}:
                 if key != "epochs" and begun.get(key) != asked.get(key):

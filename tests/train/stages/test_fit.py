@@ -10,13 +10,11 @@ import torch
 from edgevae.errors import InputError
 from train.__main__ import main
 from train.data.dataset import Data
-from train.model import state_file
 from train.model.checkpoint import Checkpoint
 from train.model.models import VAE, build
 from train.model.recipe import Recipe
 from train.stages.fit import Fit
-from train.stages.loop import Run, batch_rows, corrupt, make_fabric, own_share
-from train.stages.schedule import cosine
+from train.stages.loop import Run, make_fabric
 
 
 def train(squares, out, *more):
@@ -134,22 +132,6 @@ def test_two_processes_train_one_model(squares, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
 
 
-def test_a_batch_that_processes_cannot_share_is_refused():
-    class Three:
-        world_size, global_rank = 3, 1
-
-    assert own_share(Three, 9) == slice(3, 6)
-    with pytest.raises(ValueError, match="multiple of 3"):
-        own_share(Three, 128)
-
-
-def test_vectors_are_corrupted_in_their_own_units():
-    torch.manual_seed(0)
-    noise = 0.5 * torch.tensor([1e-3, 1.0, 1e3])
-    spread = corrupt(torch.zeros(4000, 3), noise, share=1).std(0)
-    torch.testing.assert_close(spread / spread[1], noise / noise[1], rtol=0.1, atol=0)
-
-
 def test_another_seed_is_another_run(squares, whole, tmp_path):
     other = train(squares, tmp_path, "--seed", "5")
     assert not same(other.fit.parts["model"], whole.fit.parts["model"])
@@ -174,46 +156,6 @@ def test_training_lowers_the_loss_it_is_for(squares, tmp_path):
         return (model.decode(model.encode(x)[0]) - x).square().mean()
 
     assert error(long) < 0.7 * error(short), (error(long), error(short))
-
-
-def test_a_checkpoint_is_whole_or_absent(tmp_path, monkeypatch):
-    path = tmp_path / "last.pt"
-    state_file.write(path, {"step": 1})
-
-    def fails(content, file):
-        file.write(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(torch, "save", fails)
-    with pytest.raises(OSError, match="disk full"):
-        state_file.write(path, {"step": 2})
-    assert state_file.read(path) == {"step": 1}
-
-
-def test_each_epoch_visits_every_item_once_in_a_new_order():
-    epochs = [
-        torch.cat([batch_rows(12, 4, step, seed=1) for step in range(first, first + 3)])
-        for first in (0, 3)
-    ]
-    assert all(epoch.sort().values.tolist() == list(range(12)) for epoch in epochs)
-    assert not torch.equal(*epochs)
-
-
-def test_corruption_adds_the_noise_that_it_says():
-    torch.manual_seed(0)
-    x = torch.zeros(4000, 1, 8, 8)
-    sigma = corrupt(x, noise=0.5, share=0.25).flatten(1).std(1)
-    assert (sigma > 0).float().mean() == pytest.approx(0.25, abs=0.03)
-    assert sigma.max() == pytest.approx(0.5, abs=0.15)
-    assert sigma[sigma > 0].mean() == pytest.approx(0.25, abs=0.03)
-
-
-def test_the_rate_rises_then_falls_to_zero():
-    factors = [cosine(step, 100, 10) for step in range(101)]
-    assert factors[9] == 1
-    assert factors[100] == pytest.approx(0)
-    assert max(factors) == 1
-    assert factors[50] > factors[80]
 
 
 def test_the_log_is_written(squares, tmp_path):
