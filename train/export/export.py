@@ -2,6 +2,7 @@
 
 import logging
 import subprocess
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -141,17 +142,19 @@ def to_onnx(graph: nn.Module, examples: Mapping[str, Tensor], output_names: Sequ
     # The exporter warns about every torchvision operator if torchvision is not installed.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     batch = torch.export.Dim("batch")
-    program = torch.onnx.export(
-        graph,
-        tuple(examples.values()),
-        dynamo=True,
-        opset_version=compiler.OPSET,
-        input_names=list(examples),
-        output_names=list(output_names),
-        dynamic_shapes=tuple({0: batch} for _ in examples),
-        external_data=False,
-        verbose=False,
-    )
+    with warnings.catch_warnings():  # about the exporter's own code
+        warnings.simplefilter("ignore", FutureWarning)
+        program = torch.onnx.export(
+            graph,
+            tuple(examples.values()),
+            dynamo=True,
+            opset_version=compiler.OPSET,
+            input_names=list(examples),
+            output_names=list(output_names),
+            dynamic_shapes=tuple({0: batch} for _ in examples),
+            external_data=False,
+            verbose=False,
+        )
     data: bytes = program.model_proto.SerializeToString()
     return data
 
