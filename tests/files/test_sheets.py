@@ -1,19 +1,13 @@
-"""Sheets and animations at a size that one can look at."""
+"""Sheets hold every item once, at a size that one can look at."""
 
 import numpy as np
 import pytest
-from PIL import Image, ImageSequence
+from PIL import Image
+from sample_files import UNIT, images, in_batches, never
 
 from edgevae.errors import InputError
 from edgevae.files import sheets
-from edgevae.files.animations import write_gif
 from edgevae.packing import pack
-
-UNIT = (0.0, 1.0)
-
-
-def images(rows: int, item: tuple[int, int, int]) -> np.ndarray:
-    return np.random.default_rng(rows).random((rows, *item), dtype=np.float32)
 
 
 def sheet_of(path, x, **arguments) -> tuple[sheets.Layout, np.ndarray]:
@@ -47,7 +41,7 @@ def test_a_line_of_tiles_stays_visible():
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("scale", [None, 2, 3])
 def test_every_pixel_of_an_enlarged_tile_is_the_items(tmp_path, channels, scale):
-    x = images(7, (channels, 5, 3))
+    x = images(7, channels)
     layout, pixels = sheet_of(tmp_path / "a.png", x, columns=4, scale=scale)
     assert pixels.shape == (*layout.size, channels)
     assert layout.scale == scale or scale is None
@@ -62,14 +56,14 @@ def test_every_pixel_of_an_enlarged_tile_is_the_items(tmp_path, channels, scale)
 
 
 def test_a_single_picture_keeps_its_pixels_unless_a_scale_is_asked_for(tmp_path):
-    x = images(1, (1, 28, 28))
+    x = images(1, 1, 28, 28)
     assert np.array_equal(sheet_of(tmp_path / "a.png", x)[1], pack(x)[0])
     _, pixels = sheet_of(tmp_path / "b.png", x, scale=3)
     assert np.array_equal(pixels, pack(x)[0].repeat(3, 0).repeat(3, 1))
 
 
 def test_labels_stand_in_a_margin_beside_their_lines(tmp_path):
-    x = images(6, (1, 28, 28))
+    x = images(6, 1, 28, 28)
     plain, bare = sheet_of(tmp_path / "a.png", x, columns=3)
     labelled, pixels = sheet_of(tmp_path / "b.png", x, columns=3, labels=["dim 3", "dim 17"])
     assert np.array_equal(pixels[:, labelled.margin :], bare)
@@ -104,11 +98,42 @@ def test_a_sheet_beyond_what_viewers_open_is_refused():
         sheets.layout(4, (1, 28, 28), scale=400)
 
 
-@pytest.mark.parametrize(("side", "expected"), [(28, 252), (64, 256), (128, 256), (300, 300)])
-def test_frames_of_an_animation_are_enlarged(tmp_path, side, expected):
-    x = images(3, (1, side, side))
-    write_gif(str(tmp_path / "a.gif"), [x], UNIT)
-    factor = expected // side
-    with Image.open(tmp_path / "a.gif") as gif:
-        frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(gif)]
-    assert np.array_equal(frames, pack(x)[..., 0].repeat(factor, 1).repeat(factor, 2))
+def write_sheet(out, batches, rows, item, x_range=UNIT, *, columns=None, scale=1, **more):
+    sheet = sheets.layout(rows, item, columns, scale, more.get("labels", ()))
+    sheets.write_sheet(str(out), batches, sheet, x_range, **more)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("batch", [1, 3, 4, 7, 100])
+@pytest.mark.parametrize("rows", [1, 7, 16])
+def test_every_tile_of_a_sheet_is_its_image_however_it_was_batched(tmp_path, rows, batch, channels):
+    x, out = images(rows, channels), tmp_path / "sheet.png"
+    write_sheet(out, in_batches(x, batch), rows, x.shape[1:], UNIT, columns=4)
+    sheet = np.asarray(Image.open(out)).reshape(-(-rows // 4) * 5, 12, channels)
+    tiles = [sheet[i // 4 * 5 :, i % 4 * 3 :][:5, :3] for i in range(-(-rows // 4) * 4)]
+    assert np.array_equal(tiles[:rows], pack(x))
+    assert not np.any(tiles[rows:])  # what is left over is black
+
+
+def test_sixty_four_squares_make_eight_by_eight():
+    assert sheets.near_square(64, 28, 28) == 8
+    assert sheets.near_square(64, 10, 40) == 4
+    assert sheets.near_square(2, 100, 1) == 2
+
+
+def test_a_sheet_maps_the_range_of_the_data_to_bytes(tmp_path):
+    x = np.array([-1, 0, 1], np.float32).reshape(3, 1, 1, 1)
+    write_sheet(tmp_path / "a.png", [x], 3, (1, 1, 1), (-1.0, 1.0), columns=3)
+    assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[0, 128, 255]]
+
+
+def test_a_sheet_carries_its_note(tmp_path):
+    write_sheet(tmp_path / "a.png", [images(1)], 1, (1, 5, 3), UNIT, note="seed 7")
+    assert Image.open(tmp_path / "a.png").text == {"edgevae": "seed 7"}
+
+
+@pytest.mark.parametrize(("rows", "message"), [(0, "at least 1 row"), (10**6, "folder")])
+def test_a_sheet_of_no_rows_or_too_many_is_refused_before_work(tmp_path, rows, message):
+    with pytest.raises(InputError, match=message):
+        write_sheet(tmp_path / "a.png", never(), rows, (1, 28, 28), UNIT)
+    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Tables out, which the reader of tables takes back."""
+"""Tables are written so that the reader of tables reads the same items back."""
 
 import csv
 import io
@@ -8,22 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import Tiny
+from sample_files import GREY, SIGNAL, VECTOR
 
 from edgevae import files
 from edgevae.data import Features
 from edgevae.errors import InputError
 from edgevae.latents import Posterior
-
-VECTOR = Tiny("vector", (3,), None, (2,))
-SIGNAL = Tiny("signal", (2, 4), None, (3,))
-GREY = Tiny("image", (1, 8, 8), (0.0, 1.0), (4,))
-NAMED = Features(("heat", "load", "speed"), (0.0,) * 3, (1.0,) * 3)
-
-
-@pytest.fixture(scope="module")
-def vector(tmp_path_factory):
-    return VECTOR.write(tmp_path_factory.mktemp("vector") / "b", features=NAMED)
 
 
 @pytest.fixture(params=[".csv", ".parquet"])
