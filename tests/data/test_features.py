@@ -1,4 +1,4 @@
-"""The features of a bundle, signals and missing values."""
+"""Features of a bundle: names, scales and the values that replace missing ones."""
 
 import json
 
@@ -22,7 +22,7 @@ def signal(tmp_path_factory):
     return SIGNAL.write(path, features=FEATURES, stride=3, likelihood=sigma)
 
 
-def test_what_training_knew_is_read_back(signal):
+def test_features_and_stride_are_read_back(signal):
     assert signal.features == FEATURES
     assert signal.stride == 3
     assert signal.kind == "signal"
@@ -44,7 +44,7 @@ def test_missing_values_are_replaced_as_training_replaced_them(signal):
         vae.encode(np.where(np.isnan(x), np.inf, x))
 
 
-def test_missing_values_are_refused_where_nothing_replaces_them(tmp_path):
+def test_missing_values_are_refused_if_no_imputation_is_known(tmp_path):
     without_impute = FEATURES._replace(impute=None)
     vae = edgevae.load(SIGNAL.write(tmp_path / "b", features=without_impute).path, "cpu")
     with pytest.raises(InputError, match="got NaN or infinity in row 0"):
@@ -68,8 +68,3 @@ def test_features_that_do_not_fit_are_refused(signal, tmp_path, change, message)
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match=message):
         bundle.read(tmp_path)
-
-
-def test_a_signal_has_features_and_a_window(tmp_path):
-    with pytest.raises(BundleError, match=r"shape must be \[features, window\] for signals"):
-        Tiny("signal", (5,), None, (3,)).write(tmp_path / "b")

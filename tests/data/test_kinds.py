@@ -66,22 +66,6 @@ def test_floats_are_finished_as_they_are(name):
     np.testing.assert_array_equal(out, x_hat)
 
 
-def test_images_are_finished_as_pixels_too():
-    kind = EXAMPLES["image"]
-    out = kind.allocate(2, "uint8")
-    assert (out.shape, out.dtype) == ((2, 4, 5, 3), np.uint8)
-    kind.finish(np.full((2, 3, 4, 5), 1.0, np.float32), out)
-    assert (out == 255).all()
-    np.testing.assert_array_equal(kind.read(out).rows, np.ones((2, 3, 4, 5), np.float32))
-
-
-def test_text_is_finished_as_a_list_of_strings():
-    kind = EXAMPLES["text"]
-    out = kind.allocate(2)
-    kind.finish(kind.one_hot(["ab", "cab"]), out)
-    assert kind.result(out) == ["Ab", "Cab"]
-
-
 @pytest.mark.parametrize(("name", "makes"), [("vector", "vectors"), ("signal", "signals")])
 def test_only_images_have_pixels(name, makes):
     with pytest.raises(InputError, match=f"the model makes {makes}, got 'uint8'"):
@@ -113,19 +97,3 @@ def test_rows_of_tables_have_names():
 def test_a_description_that_contradicts_itself_is_refused(change, says):
     with pytest.raises(BundleError, match=says):
         kind_from_json(Fields({**Image((1, 2, 2)).as_json(), **change}, "m"))
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        ({"alphabet": "aa"}, "distinct characters"),
-        ({"alphabet": "ABC", "length": 4}, "in lower case, as case is 'title'"),
-        ({"length": 0}, "length must be at least 1"),
-        ({"length": 5}, r"shape must be \[length, characters of the alphabet and 1\]"),
-        ({"case": "upper"}, "case must be 'as given' or 'title'"),
-    ],
-)
-def test_an_alphabet_that_does_not_fit_is_refused(change, says):
-    described = EXAMPLES["text"].as_json()
-    with pytest.raises(BundleError, match=says):
-        kind_from_json(Fields({**described, "text": {**described["text"], **change}}, "m"))

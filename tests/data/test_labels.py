@@ -53,7 +53,7 @@ def test_other_labels_are_refused(labels, says):
         class_numbers(labels, CLASSES, 2)
 
 
-def test_decode_makes_what_it_is_told(vae, tinies):
+def test_decode_takes_a_label_for_each_row(vae, tinies):
     z = np.random.default_rng(0).standard_normal((7, 4)).astype(np.float32)
     y = np.arange(7) % 3
     np.testing.assert_allclose(vae.decode(z, labels=y), tinies["classes"].decode(z, y), atol=1e-6)
@@ -72,13 +72,13 @@ def test_generate_takes_labels_or_each_class_in_turn(vae):
 
 
 @pytest.mark.parametrize("labels", [None, "coat", [0, 1, 2, 2, 1, 0, 0]])
-def test_stream_makes_the_rows_of_generate(vae, labels):
+def test_stream_returns_the_rows_of_generate(vae, labels):
     batches = vae.stream(7, seed=1, start=4, labels=labels, batch=3)
     whole = vae.generate(7, seed=1, start=4, labels=labels)
     np.testing.assert_allclose(np.concatenate([*batches]), whole, atol=1e-6)
 
 
-def test_reconstruct_and_interpolate_are_told_the_class(vae):
+def test_reconstruct_and_interpolate_take_labels(vae):
     x = vae.generate(2, seed=1)
     mu = vae.encode(x).mu
     as_hats = vae.reconstruct(x, labels="hat")
@@ -98,7 +98,7 @@ def test_a_bundle_without_classes_takes_no_labels(tiny_paths):
             call(labels=0)
 
 
-def test_everything_else_carries_the_class(vae):
+def test_other_verbs_take_labels_too(vae):
     assert not selfcheck.verify(vae).failed
     assert [each.role for each in tune.measure(vae.runner, seconds=0.05)] == ["encoder", "decoder"]
     z = vae.sample(1, seed=1)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from edgevae.data import Text
-from edgevae.errors import InputError
+from edgevae.data import Text, kind_from_json
+from edgevae.errors import BundleError, InputError
+from edgevae.json_fields import Fields
 
 NAMES = Text("abcdefghijklmnopqrstuvwxyz", 13, "title")
 PLAIN = Text("aA-é", 4)
@@ -27,7 +28,7 @@ def test_a_string_comes_back_as_one_and_in_title_case():
     assert read.back(read.rows) == "Van"
 
 
-def test_what_follows_the_first_end_is_not_read():
+def test_characters_after_the_first_end_are_ignored():
     rows = NAMES.read(["abc"]).rows
     rows[0, 1] = rows[0, 5]  # an end
     assert NAMES.strings(rows).tolist() == ["A"]
@@ -50,13 +51,13 @@ def test_the_likeliest_characters_are_taken():
         (np.array(["smith"]), ["<U5", "tolist"]),
     ],
 )
-def test_what_does_not_fit_is_named(x, words):
+def test_an_input_that_does_not_fit_is_named(x, words):
     with pytest.raises(InputError) as raised:
         NAMES.read(x)
     assert all(word in str(raised.value) for word in words), raised.value
 
 
-def test_case_is_kept_where_the_alphabet_has_both():
+def test_case_is_kept_if_the_alphabet_has_both():
     with pytest.raises(InputError, match="'É' at position 0"):
         PLAIN.read("É")
 
@@ -67,7 +68,30 @@ def test_no_strings_make_no_rows():
     assert read.back(read.rows) == []
 
 
-def test_one_hot_rows_are_taken_as_they_are_and_given_back_as_rows():
+def test_one_hot_rows_are_read_and_returned_unchanged():
     rows = NAMES.read(["smith"]).rows
     read = NAMES.read(rows)
     assert read.back(rows) is rows
+
+
+def test_text_is_finished_as_a_list_of_strings():
+    kind = Text("abc", 4, "title")
+    out = kind.allocate(2)
+    kind.finish(kind.one_hot(["ab", "cab"]), out)
+    assert kind.result(out) == ["Ab", "Cab"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"alphabet": "aa"}, "distinct characters"),
+        ({"alphabet": "ABC", "length": 4}, "in lower case, as case is 'title'"),
+        ({"length": 0}, "length must be at least 1"),
+        ({"length": 5}, r"shape must be \[length, characters of the alphabet and 1\]"),
+        ({"case": "upper"}, "case must be 'as given' or 'title'"),
+    ],
+)
+def test_an_alphabet_that_does_not_fit_is_refused(change, says):
+    described = Text("abc", 4, "title").as_json()
+    with pytest.raises(BundleError, match=says):
+        kind_from_json(Fields({**described, "text": {**described["text"], **change}}, "m"))
