@@ -149,8 +149,13 @@ def decode(
 
 
 def x_shape(bundle: Bundle, z: Floats) -> tuple[int, ...]:
-    """Return the shape of the image of each latent of z (N, C, H, W): (C', s H, s W)."""
-    return (bundle.data.x_shape[0], *(_spec(bundle).scale * side for side in z.shape[2:]))
+    """Return the shape of the image of each latent of z (N, C, H, W): (C', s H, s W).
+
+    Raises `InputError` as `decode` does.
+    """
+    scale = _spec(bundle).scale
+    rows, _ = _read_latents(z, bundle.latent_shape)
+    return (bundle.data.x_shape[0], *(scale * side for side in rows.shape[2:]))
 
 
 def _spec(bundle: Bundle) -> Tiles:
