@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tiny import TINIES, Tiny
 
 from edgevae import _core
+from edgevae.vae import VAE, load
 
 HERE = Path(__file__).parent
 
@@ -51,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def hear_interrupts() -> None:
-    """A shell starts what it puts in the background deaf to interrupts, and so its children."""
+    """Accept interrupts, which a shell lets processes in the background ignore."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -63,14 +65,14 @@ def tinies() -> dict[str, Tiny]:
 @pytest.fixture(scope="session")
 def tiny_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A bundle of each tiny VAE: "grey", "colour" (in [-1, 1], z of two axes), "vector"
-    and "classes" (told one of three)."""
+    and "classes" (of three classes)."""
     folder = tmp_path_factory.mktemp("bundles")
     return {name: tiny.write(folder / name).path for name, tiny in TINIES.items()}
 
 
 @pytest.fixture(scope="session")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An array's file: eighty images of one bright square each."""
+    """A .npy file of eighty images of one bright square each."""
     path = tmp_path_factory.mktemp("data") / "squares.npy"
     rng = np.random.default_rng(0)
     images = np.zeros((80, 8, 8), np.uint8)
@@ -110,3 +112,10 @@ def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
     _core.use_kernel(request.param)
     yield request.param
     _core.use_kernel(before)
+
+
+@pytest.fixture
+def flat(tinies: dict[str, Tiny], tmp_path: Path) -> VAE:
+    """A bundle of images whose latent has two dimensions."""
+    tiny = replace(tinies["grey"], latent_shape=(2,), components=3)
+    return load(tiny.write(tmp_path / "flat").path)

@@ -67,20 +67,6 @@ def test_wrong_usage_is_2(arguments, message, grey, capsys):
     assert not os.listdir()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--out", "x.png"], "makes vectors, which cannot be drawn; write .npy or .npz"),
-        (["--dtype", "uint8"], "--dtype uint8 is for images"),
-    ],
-)
-def test_vectors_cannot_be_drawn(tiny_paths, tmp_path, monkeypatch, capsys, options, message):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match="2"):
-        cli.main(["generate", "--model", str(tiny_paths["vector"]), *options])
-    assert message in capsys.readouterr().err
-
-
 def test_a_bundle_that_only_decodes(tinies, files, tmp_path, capsys):
     path = str(tinies["grey"].write(tmp_path / "b", encoder=None).path)
     assert cli.main(["verify", path, "--json"]) == 0

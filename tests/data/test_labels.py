@@ -7,7 +7,6 @@ import pytest
 
 import edgevae
 from edgevae import Batcher, bundle, sampling
-from edgevae.cli.main import main
 from edgevae.data import class_numbers, classes_in_turn
 from edgevae.diagnostics import tune
 from edgevae.diagnostics import verify as selfcheck
@@ -112,40 +111,11 @@ def test_other_verbs_take_labels_too(vae):
             batcher.decode(z[0])
 
 
-def test_the_command_line_takes_names(tiny_paths, tmp_path):
-    out = str(tmp_path / "x.npy")
-    command = ["generate", "4", "--model", str(tiny_paths["classes"]), "--seed", "1", "--out", out]
-    vae = edgevae.load(tiny_paths["classes"], "cpu")
-    for labels, same in ((["hat"], "hat"), (["1"], 1), (["0", "hat", "0", "1"], [0, 2, 0, 1])):
-        assert main([*command, "--labels", *labels]) == 0
-        np.testing.assert_allclose(np.load(out), vae.generate(4, seed=1, labels=same), atol=1e-6)
-    assert main([*command, "--labels", "shoe"]) == 4
-
-
 def test_classes_are_read_back_or_refused(tinies, tmp_path):
     assert tinies["classes"].write(tmp_path / "b").classes == CLASSES
     with pytest.raises(BundleError, match="classes must be a list of names that differ"):
         tinies["classes"].write(tmp_path / "b", classes=["a", "A", "b"])
     assert bundle.read(tmp_path / "b").classes == CLASSES
-
-
-def test_the_command_line_decodes_reconstructs_and_walks_by_label(tiny_paths, tmp_path):
-    model = ["--model", str(tiny_paths["classes"])]
-    vae = edgevae.load(tiny_paths["classes"], "cpu")
-    x = vae.generate(3, seed=1)
-    inputs, latents, out = (str(tmp_path / name) for name in ("x.npy", "z.npz", "out.npy"))
-    np.save(inputs, x)
-    assert main(["encode", inputs, "--out", latents, *model]) == 0
-    assert main(["decode", latents, "--labels", "hat", "0", "1", "--out", out, *model]) == 0
-    mu = vae.encode(x).mu
-    np.testing.assert_allclose(np.load(out), vae.decode(mu, labels=[2, 0, 1]), atol=1e-6)
-    assert main(["reconstruct", inputs, "--labels", "hat", "--out", out, *model]) == 0
-    np.testing.assert_allclose(np.load(out), vae.reconstruct(x, labels=2), atol=1e-6)
-    walk = ["interpolate", "--seed", "1", "--steps", "3", "--labels", "1", "--out", out]
-    assert main([*walk, *model]) == 0
-    ends = vae.decode(vae.sample(2, seed=1), labels=1)
-    np.testing.assert_allclose(np.load(out)[::2], ends, atol=1e-5)
-    assert main(["decode", latents, "--out", out, *model]) == 4
 
 
 def test_each_class_may_have_a_prior_of_its_own(tinies, tmp_path):

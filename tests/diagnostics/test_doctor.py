@@ -1,11 +1,10 @@
 """The doctor finds the problems of a machine, survives them, and states what to do."""
 
-import json
 import os
 
 import pytest
 
-from edgevae import bundle, cli
+from edgevae import bundle
 from edgevae.diagnostics import doctor
 from edgevae.engine import cuda, machine, ort, plugins, providers
 
@@ -98,23 +97,6 @@ def test_a_plugin_that_does_not_load_is_a_problem(examined, monkeypatch):
     finding = examined()["plugin imaginary"]
     assert finding.level == doctor.PROBLEM
     assert "No module named 'onnxruntime_ep_imaginary'" in finding.says
-
-
-def test_the_command_ends_with_6_where_there_is_a_problem(monkeypatch, capsys):
-    findings = [doctor.Finding(doctor.OK, "a", "b"), doctor.Finding(doctor.NOTE, "c", "d")]
-    monkeypatch.setattr(doctor, "examine", lambda: findings)
-    assert cli.main(["doctor"]) == 0
-    assert capsys.readouterr().out.splitlines() == ["ok       a: b", "note     c: d"]
-    findings.append(doctor.Finding(doctor.PROBLEM, "e", "f", "g"))
-    assert cli.main(["doctor", "--json"]) == 6
-    out, err = capsys.readouterr()
-    assert json.loads(out)[2] == {
-        "level": "problem",
-        "topic": "e",
-        "says": "f",
-        "fix": "g",
-    }
-    assert "not all is well: e" in err
 
 
 def test_a_forced_kernel_is_noted(examined, monkeypatch):

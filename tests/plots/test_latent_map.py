@@ -4,20 +4,10 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import edgevae
-from edgevae import InputError, Posterior, cli
+from edgevae import InputError, Posterior
 from edgevae.plots import latent_map
-
-
-@pytest.fixture
-def flat(tinies, tmp_path):
-    """A bundle of images whose latent has two dimensions."""
-    import dataclasses
-
-    tiny = dataclasses.replace(tinies["grey"], latent_shape=(2,), components=3)
-    return edgevae.load(tiny.write(tmp_path / "flat").path)
 
 
 def offsets(figure, axes=0):
@@ -95,20 +85,6 @@ def test_the_manifold_is_decoded_by_quantiles(flat):
 def test_a_manifold_has_two_dimensions(tiny_paths):
     with pytest.raises(InputError, match="2 dimensions, got images by 4"):
         latent_map.draw_manifold(edgevae.load(tiny_paths["grey"]))
-
-
-def test_the_command_draws_every_picture(flat, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    x = flat.generate(30, seed=2, dtype="uint8")
-    np.savez("test.npz", x=x, y=np.arange(30) % 4)
-    assert cli.main(["map", "test.npz", "--model", str(flat.bundle.path), "--json"]) == 0
-    for name in ("scatter", "prior", "units", "manifold"):
-        with Image.open(f"map/{name}.png") as picture:
-            assert min(picture.size) > 300
-    assert '"labelled": true' in capsys.readouterr().out
-    np.savez("wrong.npz", x=x, y=np.arange(3))
-    assert cli.main(["map", "wrong.npz", "--model", str(flat.bundle.path)]) == 4
-    assert "expected y of 30 labels" in capsys.readouterr().err
 
 
 def test_without_matplotlib_the_extra_is_named(flat, monkeypatch):

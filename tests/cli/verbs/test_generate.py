@@ -20,7 +20,7 @@ def test_generate_writes_the_rows_of_the_library(grey, capsys):
     assert "wrote a.png: rows 16, seed 7" in capsys.readouterr().err
 
 
-def test_generate_tells_the_seed_it_took_and_the_seed_makes_the_same(grey, capsys):
+def test_the_seed_that_generate_prints_repeats_the_result(grey, capsys):
     assert cli.main(["generate", "3", "--model", grey]) == 0
     seed = capsys.readouterr().err.split("--seed ")[1].split(" ")[0]
     assert cli.main(["generate", "3", "--model", grey, "--seed", seed, "--out", "b.png"]) == 0
@@ -30,7 +30,7 @@ def test_generate_tells_the_seed_it_took_and_the_seed_makes_the_same(grey, capsy
 
 
 @pytest.mark.parametrize("scale", [[], ["--scale", "2"]])
-def test_the_picture_itself_says_how_to_make_it_again(grey, scale):
+def test_a_picture_carries_the_command_that_repeats_it(grey, scale):
     assert cli.main(["generate", "3", "--model", grey, "--start", "5", *scale]) == 0
     with Image.open("samples.png") as image:
         again = image.text["edgevae"].replace("tiny-image", grey).split()
@@ -76,6 +76,16 @@ def test_json_reports_on_standard_output(grey, capsys):
     assert report["provider"] == "cpu"
 
 
-def test_generate_nothing_is_an_empty_array(grey):
+def test_no_rows_are_an_empty_array(grey):
     assert cli.main(["generate", "0", "--model", grey, "--out", "a.npy"]) == 0
     assert np.load("a.npy").shape == (0, 1, 8, 8)
+
+
+def test_labels_are_names_or_numbers(tiny_paths, tmp_path):
+    out = str(tmp_path / "x.npy")
+    command = ["generate", "4", "--model", str(tiny_paths["classes"]), "--seed", "1", "--out", out]
+    model = vae.load(tiny_paths["classes"], "cpu")
+    for labels, same in ((["hat"], "hat"), (["1"], 1), (["0", "hat", "0", "1"], [0, 2, 0, 1])):
+        assert cli.main([*command, "--labels", *labels]) == 0
+        np.testing.assert_allclose(np.load(out), model.generate(4, seed=1, labels=same), atol=1e-6)
+    assert cli.main([*command, "--labels", "shoe"]) == 4

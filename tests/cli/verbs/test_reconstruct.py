@@ -1,4 +1,4 @@
-"""`edgevae encode`, `reconstruct` and `denoise` on images, folders and arrays."""
+"""`edgevae reconstruct` and `denoise` return images, folders and arrays as they came."""
 
 import os
 from pathlib import Path
@@ -9,14 +9,6 @@ from command_line import pixels
 from PIL import Image
 
 from edgevae import cli, vae
-
-
-def test_encode_writes_the_posterior_of_each_file(grey, files):
-    assert cli.main(["encode", "images", "--model", grey]) == 0
-    expected = vae.load(grey).encode(files)
-    with np.load("latents.npz") as got:
-        np.testing.assert_allclose(got["mu"], expected.mu, atol=1e-6)
-        np.testing.assert_allclose(got["logvar"], expected.logvar, atol=1e-6)
 
 
 @pytest.mark.parametrize("command", ["reconstruct", "denoise"])
@@ -63,7 +55,7 @@ def test_compare_draws_pairs(grey, files):
     assert np.array_equal(tiles[1:10:2], [np.asarray(image) for image in x_hat])
 
 
-def test_denoise_wants_a_bundle_that_denoises(tiny_paths, tmp_path, monkeypatch, capsys):
+def test_denoise_needs_a_bundle_that_denoises(tiny_paths, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     np.save("x.npy", np.zeros((1, 3, 8, 6), np.float32))
     assert cli.main(["denoise", "x.npy", "--model", str(tiny_paths["colour"])]) == 4

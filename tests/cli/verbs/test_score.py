@@ -1,4 +1,4 @@
-"""`edgevae calibrate` and `score` flag unusual items."""
+"""`edgevae score` flags unusual items, and answers line by line."""
 
 import io
 import json
@@ -7,47 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from command_line import environment, pixels
 
 from edgevae import cli
-from edgevae.data import Features
-
-
-@pytest.fixture
-def judge(tinies, tmp_path, monkeypatch) -> str:
-    """A calibrated bundle of vectors with named features; the current folder is an empty one."""
-    monkeypatch.chdir(tmp_path)
-    names = Features(("a", "b", "c", "d", "e"), (0.0,) * 5, (1.0,) * 5)
-    tinies["vector"].write(Path("model"), features=names)
-    rng = np.random.default_rng(0)
-    np.save("normals.npy", rng.standard_normal((400, 5)).astype(np.float32))
-    command = ["calibrate", "model", "--data", "normals.npy", "--out", "judge", "--alpha", "0.05"]
-    assert cli.main(command) == 0
-    return "judge"
 
 
 def feed_stdin(monkeypatch, text: str) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
 
-def test_calibrate_says_what_it_used(judge, capsys):
-    capsys.readouterr()
-    command = ["calibrate", judge, "--data", "normals.npy", "--out", "again", "--method", "recon"]
-    assert cli.main([*command, "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["normals"] == {"recon": 400}
-    assert report["fitted_on"] == 0  # it had statistics
-    assert cli.main(["calibrate", "model", "--data", "normals.npy", "--out", "c", "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["fitted_on"] == 200
-    assert set(report["normals"].values()) == {200}
-    assert cli.main([*command, "--alpha", "0.001"]) == 4
-    assert "takes at least 999 held-out normal items" in capsys.readouterr().err
-
-
-def test_score_flags_what_is_strange_and_says_so_by_its_code(judge, capsys):
+def test_score_flags_unusual_items_and_ends_with_10(judge, capsys):
     Path("x.csv").write_text("e,a,b,c,d,id\n0,0,0,0,0,calm\n0,0,0,99,0,wild\n")
     assert cli.main(["score", "x.csv", "--model", judge, "--out", "s.csv"]) == 10
     header, calm, wild = Path("s.csv").read_text().splitlines()
@@ -105,7 +75,7 @@ def test_rows_on_standard_input_are_answered_until_a_bad_one(judge, capsys, monk
     assert cli.main(["score", "-", "--model", judge]) == 0
 
 
-def test_an_answer_comes_before_the_next_row_is_given(judge):
+def test_each_row_is_answered_before_the_next_one_is_read(judge):
     command = [sys.executable, "-m", "edgevae", "score", "-", "--model", judge, "--json"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, env=environment(), text=True, bufsize=1, **pipes) as process:

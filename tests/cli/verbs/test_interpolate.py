@@ -1,10 +1,6 @@
-"""`edgevae interpolate`, `traverse` and `vary` move through the latent space."""
-
-import json
-import os
+"""`edgevae interpolate` decodes the path between two items or two samples."""
 
 import numpy as np
-import pytest
 from command_line import pixels
 from PIL import Image
 
@@ -42,28 +38,3 @@ def test_interpolate_may_bounce_on_an_arc(grey, files):
     np.testing.assert_array_equal(walk[4:], walk[2:0:-1])
     expected = model.interpolate(*files[:2], 4, spherical=True)
     assert np.array_equal(pack(walk[:4])[..., 0], [np.asarray(image) for image in expected])
-
-
-def test_vary_makes_a_line_for_each_input(grey, files):
-    run = ["vary", *files[:2], "-n", "3", "--strength", "1", "--seed", "8", "--model", grey]
-    run += ["--scale", "1"]
-    assert cli.main(run) == 0
-    tiles = pixels("varied.png").reshape(2, 8, 3, 8).swapaxes(1, 2)
-    expected = vae.load(grey).vary(files[:2], 3, 1, seed=8)
-    assert np.array_equal(tiles, [[np.asarray(image) for image in row] for row in expected])
-    assert cli.main([*run, "--out", "varied/"]) == 0
-    assert len(os.listdir("varied")) == 6
-
-
-def test_traverse_draws_dimensions_or_the_most_certain(grey, files, capsys):
-    run = ["traverse", files[0], "--steps", "5", "--model", grey, "--scale", "1"]
-    assert cli.main([*run, "--dim", "3", "--dim", "1"]) == 0
-    tiles = pixels("traversed.png").reshape(2, 8, 5, 8).swapaxes(1, 2)
-    expected = vae.load(grey).traverse(files[0], 3, 5)
-    assert np.array_equal(tiles[0], [np.asarray(image) for image in expected])
-    assert cli.main([*run, "--most", "2", "--json"]) == 0
-    certain = np.argsort(vae.load(grey).encode(files[0]).logvar[0])[:2]
-    assert json.loads(capsys.readouterr().out)["dims"] == " ".join(map(str, certain))
-    with pytest.raises(SystemExit, match="2"):
-        cli.main([*run, "--dim", "4"])
-    assert "--dim: expected 0 to 3, got 4" in capsys.readouterr().err

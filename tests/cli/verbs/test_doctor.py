@@ -1,0 +1,23 @@
+"""`edgevae doctor` prints its findings, and ends with 6 if there is a problem."""
+
+import json
+
+from edgevae import cli
+from edgevae.diagnostics import doctor
+
+
+def test_the_exit_code_is_6_if_there_is_a_problem(monkeypatch, capsys):
+    findings = [doctor.Finding(doctor.OK, "a", "b"), doctor.Finding(doctor.NOTE, "c", "d")]
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    assert cli.main(["doctor"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["ok       a: b", "note     c: d"]
+    findings.append(doctor.Finding(doctor.PROBLEM, "e", "f", "g"))
+    assert cli.main(["doctor", "--json"]) == 6
+    out, err = capsys.readouterr()
+    assert json.loads(out)[2] == {
+        "level": "problem",
+        "topic": "e",
+        "says": "f",
+        "fix": "g",
+    }
+    assert "not all is well: e" in err
