@@ -444,7 +444,7 @@ def test_a_batcher_is_not_pickled(batcher):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_child_is_refused_and_may_make_its_own(tiny_paths):
-    """In a fresh interpreter, as a fork copies whatever threads' locks the tests left behind."""
+    """The test runs in a fresh interpreter, since a fork copies the locks of all threads."""
     code = f"""
 import os, edgevae
 vae = edgevae.load({os.fspath(tiny_paths["grey"])!r}, "cpu", threads=2)

@@ -77,7 +77,7 @@ def test_sigma_is_estimated(x, table, sigma, clipped):
 
 
 def test_clipped_pixels_are_restored():
-    """With x known, each clipped pixel gets the mean of a normal distribution's tail."""
+    """If x is known, each clipped pixel gets the mean of a normal distribution's tail."""
     x_hat = np.full((1, 1, 1, 5), 0.05, np.float32)
     draws = x_hat + 0.2 * np.random.default_rng(1).standard_normal((200_000, 1, 1, 5))
     y = draws.clip(0, 1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Who may import whom, and what an import costs: lightness stays only where a test holds it."""
+"""Rooms import only those below them, and an import of edgevae stays cheap."""
 
 import ast
 import os
@@ -147,7 +147,7 @@ def test_generating_loads_onnxruntime_alone(tiny_paths):
 
 
 def test_import_edgevae_costs_what_numpy_costs():
-    """At most 1.2 times as much: the median of seven ratios of CPU time, taken turn by turn."""
+    """The median of seven ratios of CPU time, measured in turn, is at most 1.2."""
     code = (
         "import time; before = time.process_time();import {}; print(time.process_time() - before)"
     )

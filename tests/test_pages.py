@@ -106,7 +106,7 @@ def command_lines(program: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def refused(command_line: Any, arguments: list[str]) -> bool:
-    """Whether a parser ends with a usage error; `--help` and `--version` end without one."""
+    """Return whether a parser ends with a usage error; `--help` and `--version` do not."""
     try:
         command_line.parse_args(arguments)
     except SystemExit as error:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import edgevae
-from edgevae import packing, sampling, vae
+from edgevae import packing, sampling
 from edgevae.data import Image as Images
 from edgevae.data import from_pil, open_image
 from edgevae.engine import Runner, graph
@@ -265,42 +265,6 @@ def test_encode_is_the_encoder(tinies, vaes, name, n):
     assert posterior.sample(draws=2).shape == (2, *posterior.mu.shape)
 
 
-def test_kl_is_that_of_gaussians():
-    """Against the integral of q log(q/p), by one dimension at a time."""
-    mu = np.array([[[0.0, 1.5], [-2.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]], np.float32)
-    logvar = np.array([[[0.0, -1.0], [0.5, 1e-4]], [[0.0, 0.0], [0.0, 0.0]]], np.float32)
-    t = np.linspace(-30, 30, 60_001)
-    expected = []
-    for m, v in zip(mu.reshape(2, 4), logvar.reshape(2, 4), strict=True):
-        log_q = -0.5 * ((t - m[:, None]) ** 2 / np.exp(v[:, None]) + v[:, None])
-        integrand = np.exp(log_q) / math.sqrt(2 * math.pi) * (log_q + 0.5 * t**2)
-        expected.append(integrand.sum() * (t[1] - t[0]))
-    kl = vae.Posterior(mu, logvar).kl()
-    assert kl.dtype == np.float32
-    np.testing.assert_allclose(kl, expected, atol=1e-5)
-    assert kl[1] == 0
-
-
-def test_kl_of_a_narrow_miss_is_not_lost_or_negative():
-    logvar = np.array([[1e-5]], np.float32)
-    kl = vae.Posterior(np.zeros((1, 1), np.float32), logvar).kl()
-    np.testing.assert_allclose(kl, 1e-10 / 4, rtol=1e-3)
-
-
-def test_a_posterior_is_shown_by_its_size():
-    assert repr(vae.Posterior(*np.zeros((2, 64, 4, 8)))) == "Posterior(n=64, latent_shape=(4, 8))"
-
-
-def test_posterior_samples_are_reparameterized(vaes):
-    posterior = vaes["colour"].encode(np.zeros((4, 3, 8, 6), np.float32))
-    mu, logvar = (a.reshape(4, 6) for a in (posterior.mu, posterior.logvar))
-    expected = sampling.reparameterize(mu, logvar, seed=5, start=2, draws=3)
-    actual = posterior.sample(3, seed=5, start=2)
-    assert actual.shape == (3, 4, 2, 3)
-    np.testing.assert_array_equal(actual.reshape(3, 4, 6), expected)
-    np.testing.assert_array_equal(posterior.sample(seed=5, start=2), actual[0])
-
-
 @pytest.mark.parametrize("given_as", ["path", "str", "pil", "uint8", "float", "list"])
 def test_whatever_form_an_image_has_it_is_the_same_image(grey, pictures, tmp_path, given_as):
     image = Image.fromarray(pictures[0, ..., 0])
@@ -484,7 +448,7 @@ def test_decode_is_the_decoder(tinies, colour, n):
         ([[1, 2, 3], [4]], "z: expected an array of float32, got"),
     ],
 )
-def test_what_is_no_latent_is_refused(colour, z, says):
+def test_an_invalid_latent_is_refused(colour, z, says):
     with pytest.raises(InputError, match=says):
         colour.decode(z)
 
@@ -661,7 +625,7 @@ def test_a_vae_reaches_a_spawned_process(grey):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_a_forked_child_generates_and_ends(tiny_paths, tmp_path):
-    """In a fresh interpreter, as a fork copies whatever threads' locks the tests left behind."""
+    """The test runs in a fresh interpreter, since a fork copies the locks of all threads."""
     code = f"""
 import os, signal, sys, time, edgevae
 vae = edgevae.load({os.fspath(tiny_paths["grey"])!r}, threads=2)

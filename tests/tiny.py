@@ -1,7 +1,7 @@
-"""Tiny VAEs whose answers numpy knows: one linear layer each way.
+"""Tiny VAEs of one linear layer each way, whose results numpy can compute.
 
-Their ONNX files are data, in tests/graphs beside the script that makes them, so that whoever tests
-the runtime needs no onnx.
+Their ONNX files are data, in tests/graphs beside the script that writes them, so that tests of the
+runtime need no onnx.
 """
 
 from dataclasses import dataclass, replace

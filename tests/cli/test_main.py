@@ -136,7 +136,7 @@ def test_bad_input_and_output_are_4(arguments, message, grey, files, capsys):
 
 @pytest.mark.parametrize("bad", ["text", "small"])
 def test_a_bad_image_among_many_costs_no_work(grey, files, capsys, monkeypatch, bad):
-    """Though it comes last, in the third batch."""
+    """The bad image is the last one, in the third batch."""
     for i in range(600):
         os.link(files[0], f"images/{i}.png")
     if bad == "text":

@@ -144,7 +144,7 @@ def test_ctrl_c_is_quiet(grey, tmp_path):
 
 
 def test_an_interrupt_inside_an_exec_is_quiet_too(tmp_path):
-    """As while a dataclass is imported: `python -m` would end by the signal, handled or not."""
+    """An import of a dataclass runs an exec, in which `python -m` would end by the signal."""
     (tmp_path / "interrupted.py").write_text(
         "import sys\n"
         "from edgevae import bundle, cli\n"

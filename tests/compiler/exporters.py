@@ -1,4 +1,4 @@
-"""What exporters make of a PyTorch module: bytes of ONNX."""
+"""Exporters of PyTorch modules to bytes of ONNX."""
 
 import io
 import logging

@@ -195,7 +195,7 @@ class Build:
         self.add("Add", [skip], self.shape)
 
     def rest(self) -> None:
-        """What follows a layer: BatchNorm, an affine map, an activation, each or none."""
+        """Add BatchNorm, an affine map and an activation after a layer, each or none."""
         kinds = ["BatchNormalization", "scale", "shift", "Identity", *ACTIVATIONS, "SiLU"]
         for kind in self.draw(st.lists(st.sampled_from(kinds), max_size=2)):
             if kind == "BatchNormalization":
@@ -217,7 +217,7 @@ class Build:
         self.add("BatchNormalization", list(map(self.constant, arrays)), self.shape, epsilon=1e-3)
 
     def affine(self, kind: str) -> None:
-        """By one number, or by one for each channel."""
+        """Scale or shift by one number, or by one for each channel."""
         each = (self.shape[0], *[1] * (len(self.shape) - 1))
         shape = self.draw(st.sampled_from([(), (1,), each, (1, *each)]))
         array = self.random.uniform(-1.5, 1.5, shape).astype(np.float32)

@@ -263,19 +263,6 @@ def test_the_verb_replaces_a_bundle_only_on_request(graphs, tmp_path, capsys, mo
     assert edgevae.load(tmp_path / "b").bundle.name == "other"
 
 
-def test_without_the_extra_the_verb_says_how_to_get_it(tmp_path, capsys, monkeypatch):
-    for name in [name for name in sys.modules if name.startswith("edgevae.compiler")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(edgevae, "compiler")
-    monkeypatch.setitem(sys.modules, "onnx_ir", None)
-    with pytest.raises(SystemExit) as usage:
-        cli.main(["compile", "--decoder", "d.onnx", "--out", str(tmp_path / "b")])
-    assert usage.value.code == 2
-    assert "needs onnx_ir, which is not installed: pip install 'edgevae[compile]'" in (
-        capsys.readouterr().err
-    )
-
-
 @pytest.mark.parametrize("measure", [True, False])
 def test_a_bundle_says_how_many_rows_at_a_time(graphs, tmp_path, measure):
     compiled = compiler.compile(

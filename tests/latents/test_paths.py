@@ -56,7 +56,7 @@ def test_positions_span_the_standard_normal():
 
 @pytest.mark.parametrize("span", [0.5, 2.5, 6.0])
 def test_positions_are_quantiles_of_the_mixture_given_the_other_dimensions(span):
-    """With z[0] = 0.5, by Bayes' rule."""
+    """The weights of the components at z[0] = 0.5 follow from Bayes' rule."""
     means, logvars = [[0.0, -1.0], [2.0, 3.0]], np.log([[1.0, 1.0], [1.0, 4.0]])
     table = MixtureTable([1, 3], means, logvars)
     odds = np.array([1 * math.exp(-(0.5**2) / 2), 3 * math.exp(-(1.5**2) / 2)])

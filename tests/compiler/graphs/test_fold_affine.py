@@ -1,4 +1,4 @@
-"""What scales and shifts channels, after each kind of layer."""
+"""Scales and shifts of channels are folded into each kind of layer."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a row costs: the values alive at once, and the chunk that follows."""
+"""The memory of a row is that of the values alive at once, and determines the chunk."""
 
 from itertools import pairwise
 

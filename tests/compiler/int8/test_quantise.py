@@ -20,7 +20,7 @@ def items(model: ir.Model, rows: int = 64, seed: int = 3) -> np.ndarray:
 
 
 def noise(model: ir.Model, quantised: ir.Model) -> float:
-    """Of the quantised graph on other inputs: root mean square, relative to the output's."""
+    """Return the relative root mean square error of the quantised graph on other inputs."""
     z = items(model, seed=4)
     (right,), (got,) = CheckSession(model, "right").run(z), CheckSession(quantised, "int8").run(z)
     assert right.shape == got.shape

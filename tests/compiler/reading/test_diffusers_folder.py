@@ -229,7 +229,7 @@ def test_sizes_of_an_export_without_free_ones_are_its_own(own, tmp_path):
 
 
 def test_channels_that_are_free_too_are_those_of_the_config(own, tmp_path):
-    """As diffusers' own script exports."""
+    """The script of diffusers exports such graphs."""
     root = lay_out(tmp_path / "e", own.parameters_of, own.decode, free=(0, 1, 2, 3))
     assert compiled(root, tmp_path / "b")[0].bundle.latent_shape == (2, 8, 8)
     edit(root, latent_channels=...)
@@ -369,7 +369,7 @@ def test_diffusers_autoencoder_tiny(tmp_path):
 
 
 def of_diffusers(tmp_path: Path, model, posterior: str, channels: int) -> Path:
-    """As optimum wraps and exports a VAE of diffusers, with the config that it writes itself."""
+    """Export a VAE of diffusers as optimum does, with the config that diffusers writes."""
 
     def encode(sample):
         encoded = getattr(model.encode(sample), posterior)

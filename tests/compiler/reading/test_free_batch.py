@@ -71,7 +71,7 @@ def test_a_constant_whose_rows_differ_is_refused():
 
 
 def test_rows_that_depend_on_each_other_are_refused():
-    """As those of BatchNorm in training mode do, traced with one row or with any."""
+    """BatchNorm in training mode is an example, traced with one row or with any."""
     text = (
         "(float[{rows},4] z) => (float[{rows},4] y) <int64[1] axis = {{0}}> "
         "{{ m = ReduceMean<axes=[0]>(z) y = Sub(z, m) }}"

@@ -139,7 +139,7 @@ def test_outputs_that_are_not_there_are_refused():
 
 
 def test_channels_last_are_put_first():
-    """As Keras has images; the exporter's own transposition goes with it."""
+    """Keras has such images; the transposition that its exporter adds is removed."""
     text = (
         "(float[n,3,8,9] z) => (float[n,8,9,3] y) { w = Sigmoid(z) "
         "y = Transpose<perm=[0,2,3,1]>(w) }"

@@ -1,4 +1,4 @@
-"""What a training run prints, and what it leaves when it is interrupted."""
+"""A training run prints its progress, and leaves a checkpoint if it is interrupted."""
 
 import argparse
 import csv

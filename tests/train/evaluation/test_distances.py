@@ -73,7 +73,7 @@ def test_the_metrics_are_their_definitions(monkeypatch):
 
 
 def test_duplicates_far_from_the_origin_are_at_distance_zero():
-    """Where |a|^2 + |b|^2 - 2ab would round to something, and every ball of radius 0 be missed."""
+    """The form |a|^2 + |b|^2 - 2ab would round, and every ball of radius 0 would be missed."""
     points = np.repeat(gaussian(20, 16, 0) + 100, 8, axis=0)
     assert (distances.radii(torch.from_numpy(points), 5) == 0).all()
     metrics = distances.neighbour_metrics(points, points.copy(), 5)

@@ -55,7 +55,7 @@ def test_vectors_are_judged_in_their_own_units(tiny_paths, tmp_path):
 
 
 def test_a_bundle_without_a_mixture_and_few_unlabelled_items(tiny_paths, data, tmp_path):
-    """As an autoencoder's: N(0, I) is all that it can be sampled from."""
+    """An autoencoder has no mixture, and can be sampled from N(0, I) alone."""
     few = Data("few", "image", data.train[:20, :, :, :6].expand(-1, 3, -1, -1), None, "MIT")
     few = dataclasses.replace(few, test=few.train[:3])
     vae = edgevae.load(tiny_paths["colour"])

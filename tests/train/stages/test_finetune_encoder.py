@@ -41,7 +41,7 @@ def test_the_encoder_alone_learns(whole):
 
 
 def test_the_deployed_elbo_rises(squares, tmp_path):
-    """Of noisy items, under the mixture and through the sharpened decoder."""
+    """The items are noisy; the prior is the mixture, and the decoder the sharpened one."""
     checkpoint = train(squares, tmp_path, "--epochs", "40", "--sharpen", "1", "--attune", "40")
     x = as_float(load("squares", squares, None, 0).train)
 
