@@ -109,7 +109,9 @@ def test_tasks_get_the_results_of_single_calls(grey, batcher):
     callers=st.integers(1, 9), each=st.integers(1, 6), max_batch=st.integers(1, 12),
     max_delay=st.sampled_from([0.0, 0.001]), threads=st.integers(1, 3), seed=st.integers(0, 99),
 )  # fmt: skip
-def test_whatever_the_batches(tiny_paths, callers, each, max_batch, max_delay, threads, seed):
+def test_results_do_not_depend_on_the_batches(
+    tiny_paths, callers, each, max_batch, max_delay, threads, seed
+):
     vae = edgevae.load(tiny_paths["vector"], "cpu", threads)
     z = vae.sample(callers * each, seed=seed)
     got = np.empty_like(vae.decode(z))
@@ -141,7 +143,7 @@ def test_results_are_the_callers_own(batcher, grey):
 # --- batches ---------------------------------------------------------------------------------
 
 
-def test_what_comes_during_a_batch_is_the_next(gate):
+def test_requests_that_arrive_during_a_batch_form_the_next(gate):
     gate, vae = gate
     with edgevae.Batcher(vae, max_batch=8) as batcher, ThreadPoolExecutor(20) as pool:
         z = vae.sample(20, seed=1)
@@ -216,7 +218,7 @@ def test_encoding_and_decoding_wait_in_queues_of_their_own(grey):
         assert pool.submit(batcher.decode, z).result().shape == first.result().shape
 
 
-def test_nobody_polls(batcher, grey):
+def test_waiting_threads_do_not_poll(batcher, grey):
     batcher.decode(grey.sample(1, seed=1)[0])
     before = time.process_time()
     time.sleep(0.5)
@@ -256,7 +258,7 @@ def test_a_bad_item_among_good_ones_fails_alone(batcher, grey):
         ("encode", np.full((1, 8, 8), np.inf, np.float32), "finite"),
     ],
 )
-def test_what_is_no_item_is_refused(batcher, verb, bad, says):
+def test_an_invalid_item_is_refused(batcher, verb, bad, says):
     with pytest.raises(InputError, match=says):
         getattr(batcher, verb)(bad)
     with pytest.raises(InputError, match=says):
@@ -337,7 +339,7 @@ def test_a_cancelled_task_takes_its_item_back(gate):
     np.testing.assert_allclose(x_hat, vae.decode(z[2]), **CLOSE)
 
 
-def test_a_loop_that_is_gone_harms_nobody(gate):
+def test_a_closed_loop_disturbs_no_other_request(gate):
     gate, vae = gate
     z = vae.sample(2, seed=1)
 
@@ -384,7 +386,7 @@ def test_an_interrupted_caller_takes_its_item_back(gate):
 # --- the end ---------------------------------------------------------------------------------
 
 
-def test_closing_serves_who_waits_and_refuses_who_comes(gate):
+def test_closing_serves_waiting_requests_and_refuses_new_ones(gate):
     gate, vae = gate
     z, before = vae.sample(30, seed=1), threading.active_count()
     batcher = edgevae.Batcher(vae, max_batch=4, max_delay=60)
@@ -415,7 +417,7 @@ def test_the_end_of_a_with_closes(grey):
         batcher.decode(grey.sample(1, seed=1)[0])
 
 
-def test_a_process_ends_though_nobody_closed(tiny_paths):
+def test_a_process_ends_without_close(tiny_paths):
     code = f"""
 import atexit, threading, edgevae
 vae = edgevae.load({os.fspath(tiny_paths["grey"])!r}, "cpu", threads=2)

@@ -113,7 +113,7 @@ def test_the_runtime_needs_no_workstation(path):
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_what_is_heavy_is_imported_when_it_is_needed(path):
+def test_heavy_packages_are_imported_inside_functions(path):
     top = {name.split(".")[0] for name in imports(at_import(ast.parse(path.read_text())))}
     assert top & DEFERRED == set()
     allowed = {"edgevae", "numpy", "__future__", *sys.stdlib_module_names}

@@ -90,7 +90,7 @@ def test_a_contact_sheet_is_packed_row_by_row(kernel, channels, width):
     assert (sheet == expected.swapaxes(1, 2).reshape(sheet.shape)).all()
 
 
-def test_what_lies_between_the_lines_is_left_alone(kernel):
+def test_the_gap_between_lines_is_not_written(kernel):
     x = images(2, 3, 4, 5)
     margin = np.full((2, 6, 9, 3), 77, np.uint8)
     pack(x, out=margin[:, 1:5, 2:7])

@@ -266,7 +266,7 @@ def test_encode_is_the_encoder(tinies, vaes, name, n):
 
 
 @pytest.mark.parametrize("given_as", ["path", "str", "pil", "uint8", "float", "list"])
-def test_whatever_form_an_image_has_it_is_the_same_image(grey, pictures, tmp_path, given_as):
+def test_every_form_of_an_image_is_the_same_image(grey, pictures, tmp_path, given_as):
     image = Image.fromarray(pictures[0, ..., 0])
     image.save(tmp_path / "x.png")
     forms = {
@@ -337,7 +337,7 @@ def test_pixels_fill_the_range(colour):
         (np.full((1, 1, 8, 8), -9, np.float32), "about 0 to 1, got -9 to -9"),
     ],
 )
-def test_what_is_no_image_of_the_model_is_refused(grey, x, says):
+def test_an_invalid_image_is_refused(grey, x, says):
     for verb in (grey.encode, grey.reconstruct, grey.denoise):
         with pytest.raises(InputError, match=says):
             verb(x)
@@ -377,7 +377,7 @@ def test_reconstruct_decodes_mu(tinies, vaes, name):
     np.testing.assert_allclose(vaes[name].reconstruct(x[3]), expected[3], atol=2 * CLOSE)
 
 
-def test_reconstruct_returns_the_type_it_was_given(grey, pictures, tmp_path):
+def test_reconstruct_returns_the_type_of_the_input(grey, pictures, tmp_path):
     expected = grey.reconstruct(pictures)
     assert expected.dtype == np.uint8
     assert expected.shape == (5, 8, 8, 1)
@@ -412,7 +412,7 @@ def test_colour_images_are_rgb(colour):
     )
 
 
-def test_inputs_are_left_as_they_were(grey, pictures):
+def test_inputs_are_not_changed(grey, pictures):
     floats = grey.generate(5, seed=1)
     floats.flags.writeable = pictures.flags.writeable = False
     grey.reconstruct(floats)
@@ -511,7 +511,7 @@ def test_interpolation_refuses_one_step_and_many_items(grey, pictures):
 # --- load ------------------------------------------------------------------------------------
 
 
-def test_load_says_what_it_opened(tiny_paths):
+def test_load_describes_the_opened_bundle(tiny_paths):
     model = edgevae.load(str(tiny_paths["vector"]), provider="cpu", threads=1)
     assert (model.provider, model.threads) == ("cpu", 1)
     assert repr(model) == "<edgevae.VAE 'tiny-vector' on cpu, threads=1, float32>"
@@ -532,7 +532,7 @@ def test_load_refuses(tiny_paths, arguments, error):
     assert isinstance(caught.value, EdgeVAEError)
 
 
-def test_load_refuses_what_is_no_bundle(tmp_path):
+def test_load_refuses_a_folder_without_a_bundle(tmp_path):
     with pytest.raises(BundleError, match="is no folder"):
         edgevae.load("no such bundle")
     with pytest.raises(BundleError, match="not a bundle"):
@@ -589,7 +589,7 @@ def test_a_precision_is_that_of_the_variant(inverted):
     np.testing.assert_allclose(made, 1 - x, atol=CLOSE)
 
 
-def test_a_precision_that_is_not_there_is_refused(tiny_paths):
+def test_a_missing_precision_is_refused(tiny_paths):
     with pytest.raises(BundleError, match=r"has only fp32; make it with `edgevae compile --int8`"):
         edgevae.load(tiny_paths["grey"], precision="int8")
     with pytest.raises(InputError, match="precision: expected float32 or int8 or bf16, got 'half'"):
@@ -663,7 +663,7 @@ def test_an_accelerator_gets_larger_chunks_and_one_at_a_time(grey, tiny_paths, m
     assert sizes == [1000] * 4
 
 
-def test_a_vae_says_where_every_node_runs_and_why(tiny_paths):
+def test_a_vae_reports_where_every_node_runs_and_why(tiny_paths):
     placed = edgevae.load(tiny_paths["grey"]).providers
     assert list(placed) == ["encoder", "decoder"]
     assert placed["encoder"].provider == "cpu"
@@ -673,7 +673,7 @@ def test_a_vae_says_where_every_node_runs_and_why(tiny_paths):
     assert listed.providers["decoder"].why == "asked for by name"
 
 
-def test_what_was_asked_for_survives_pickling(tiny_paths):
+def test_the_arguments_of_load_survive_pickling(tiny_paths):
     vae = edgevae.load(tiny_paths["grey"], providers=[("cpu", {"use_arena": "0"})], threads=1)
     again = pickle.loads(pickle.dumps(vae))
     assert again.runner.preference == vae.runner.preference

@@ -99,7 +99,7 @@ def test_flops_of_a_graph_are_those_of_its_module(tmp_path):
         assert peers.graph_flops(tmp_path / name) == model.flops()
 
 
-def test_without_what_all_are_measured_by_there_is_no_summary():
+def test_without_the_reference_there_is_no_summary():
     with pytest.raises(bench_peers.FailedError, match=r"sgemm.* pip install torch"):
         bench_peers.summarise(
             [*ROWS[:-1], {**ROWS[-1], "absent": "not installed: pip install torch"}]

@@ -8,7 +8,7 @@ from edgevae.errors import BundleError
 
 
 @pytest.mark.parametrize("name", ["grey", "colour", "vector"])
-def test_what_is_written_is_read(tinies, tiny_paths, name):
+def test_written_files_are_read_back(tinies, tiny_paths, name):
     tiny, read = tinies[name], bundle.read(tiny_paths[name])
     assert (read.kind, read.x_shape, read.x_range) == (tiny.kind, tiny.x_shape, tiny.x_range)
     assert (read.latent_shape, read.components) == (tiny.latent_shape, tiny.components)

@@ -103,7 +103,7 @@ def test_a_file_outside_of_the_bundle_is_refused(copy, name):
         bundle.read(copy)
 
 
-def test_what_was_measured_for_a_role_is_read_back(tinies, tmp_path):
+def test_the_measurement_of_a_role_is_read_back(tinies, tmp_path):
     figures = {"chunk_rows": {"encoder": 64, "decoder": 32}, "row_bytes": {"decoder": 4096}}
     written = tinies["grey"].write(tmp_path / "b", **figures)
     assert {"chunk_rows": written.chunk_rows, "row_bytes": written.row_bytes} == figures

@@ -32,7 +32,7 @@ def test_an_extended_bundle_is_the_same_with_more(tiny_paths, tmp_path):
     assert extended.likelihood == original.likelihood
 
 
-def test_a_bundle_can_be_extended_where_it_stands(copy):
+def test_a_bundle_can_be_extended_in_place(copy):
     before = bundle.read(copy)
     bundle.extend(before, copy, arrays={"statistics.npz": {"mean": np.zeros(2)}})
     after = bundle.read(copy)
@@ -60,7 +60,7 @@ def test_a_bundle_is_the_same_bytes_each_time(tinies, tmp_path):
         ({"latent_shape": (5,)}, r"means must have shape \(5, 5\), got \(5, 4\)"),
     ],
 )
-def test_what_the_reader_would_refuse_is_not_written(tinies, tmp_path, changes, says):
+def test_an_invalid_bundle_is_not_written(tinies, tmp_path, changes, says):
     tinies["grey"].write(tmp_path / "b")
     before = contents(tmp_path / "b")
     with pytest.raises(BundleError, match=says):
@@ -78,7 +78,7 @@ def test_a_prior_whose_weights_are_no_distribution_is_not_written(tinies, tmp_pa
         tinies["grey"].write(tmp_path / "b", prior=Heavy())
 
 
-def test_a_bundle_is_replaced_whole(tinies, tmp_path):
+def test_a_bundle_is_replaced_completely(tinies, tmp_path):
     tinies["grey"].write(tmp_path / "b")
     replaced = tinies["vector"].write(tmp_path / "b")
     assert replaced == bundle.read(tmp_path / "b")

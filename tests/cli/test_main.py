@@ -77,7 +77,7 @@ def test_a_bundle_that_only_decodes(tinies, files, tmp_path, capsys):
         assert "has no encoder: it only decodes" in capsys.readouterr().err
 
 
-def test_a_bundle_that_is_not_there_is_3(capsys):
+def test_a_missing_bundle_is_3(capsys):
     assert cli.main(["generate", "--model", "nowhere"]) == 3
     assert "nowhere" in capsys.readouterr().err
 
@@ -156,7 +156,7 @@ def test_more_than_the_disk_holds_is_refused_before_work(grey, capsys):
 
 
 @pytest.mark.parametrize("command", ["generate", "bench"])
-def test_a_provider_that_cannot_be_had_is_5(grey, command, capsys):
+def test_an_unavailable_provider_is_5(grey, command, capsys):
     assert cli.main([command, "--model", grey, "--provider", "openvino"]) == 5
     assert "'openvino' was asked for" in capsys.readouterr().err
     assert not os.listdir()

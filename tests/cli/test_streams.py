@@ -104,13 +104,13 @@ def test_an_image_goes_through_pipes_as_an_image(grey, files):
 
 
 @pytest.mark.parametrize("data", [b"", b"neither image nor array", b"PK broken", b"\x93NUMPY"])
-def test_standard_input_that_is_nothing_is_4(grey, data):
+def test_unreadable_standard_input_is_4(grey, data):
     done = edgevae("encode", "-", "--model", grey, input=data)
     assert done.returncode == 4
     assert b"standard input: expected" in done.stderr
 
 
-def test_a_reader_that_goes_away_is_met_with_silence(grey):
+def test_a_reader_that_closes_early_causes_no_message(grey):
     command = [sys.executable, "-m", "edgevae", "generate", "100000", "--seed", "7"]
     process = subprocess.Popen(
         [*command, "--model", grey, "--out", "-"],
@@ -156,7 +156,7 @@ def test_an_interrupt_inside_an_exec_is_quiet_too(tmp_path):
     assert subprocess.run(command, env=environment(PYTHONPATH=paths)).returncode == 130
 
 
-def test_no_bar_where_there_is_no_terminal(grey):
+def test_there_is_no_bar_without_a_terminal(grey):
     done = edgevae("generate", "100", "--seed", "7", "--model", grey)
     assert done.stderr.count(b"\n") == 1
     assert b"\r" not in done.stderr

@@ -70,7 +70,7 @@ def test_a_decoder_alone_makes_a_bundle_that_only_decodes(graphs, tmp_path):
         assert inferred in notes
 
 
-def test_both_graphs_and_a_prior_make_a_whole_bundle(graphs, tmp_path):
+def test_a_bundle_holds_both_graphs_and_a_prior(graphs, tmp_path):
     prior = tmp_path / "prior.npz"
     means = np.float32([[1, 2, 3], [-1, -2, -3]])
     np.savez(prior, weights=np.float32([0.5, 0.5]), means=means, logvars=0 * means)
@@ -92,7 +92,7 @@ def test_both_graphs_and_a_prior_make_a_whole_bundle(graphs, tmp_path):
     assert set(compiled.passes) == {"decoder", "encoder"}
 
 
-def test_a_bundle_carries_nothing_of_where_it_was_made(graphs, tmp_path):
+def test_a_bundle_carries_no_trace_of_the_compiling_machine(graphs, tmp_path):
     bundle = compiler.compile(graphs / "decoder.onnx", out=tmp_path / "b", measure=False).bundle
     for data in (path.read_bytes() for path in bundle.path.iterdir()):
         assert str(graphs).encode() not in data
@@ -144,7 +144,7 @@ def test_an_encoder_of_another_model_is_refused(graphs, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a graph", b"\x08\x08"])
-def test_what_is_no_graph_is_refused(content, tmp_path):
+def test_a_file_without_a_graph_is_refused(content, tmp_path):
     (tmp_path / "d.onnx").write_bytes(content)
     with pytest.raises(InputError, match=r"d\.onnx: expected"):
         compiler.compile(tmp_path / "d.onnx", out=tmp_path / "b")

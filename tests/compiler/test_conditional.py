@@ -63,7 +63,7 @@ def test_a_conditional_decoder_is_compiled(tmp_path, int8):
         assert np.abs(boots - hats).max() > 0.1
 
 
-def test_the_graph_that_is_written_is_the_one_that_was_given(tmp_path):
+def test_the_written_graph_is_the_input_graph(tmp_path):
     described = compiler.Description(classes=NAMES)
     compiler.compile(decoder(), out=tmp_path / "b", description=described)
     vae = edgevae.load(tmp_path / "b", "cpu")
@@ -95,7 +95,7 @@ def test_a_row_s_class_does_not_depend_on_its_batch():
         ({"one_hot": True}, NAMES, "expected one input, z, got label, latent"),
     ],
 )
-def test_what_cannot_be_told_is_refused(tmp_path, graph, names, says):
+def test_a_class_input_that_cannot_be_inferred_is_refused(tmp_path, graph, names, says):
     described = compiler.Description(classes=names)
     with pytest.raises(InputError, match=says):
         compiler.compile(decoder(**graph), out=tmp_path / "b", description=described)

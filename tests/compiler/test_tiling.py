@@ -112,7 +112,7 @@ def test_out_may_be_a_file(pair, tmp_path):
         ({"tile": False}, r"z: expected shape \(N, 2, 12, 12\)"),
     ],
 )
-def test_what_does_not_fit_is_refused(pair, arguments, says):
+def test_arguments_that_do_not_fit_are_refused(pair, arguments, says):
     with pytest.raises(InputError, match=says):
         pair[0].decode(**{"z": np.zeros((2, 20, 20)), "tile": True, **arguments})
 

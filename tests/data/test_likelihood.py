@@ -69,6 +69,6 @@ def test_deviance_of_a_bernoulli_is_the_divergence_of_two(x, x_hat):
 
 
 @pytest.mark.parametrize("name", [GAUSSIAN, BERNOULLI], ids=lambda each: each["name"])
-def test_deviance_is_least_and_0_where_x_hat_is_x(name, x, x_hat):
+def test_deviance_is_least_and_0_at_x_hat_equal_to_x(name, x, x_hat):
     assert likelihood.deviance(x, x, name).max() == 0
     assert likelihood.deviance(x, x_hat, name).min() >= 0

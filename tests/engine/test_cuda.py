@@ -28,13 +28,13 @@ def preload(monkeypatch):
     cuda.missing.cache_clear()
 
 
-def test_what_is_missing_is_named_once(preload, capsys):
+def test_a_missing_library_is_named_once(preload, capsys):
     preload(SAID)
     assert cuda.missing() == ("libcublasLt.so.13", "libcurand.so.10")
     assert capsys.readouterr().out == ""
 
 
-def test_nothing_is_missing_where_all_is_loaded(preload):
+def test_nothing_is_missing_if_all_libraries_load(preload):
     preload("")
     assert cuda.missing() == ()
 

@@ -61,7 +61,7 @@ def test_a_file_that_is_no_graph_is_refused(decoder, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
-def test_what_cannot_be_had_falls_to_the_next_choice_and_says_so(decoder):
+def test_an_unavailable_provider_is_replaced_with_a_warning(decoder):
     graph = decoder(("cuda", "cpu"))
     assert graph.open(1) == "cpu"
     provider, nodes, why = graph.placement(1)
@@ -70,7 +70,7 @@ def test_what_cannot_be_had_falls_to_the_next_choice_and_says_so(decoder):
     assert why.startswith("so the test wants it; provider 'cuda' is not available: ")
 
 
-def test_a_placement_says_where_every_node_runs(decoder):
+def test_a_placement_names_the_provider_of_every_node(decoder):
     placement = decoder().placement(1)
     assert placement.nodes["cpu"] >= 3  # Gemm or MatMul, Sigmoid and what scales it
     assert str(placement) == f"{placement.nodes['cpu']} nodes on cpu (so the test wants it)"

@@ -50,7 +50,7 @@ except edgevae.ProviderError as error:
     assert "; pip install" in out
 
 
-def test_what_a_removal_left_of_onnxruntime_is_explained(tmp_path):
+def test_the_remains_of_a_removed_onnxruntime_are_explained(tmp_path):
     (tmp_path / "onnxruntime").mkdir()
     code = """
 import sys

@@ -57,7 +57,7 @@ def test_a_measurement_holds_for_its_setting_alone(grey, monkeypatch):
     assert plans.read_tuned(grey, CPU) == {}
 
 
-def test_what_is_known_of_another_role_is_kept(grey):
+def test_the_plan_of_another_role_is_kept(grey):
     plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(16, 3)})
     plans.write_tuned(grey, CPU, {"encoder": plans.Tuned(8, 2)})
     path = plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(32, 4)})
@@ -191,7 +191,7 @@ def test_sizes(text, size):
 
 
 @pytest.mark.parametrize("bad", [0, -1, True, 1.5, None, "", "0MB", "MB", "-1", "64 apples", "1e6"])
-def test_what_is_no_size_is_refused(bad):
+def test_an_invalid_size_is_refused(bad):
     with pytest.raises(InputError, match="max_memory: expected a number of bytes above 0"):
         plans.memory(bad)
 

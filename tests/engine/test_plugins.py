@@ -134,7 +134,7 @@ def test_openvino_computes_in_float32(openvino):
     assert vae.providers["decoder"].nodes["openvino"] > 10
 
 
-def test_openvino_computes_in_bf16_where_it_is_asked_for(openvino):
+def test_openvino_computes_in_bf16_on_request(openvino):
     expected = edgevae.load("fashion", "openvino").generate(64, seed=3)
     got = edgevae.load("fashion", "openvino", precision="bf16").generate(64, seed=3)
     difference = np.abs(got - expected)

@@ -54,7 +54,7 @@ def test_a_provider_that_is_not_there_is_refused_with_its_package(pretend, name,
         providers.candidates(name)
 
 
-def test_a_name_that_nobody_knows_is_refused(pretend):
+def test_an_unknown_name_is_refused(pretend):
     pretend("CPUExecutionProvider")
     with pytest.raises(ProviderError, match=r"expected one of auto, cpu, cuda.*got 'gpu'"):
         providers.candidates("gpu")
@@ -106,7 +106,7 @@ def test_auto_says_why(pretend):
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "cuda"])
-def test_bf16_is_refused_where_a_provider_has_no_such_mode(pretend, name):
+def test_bf16_is_refused_if_the_provider_lacks_it(pretend, name):
     pretend("CUDAExecutionProvider", "CPUExecutionProvider")
     with pytest.raises(ProviderError, match=r"'bf16' was asked for.*provider='openvino'"):
         providers.prefer(name, None, "bf16")
@@ -115,7 +115,7 @@ def test_bf16_is_refused_where_a_provider_has_no_such_mode(pretend, name):
 @pytest.mark.parametrize(
     ("precision", "hint"), [("float32", "f32"), ("int8", "f32"), ("bf16", "bf16")]
 )
-def test_openvino_is_told_its_precision_and_its_threads(precision, hint):
+def test_openvino_receives_its_precision_and_threads(precision, hint):
     settings = providers.settings(Request("openvino", {}), precision, 3)
     assert json.loads(settings["load_config"]) == {
         "CPU": {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": "3"}
@@ -137,7 +137,7 @@ def test_options_that_the_caller_gives_win():
             providers.settings(Request("openvino", {"load_config": wrong}), "float32", 3)
 
 
-def test_cuda_computes_in_float32_unless_it_is_told_not_to():
+def test_cuda_computes_in_float32_by_default():
     assert providers.settings(Request("cuda", {}), "float32", 3) == {"use_tf32": "0"}
     tf32 = Request("cuda", {"use_tf32": "1"})
     assert providers.settings(tf32, "float32", 3) == {"use_tf32": "1"}

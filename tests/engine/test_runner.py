@@ -57,7 +57,7 @@ def test_graphs_that_are_missing_are_named(runner):
         runner.activations(np.zeros((1, 3, 8, 6), np.float32))
 
 
-def test_what_a_runner_says_of_itself(runner):
+def test_a_runner_describes_itself(runner):
     assert runner.setting == Setting("cpu", "float32", 2) == (runner.provider, "float32", 2)
     assert runner.plan("decoder").workers == 2
     assert {role: each.provider for role, each in runner.placements().items()} == {

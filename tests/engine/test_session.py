@@ -103,7 +103,7 @@ def test_a_provider_that_is_in_the_session_and_takes_no_node_is_refused(opened):
         opened(remote)
 
 
-def test_a_plugin_is_given_its_device_and_options(opened, fake):
+def test_a_plugin_receives_its_device_and_options(opened, fake):
     made = fake(wondrous=5, cpu=2)
     got = opened(("wondrous", {"speed": "11", "device_type": "NPU"}), "cpu")
     assert made.plugins == [([fake.device], {"speed": "11"})]
@@ -117,7 +117,7 @@ def test_a_plugin_without_a_device_here_is_refused(opened, fake):
         opened(("wondrous", {"device_type": "GPU"}))
 
 
-def test_bf16_is_refused_where_the_processor_has_none(opened, fake):
+def test_bf16_is_refused_if_the_processor_lacks_it(opened, fake):
     fake(wondrous=5)
     with pytest.raises(ProviderError, match="'bf16' was asked for, and this machine's Model T has"):
         opened("wondrous", precision="bf16")
@@ -141,7 +141,7 @@ def test_cuda_is_refused_with_the_libraries_it_lacks(opened, monkeypatch, capfd)
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_onnxruntime_says_when_it_fails_is_passed_on(opened, monkeypatch, capfd):
+def test_the_message_of_onnxruntime_is_passed_on(opened, monkeypatch, capfd):
     def fail(*args, **kwargs):
         raise RuntimeError("the device\n is on fire")
 

@@ -53,7 +53,7 @@ def test_strength_0_is_the_reconstruction_and_more_differs_more(grey, x):
     assert spread[0] < spread[1] < spread[2]
 
 
-def test_what_goes_in_as_one_type_comes_out_as_the_same(grey, x):
+def test_variations_have_the_type_of_the_input(grey, x):
     image = Image.fromarray((x[0, 0] * 255).astype(np.uint8))
     images = grey.vary(image, 3, seed=1)
     assert [(type(each), each.size) for each in images] == [(Image.Image, (8, 8))] * 3
@@ -105,7 +105,7 @@ def test_a_standard_normal_prior_is_one_neighbourhood(posterior):
         (1, "2", "strength: expected a finite"),
     ],
 )
-def test_what_is_no_strength_is_refused(grey, x, n, strength, says):
+def test_an_invalid_strength_is_refused(grey, x, n, strength, says):
     with pytest.raises(InputError, match=says):
         grey.vary(x, n, strength)
 

@@ -66,7 +66,7 @@ def test_rows_are_the_same_however_they_are_made(vae):
 
 
 @pytest.mark.parametrize("more", [{"dtype": "uint8"}, {"out": np.empty((2, 13, 27), np.float32)}])
-def test_arrays_are_refused_where_strings_are_made(vae, more):
+def test_arrays_are_refused_as_outputs_of_text(vae, more):
     with pytest.raises(InputError, match=r"list of str.*decode\(sample"):
         vae.generate(2, **more)
 
@@ -79,7 +79,7 @@ def test_decode_gives_the_characters_probabilities(vae):
 
 
 @pytest.mark.parametrize("names", ["smith", "Garcia", ["smith", "garcia", "NGUYEN"], ["smith"]])
-def test_what_goes_in_comes_out_as_the_same_type(vae, names):
+def test_results_have_the_type_of_the_input(vae, names):
     back = vae.reconstruct(names)
     assert type(back) is type(names)
     assert back == (names.title() if isinstance(names, str) else [x.title() for x in names])

@@ -16,7 +16,7 @@ from edgevae.diagnostics import verify as selfcheck
 
 
 @pytest.mark.parametrize("name", ["grey", "colour", "vector"])
-def test_verify_accepts_what_was_proved(tiny_paths, name, capsys):
+def test_verify_accepts_the_stored_outputs(tiny_paths, name, capsys):
     assert cli.main(["verify", str(tiny_paths[name]), "--provider", "cpu", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["passed"] == {"mu": True, "logvar": True, "x_hat": True, "stream": True}

@@ -30,7 +30,7 @@ def test_identity_and_dropout_are_removed():
     assert graph.graph[0].op_type == "Relu"
 
 
-def test_what_no_output_needs_is_removed():
+def test_nodes_that_no_output_needs_are_removed():
     graph = model("unused = Neg(x)  y = Flatten(x)")
     fold.clean(graph)
     assert [node.op_type for node in graph.graph] == ["Flatten"]

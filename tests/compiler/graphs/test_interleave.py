@@ -60,6 +60,6 @@ def test_pointwise_operators_move_to_the_inputs():
         (("Softmax", [], {"axis": 1}), False),
     ],
 )
-def test_only_what_treats_each_pixel_alike_is_pointwise(layer, expected):
+def test_only_operations_equal_for_every_pixel_are_pointwise(layer, expected):
     node = chain((2, 5, 5), conv(2, 2, [1, 1], [0] * 4), ("Relu", [], {}), layer).graph[-1]
     assert interleave.pointwise(node, node.inputs[0]) == expected

@@ -44,7 +44,7 @@ def test_each_size_of_batch_is_tried():
     assert sizes == [1] * 7 + [2] * 3 + [7]
 
 
-def test_what_onnxruntime_cannot_open_or_run_is_named():
+def test_a_graph_that_onnxruntime_cannot_open_or_run_is_named():
     with pytest.raises(InputError, match=r"d\.onnx: onnxruntime .* cannot open this graph"):
         CheckSession(b"nothing", "d.onnx")
     with pytest.raises(InputError, match=r"d\.onnx: onnxruntime cannot run this graph"):

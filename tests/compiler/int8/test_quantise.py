@@ -69,7 +69,7 @@ def test_a_decoder_keeps_its_pixels(activation):
     assert noise(model, quantise.quantise(model, items(model))) < 0.05
 
 
-def test_what_costs_time_runs_on_integers(tmp_path):
+def test_expensive_layers_run_on_integers(tmp_path):
     model = dcgan()
     kinds = fused(quantise.quantise(model, items(model)), tmp_path)
     assert kinds.count("QLinearConv") == 5  # four phases and one

@@ -53,7 +53,7 @@ def compile_it(decoder, path, encoder=None, *, noise=0.0, **options):
     )
 
 
-def test_a_bundle_says_what_int8_costs(decoder, encoder, tmp_path):
+def test_a_bundle_states_the_quality_of_int8(decoder, encoder, tmp_path):
     compiled = compile_it(decoder, tmp_path / "b", encoder)
     quality = compiled.bundle.quality["int8"]
     assert quality["decoder_psnr"] > int8.MIN_PSNR
@@ -93,7 +93,7 @@ def test_an_encoder_that_loses_more_stays_in_float32(decoder, encoder, tmp_path,
     assert any("encoder stays in float32" in note and "20.0 dB" in note for note in compiled.notes)
 
 
-def test_the_encoder_is_calibrated_on_what_is_given(decoder, encoder, tmp_path):
+def test_the_encoder_is_calibrated_on_the_passed_items(decoder, encoder, tmp_path):
     x = np.random.default_rng(0).random((40, 3, 8, 8), np.float32)
     one = compile_it(decoder, tmp_path / "one", encoder).bundle
     two = compile_it(decoder, tmp_path / "two", encoder, calibration=x).bundle

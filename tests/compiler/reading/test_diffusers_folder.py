@@ -269,7 +269,7 @@ def test_weights_beside_the_graph_are_read(folder, tmp_path):
         ({"sample_size": 15}, "a multiple of 2, by which the decoder enlarges.*--size 1[46]"),
     ],
 )
-def test_what_a_config_does_not_say_is_not_guessed(folder, fields, says):
+def test_values_missing_from_a_config_are_not_guessed(folder, fields, says):
     edit(folder, **fields)
     with pytest.raises(InputError, match=says):
         compiler.read_folder(folder)

@@ -102,7 +102,7 @@ class Spread(nn.Module):
 
 @pytest.mark.parametrize("rows", [None, 1, 3], ids=lambda rows: f"batch of {rows or 'any'}")
 @pytest.mark.parametrize("opset", [13, 18])
-def test_what_is_made_for_each_row_of_a_batch_is_made_for_any(opset, rows):
+def test_constants_for_each_row_of_a_batch_fit_any_batch(opset, rows):
     torch.manual_seed(0)
     decoder, z = Spread().eval(), torch.randn(5, 4)
     source = export(decoder, z[: rows or 2], opset=opset, fixed=rows is not None)

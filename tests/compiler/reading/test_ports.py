@@ -59,7 +59,7 @@ def test_names_go_before_order():
     np.testing.assert_array_equal(run(model)["mu"], X[:, 2:])
 
 
-def test_what_was_chosen_and_what_was_left_out_is_told():
+def test_chosen_and_ignored_outputs_are_reported():
     notes = []
     normalise.read_graph(
         encoder("a", "b", "extra"), "encoder", latent_shape=(2,), note=notes.append
@@ -116,7 +116,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_what_no_decoder_can_be_is_refused(message):
+def test_a_graph_that_cannot_be_a_decoder_is_refused(message):
     with pytest.raises(InputError, match=message):
         normalise.read_graph(graph(REFUSED[message]))
 

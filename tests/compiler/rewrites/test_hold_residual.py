@@ -30,12 +30,12 @@ def decoder(channels: int, *, adds: bool = True):
     return normalise.read_graph(model.SerializeToString())
 
 
-def test_what_a_convolution_and_a_sum_read_is_held_in_the_layout():
+def test_values_read_by_a_convolution_and_a_sum_are_held_in_the_layout():
     places, kinds = rewritten(decoder(32), hold_residual.rewrite)
     assert places == 1
     assert kinds.count("MaxPool") == 1
 
 
-def test_what_has_no_blocks_or_no_sum_is_left_alone():
+def test_a_graph_without_blocks_or_sums_is_unchanged():
     assert rewritten(decoder(12), hold_residual.rewrite)[0] == 0
     assert rewritten(decoder(32, adds=False), hold_residual.rewrite)[0] == 0

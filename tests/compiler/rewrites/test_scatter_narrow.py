@@ -56,5 +56,5 @@ def test_a_crop_is_kept_between():
         conv(16, 1, [3, 3], [1] * 4, strides=[2, 2]),
     ],
 )
-def test_what_would_not_win_is_left_alone(layer):
+def test_a_layer_that_would_not_gain_is_unchanged(layer):
     assert rewritten(chain((16, 6, 6), layer), scatter_narrow.rewrite) == (0, ["Conv"])

@@ -59,7 +59,7 @@ def test_dilation_stays_dilation(kernel, dilation):
         {"kernel": 4, "stride": 2, "padding": 1, "channels": (8, 3)},  # lanes would idle
     ],
 )
-def test_what_would_not_win_is_left_alone(settings):
+def test_a_layer_that_would_not_gain_is_unchanged(settings):
     places, kinds = rewritten(transposed((5, 5), **settings), split_phases.rewrite)
     assert (places, kinds) == (0, ["ConvTranspose"])
 
@@ -71,7 +71,7 @@ def test_an_axis_without_a_stride_is_not_woven():
     assert (places, kinds.count("Conv"), kinds.count("Concat")) == (1, 2, 1)
 
 
-def test_what_is_done_to_each_pixel_moves_into_the_phases():
+def test_pointwise_operations_move_into_the_phases():
     up = {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1, 1, 1, 1]}
     slopes = np.linspace(0.1, 0.4, 16, dtype=np.float32).reshape(16, 1, 1)
     model = chain(

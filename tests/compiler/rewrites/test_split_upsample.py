@@ -36,7 +36,7 @@ def test_factors_may_differ_and_groups_and_dilations_stay():
         (resize([2, 2]), ("Relu", [], {}), conv(8, 8, [3, 3], [1] * 4)),
     ],
 )  # fmt: skip
-def test_what_repeats_no_pixels_is_left_alone(layers):
+def test_a_resize_that_repeats_no_pixels_is_unchanged(layers):
     places, kinds = rewritten(chain((8, 4, 4), *layers), split_upsample.rewrite)
     assert places == 0
     assert "Resize" in kinds

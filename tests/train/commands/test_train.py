@@ -40,7 +40,7 @@ def test_a_run_that_stopped_early_says_how_to_go_on(squares, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("words", ["--stop-after 2 --seed 1", "--resume --stop-after=2 --seed 1"])
-def test_the_command_that_goes_on_leaves_out_what_ended_the_run(words):
+def test_the_command_to_continue_leaves_out_the_option_that_ended_the_run(words):
     options = argparse.Namespace(arguments=["fashion", *words.split()])
     assert train.resuming(options) == "python -m train fashion --seed 1 --resume"
 

@@ -99,7 +99,7 @@ def test_the_language_model_reads_no_further_than_the_end():
     assert one == other
 
 
-def test_what_is_hardened_keeps_the_gradient_of_the_probabilities():
+def test_hardened_outputs_keep_the_gradient_of_the_probabilities():
     x_hat = torch.tensor([[[0.2, 0.5, 0.3]]], requires_grad=True)
     hard = spell.hardened(x_hat)
     assert hard.tolist() == [[[0, 1, 0]]]

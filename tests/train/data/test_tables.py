@@ -74,7 +74,7 @@ def test_files_and_a_column_s_changes_are_runs(tmp_path):
         (["a", "b"], [1, 2], {}, "at least 10 items in .*got 1"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_said_in_words(tmp_path, names, row, options, message):
+def test_errors_in_a_table_are_explained(tmp_path, names, row, options, message):
     path = write(tmp_path / "a.csv", names, [row])
     with pytest.raises(ValueError, match=message):
         tables.load(path, "vector", **options)
@@ -105,7 +105,7 @@ def test_a_long_run_holds_out_several_blocks_and_another_seed_others():
     assert held_out[0] == held_out[1] != held_out[2]
 
 
-def test_of_many_runs_whole_ones_are_held_out_and_no_window_crosses_their_ends():
+def test_complete_runs_are_held_out_and_no_window_crosses_their_ends():
     runs = [np.full((30 + i, 1), float(i)) for i in range(20)] + [np.full((5, 1), 99.0)]
     train, test = windows.split(runs, window=10, stride=4, seed=0)
     everything = [*train, *test]
@@ -195,7 +195,7 @@ def test_activations_are_what_pytorch_s_encoder_computes(trained):
     np.testing.assert_allclose(expected[:, -3:], vae.encode(x.numpy()).mu, atol=1e-4)
 
 
-def test_what_was_exported_with_its_data_scores(trained):
+def test_a_bundle_exported_with_data_can_score(trained):
     """A wave at sixteen times its speed, after training on a table with a value of 1e30."""
     _, checkpoint, vae = trained
     normal = checkpoint.samples.numpy()

@@ -60,7 +60,7 @@ def test_a_stage_begins_where_the_last_one_ended(content):
     assert content.seconds > 0
 
 
-def test_what_was_bounded_is_not_bounded_again(content, vae, tmp_path, monkeypatch):
+def test_a_bounded_output_is_not_bounded_again(content, vae, tmp_path, monkeypatch):
     x, kept = np.ones((2, 1, 4, 4), np.float32), tmp_path / "nats.npy"
     nats = benchmark.bound(vae, x, 4, kept)
     monkeypatch.setattr(vae, "score", None)

@@ -110,7 +110,7 @@ def test_an_encoder_and_a_decoder_may_be_submodules_or_a_pair():
         (lambda: Flat(torch.add), {"x_shape": (6,), "latent_shape": (3,)}, "or as much twice over"),
     ],
 )
-def test_what_is_no_vae_is_refused(tmp_path, model, options, says):
+def test_a_module_that_is_no_vae_is_refused(tmp_path, model, options, says):
     with pytest.raises(InputError, match=says):
         exported(model(), tmp_path / "b", **options)
     assert not (tmp_path / "b").exists()

@@ -132,7 +132,7 @@ def test_a_graph_that_differs_from_pytorch_is_not_written(tmp_path, monkeypatch)
     assert not (tmp_path / "b").exists()
 
 
-def test_a_conditional_decoder_is_told_its_class(tmp_path):
+def test_a_conditional_decoder_takes_a_class(tmp_path):
     checkpoint = dataclasses.replace(content(classes=3), classes=["a", "b", "c"])
     vae = edgevae.load(export.export(checkpoint, tmp_path / "b").path, "cpu")
     assert vae.bundle.classes == ("a", "b", "c")

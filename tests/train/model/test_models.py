@@ -105,7 +105,7 @@ def test_default_widths_follow_the_size(side, widths):
     assert VAE((3, side, side), 2, widths=widths).decode(torch.zeros(1, 2)).shape[2] == side
 
 
-def test_sizes_that_hardly_halve_name_what_to_do():
+def test_errors_about_odd_sizes_state_a_fix():
     with pytest.raises(ValueError, match=r"50 x 50, which halve to 25 x 25: .*--size 32"):
         default_widths((1, 50, 50), "residual")
 

@@ -6,7 +6,7 @@ import torch
 from train.model import state_file
 
 
-def test_a_checkpoint_is_whole_or_absent(tmp_path, monkeypatch):
+def test_a_checkpoint_is_complete_or_absent(tmp_path, monkeypatch):
     path = tmp_path / "last.pt"
     state_file.write(path, {"step": 1})
 

@@ -59,7 +59,9 @@ def test_sigma_is_the_root_mean_squared_error():
         (np.zeros((50, 8, 8), np.uint8), "--autoencoder", "expected a VAE to sharpen"),
     ],
 )
-def test_what_cannot_be_sharpened_is_refused_before_training(tmp_path, array, option, message):
+def test_a_decoder_that_cannot_be_finetuned_is_refused_before_training(
+    tmp_path, array, option, message
+):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(ValueError, match=message):
         main(f"--data {tmp_path}/a.npy --out {tmp_path}/run --sharpen 1 {option}".split())

@@ -106,7 +106,9 @@ def test_an_item_in_noise_weighs_no_more_than_a_clean_one():
         (np.zeros((50, 8, 8), np.uint8), "--autoencoder", "got an autoencoder"),
     ],
 )
-def test_what_cannot_be_attuned_is_refused_before_training(tmp_path, array, option, message):
+def test_an_encoder_that_cannot_be_finetuned_is_refused_before_training(
+    tmp_path, array, option, message
+):
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(ValueError, match=message):
         main(f"--data {tmp_path}/a.npy --out {tmp_path}/run --attune 1 {option}".split())

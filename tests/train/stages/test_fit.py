@@ -165,7 +165,7 @@ def test_the_log_is_written(squares, tmp_path):
     assert rows
 
 
-def test_a_conditional_decoder_learns_what_it_is_told(tmp_path):
+def test_a_conditional_decoder_learns_its_classes(tmp_path):
     labels = torch.arange(64) % 2
     images = (200 * labels + 20).to(torch.uint8)[:, None, None, None].expand(64, 1, 8, 8)
     data = Data("halves", "image", images, images, "MIT", labels, labels, ("dark", "bright"))
