@@ -1,4 +1,4 @@
-"""Reading JSON that a person may have edited: each field with its type, or `BundleError`."""
+"""Read JSON that a person may have edited, each field with its type, or raise `BundleError`."""
 
 import json
 import sys
@@ -36,7 +36,7 @@ class Fields:
         return self._value[key]
 
     def text(self, key: str, among: tuple[str, ...] = ()) -> str:
-        """Return a string that is not empty, and one of `among` if these are named."""
+        """Return a string that is not empty, and is one of `among` unless that is empty."""
         value = self.take(key)
         if not isinstance(value, str) or not value or (among and value not in among):
             raise self.bad(key, " or ".join(map(repr, among)) or "a string that is not empty")
@@ -88,7 +88,7 @@ class Fields:
         return scalars
 
     def fields(self, key: str) -> "Fields":
-        """Return a field that is an object itself."""
+        """Return a field whose value is an object."""
         return Fields(self.take(key), f"{self._where}: {key}")
 
     def each(self) -> "Iterator[tuple[str, Fields]]":
@@ -96,8 +96,8 @@ class Fields:
         for key in self._value:
             yield key, self.fields(key)
 
-    def of(self, known: Sequence[str], required: Sequence[str] = ()) -> list[str]:
-        """Return the names that are `known`, in the order of the file, and those `required`."""
+    def names_among(self, known: Sequence[str], required: Sequence[str] = ()) -> list[str]:
+        """Return the fields' names that are `known`, in the order of the file, then `required` ones."""
         names = [key for key in self._value if key in known]
         return names + [key for key in required if key not in names]
 
@@ -109,12 +109,12 @@ class Fields:
 
 
 def is_integer(value: object) -> TypeGuard[int]:
-    """Return whether a value is an integer, and not a boolean."""
+    """Return True if a value is an integer and not a boolean."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a value is a number that a float can hold, finite and not a boolean."""
+    """Return True if a value is a finite number that a float can hold, and not a boolean."""
     largest = sys.float_info.max
     return (is_integer(value) or isinstance(value, float)) and -largest <= value <= largest
 
@@ -126,7 +126,10 @@ def show(value: object) -> str:
 
 
 def parse(path: Path) -> object:
-    """Return the content of a bundle's JSON file. Raises `BundleError` if it is none."""
+    """Return the content of a bundle's JSON file.
+
+    Raises `BundleError` if the file is missing or is not JSON.
+    """
     try:
         return json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):

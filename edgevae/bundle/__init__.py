@@ -2,6 +2,7 @@
 
 from edgevae.bundle.bundle import Bundle, Mixture, how_to_add
 from edgevae.bundle.manifest import (
+    CALIBRATION_FILE,
     MODELS,
     PRIORS,
     SCHEMA,
@@ -12,24 +13,17 @@ from edgevae.bundle.manifest import (
 )
 from edgevae.bundle.reader import find, names, read
 from edgevae.bundle.writer import check_replaceable, extend, write
-from edgevae.data import CASES, KINDS, LIKELIHOODS, Likelihood, Text
-from edgevae.sampling import STREAM
 
 __all__ = [
-    "CASES",
-    "KINDS",
-    "LIKELIHOODS",
+    "CALIBRATION_FILE",
     "MODELS",
     "PRIORS",
     "SCHEMA",
-    "STREAM",
     "Bundle",
     "Description",
     "File",
-    "Likelihood",
     "Manifest",
     "Mixture",
-    "Text",
     "Tiles",
     "check_replaceable",
     "extend",

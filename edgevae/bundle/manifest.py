@@ -22,12 +22,12 @@ ROLES = ("encoder", "decoder", "activations")
 MANIFEST = "manifest.json"
 PRIOR_FILE = "prior.npz"
 SELFCHECK_FILE = "selfcheck.npz"
+CALIBRATION_FILE = "calibration.npz"
 
-_CALIBRATION_FILE = "calibration.npz"
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# A variant may differ from its own outputs, where it was made, by this many times as much as it
-# differed from PyTorch's there: less than that may be another processor's rounding.
+# The factor of a variant's measured difference from PyTorch that is allowed on other machines, whose
+# processors round differently.
 _MARGIN = 2
 
 
@@ -35,10 +35,11 @@ class Tiles(NamedTuple):
     """The properties of a decoder's tiles, measured when its bundle was compiled.
 
     scale: pixels for each latent cell.
-    receptive: from this many cells off the edge of a tile, its pixels equal those of the whole.
+    receptive: the distance from the edge of a tile, in cells, from which on its pixels equal those
+        of the whole image.
     overlap: cells that neighbouring tiles share by default.
-    difference: the largest difference from the whole that was measured with `overlap`, in x's
-        units.
+    difference: the largest difference from the whole image that was measured with `overlap`, in
+        x's units.
     """
 
     scale: int
@@ -90,8 +91,8 @@ class Description:
         deviations of each value over the training data; 0 if it does not denoise.
     classes: the names of the class numbers that a conditional decoder takes as its second input y,
         int64 (n,); empty for other decoders.
-    by_class: whether the mixture prior has as many components for each class, those of the first
-        class first.
+    by_class: True if each class has a mixture of its own: the components of the prior are divided
+        into blocks of equal size, in the order of the classes.
     tolerance: the largest difference from PyTorch's outputs that a provider may show.
     licence: the licence of the weights.
     provenance: strings and numbers that say where the model came from.
@@ -188,7 +189,7 @@ class Manifest(Description):
 
     @property
     def encodes(self) -> bool:
-        """Whether the bundle has an encoder."""
+        """True if the bundle has an encoder."""
         return "encoder" in self.variants["fp32"]
 
     def allowed_difference(self, role: str, variant: str = "fp32") -> float:
@@ -241,9 +242,9 @@ class Manifest(Description):
         files = _files_from_json(fields)
         prior = _prior_from_json(fields, files)
         variants = _variants_from_json(fields, files)
-        _listed(fields, files, SELFCHECK_FILE, "`edgevae verify`")
+        _require_file(fields, files, SELFCHECK_FILE, "`edgevae verify`")
         if "calibration" in fields:
-            _listed(fields, files, _CALIBRATION_FILE, "a calibration")
+            _require_file(fields, files, CALIBRATION_FILE, "a calibration")
         name, data = fields.text("name"), kind_from_json(fields)
         manifest = Manifest(
             name=name,
@@ -270,7 +271,7 @@ class Manifest(Description):
         if manifest.by_class and (
             not manifest.classes or manifest.components % len(manifest.classes)
         ):
-            raise fields.fields("prior").bad("components", "as many for each of the classes")
+            raise fields.fields("prior").bad("components", "a multiple of the number of classes")
         return manifest
 
 
@@ -296,7 +297,7 @@ def _prior_from_json(fields: Fields, files: Mapping[str, File]) -> dict[str, Any
     prior = fields.fields("prior")
     kind, components = prior.text("kind", PRIORS), 0
     if kind == "mixture":
-        _listed(fields, files, PRIOR_FILE, "a mixture prior")
+        _require_file(fields, files, PRIOR_FILE, "a mixture prior")
         if (components := prior.integer("components")) < 1:
             raise prior.bad("components", "at least 1")
     by_class = "by_class" in prior and prior.take("by_class") is True
@@ -312,7 +313,7 @@ def _files_from_json(fields: Fields) -> dict[str, File]:
     return files
 
 
-def _listed(fields: Fields, files: Mapping[str, File], name: str, needed_by: str) -> str:
+def _require_file(fields: Fields, files: Mapping[str, File], name: str, needed_by: str) -> str:
     """Return a file's name. Raises `BundleError` if `files` lacks it."""
     if name not in files:
         raise fields.bad("files", f"an object that lists {name!r}, which {needed_by} needs")
@@ -322,8 +323,8 @@ def _listed(fields: Fields, files: Mapping[str, File], name: str, needed_by: str
 def _variants_from_json(fields: Fields, files: Mapping[str, File]) -> dict[str, dict[str, str]]:
     variants = {
         variant: {
-            role: _listed(fields, files, entry.text(role), f"variant {variant}")
-            for role in entry.of(ROLES, required=("decoder",) if variant == "fp32" else ())
+            role: _require_file(fields, files, entry.text(role), f"variant {variant}")
+            for role in entry.names_among(ROLES, required=("decoder",) if variant == "fp32" else ())
         }
         for variant, entry in fields.fields("variants").each()
     }
@@ -355,7 +356,7 @@ def _counts_from_json(fields: Fields, key: str) -> dict[str, int]:
     if key not in fields:
         return {}
     entry = fields.fields(key)
-    counts = {role: entry.integer(role) for role in entry.of(ROLES)}
+    counts = {role: entry.integer(role) for role in entry.names_among(ROLES)}
     for role, count in counts.items():
         if count < 1:
             raise entry.bad(role, "at least 1")
@@ -371,5 +372,5 @@ def _classes_from_json(fields: Fields) -> tuple[str, ...]:
 
 
 def is_file_name(name: str) -> bool:
-    """Return whether a bundle may have a file, or a shipped bundle a folder, of this name."""
+    """Return True if a bundle may have a file, or a shipped bundle a folder, of this name."""
     return _FILE_NAME.fullmatch(name) is not None

@@ -15,14 +15,16 @@ that the model was not trained on; `conformal` says when these hold.
 """
 
 from edgevae.scoring.conformal import Calibration
+from edgevae.scoring.conformal import read as read_calibration
 from edgevae.scoring.methods import METHODS
-from edgevae.scoring.scorer import DRAWS, Scorer, Scores, fit, read_calibration, read_statistics
-from edgevae.scoring.statistics import FILE, Statistics, Whitening
+from edgevae.scoring.scorer import DRAWS, Scorer, Scores, fit
+from edgevae.scoring.statistics import STATISTICS_FILE, Statistics, Whitening
+from edgevae.scoring.statistics import read as read_statistics
 
 __all__ = [
     "DRAWS",
-    "FILE",
     "METHODS",
+    "STATISTICS_FILE",
     "Calibration",
     "Scorer",
     "Scores",

@@ -22,12 +22,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edgevae.bundle import Bundle
+from edgevae.bundle import CALIBRATION_FILE, Bundle
 from edgevae.errors import BundleError, InputError
 
-FILE = "calibration.npz"
-
-Scores = npt.NDArray[np.float64]
+Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -43,9 +41,9 @@ class Calibration:
     alpha: float
     precision: str
     draws: int
-    scores: Mapping[str, Scores]
+    scores: Mapping[str, Values]
 
-    def p_values(self, method: str, values: Scores) -> Scores:
+    def p_values(self, method: str, values: Values) -> Values:
         """Return the p-value of each value of a method: float64 (N,).
 
         p = (1 + the number of calibration scores of at least the value) / (n + 1)
@@ -64,7 +62,7 @@ def read(bundle: Bundle) -> Calibration | None:
 
     Raises `BundleError` for scores that are not sorted and for wrong fields of the manifest.
     """
-    arrays = bundle.arrays(FILE)
+    arrays = bundle.arrays(CALIBRATION_FILE)
     if arrays is None:
         return None
     fields = bundle.calibration
@@ -77,7 +75,7 @@ def read(bundle: Bundle) -> Calibration | None:
         and sorted_
     ):
         raise BundleError(
-            f"{bundle.path / FILE}: expected sorted scores, and alpha, precision and draws in the "
+            f"{bundle.path / CALIBRATION_FILE}: expected sorted scores, and alpha, precision and draws in the "
             f"manifest's calibration, got {dict(fields)}; calibrate again"
         )
     scores = {method: array.astype(np.float64) for method, array in arrays.items()}
@@ -101,7 +99,7 @@ def smallest_calibration(alpha: float) -> int:
     return math.ceil(1 / alpha - 1e-9) - 1
 
 
-def false_discoveries(p_values: Scores, alpha: float) -> npt.NDArray[np.bool_]:
+def false_discoveries(p_values: Values, alpha: float) -> npt.NDArray[np.bool_]:
     """Return which items to flag so that on average at most a share alpha of them is normal.
 
     This is the procedure of Benjamini and Hochberg (1995) over all the p-values (N,). It remains

@@ -1,4 +1,4 @@
-"""The scores of a batch of items: each function states its formula and its source."""
+"""The methods of scoring a batch of items; each function states its formula and its source."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -115,7 +115,7 @@ def mahalanobis(batch: ScoredBatch) -> Values:
 def default(batch: ScoredBatch) -> Values:
     """Return the sum of the log deviance and the log Mahalanobis distance, each standardised.
 
-    (log v - location) / scale is computed of both, with the training items' location and scale:
+    (log v - location) / scale is computed for both, with the training items' location and scale:
     an item that cannot be reproduced is as anomalous as one that is encoded far from all others.
     The deviance is recon less its smallest possible value for that x. (Denouden et al. 2018 add
     the two without logarithms.)

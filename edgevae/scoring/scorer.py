@@ -8,26 +8,29 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import bundle, checks
-from edgevae.bundle import Bundle
+from edgevae.bundle import CALIBRATION_FILE, Bundle
 from edgevae.data import likelihood
 from edgevae.engine import Runner
 from edgevae.errors import InputError
-from edgevae.scoring import conformal, statistics
+from edgevae.scoring import conformal
 from edgevae.scoring.conformal import Calibration
 from edgevae.scoring.methods import FITTED, MAX_ELEMENTS, METHODS, ScoredBatch, log_pairs
-from edgevae.scoring.statistics import H_RIDGE, MU_RIDGE, Moments, Statistics
+from edgevae.scoring.statistics import (
+    H_RIDGE,
+    MU_RIDGE,
+    STATISTICS_FILE,
+    Moments,
+    Statistics,
+)
 
 # The default number of draws of `iwae`.
 DRAWS = 64
 
-# The row number from which calibration takes its noise, far from that of the rows it judges.
+# The row number at which the noise of calibration starts, far from that of the rows to be scored.
 CALIBRATION_START = 1 << 63
 
 Floats = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
-
-read_statistics = statistics.read
-read_calibration = conformal.read
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class Scorer:
         method that was not calibrated.
         """
         (method,) = _known([method])
-        calibration = self._calibration_for(method, draws, asked=fdr or alpha is not None)
+        calibration = self._calibration_for(method, draws, required=fdr or alpha is not None)
         if calibration is not None:
             alpha = calibration.alpha if alpha is None else alpha
             alpha = conformal.check_alpha(alpha, len(calibration.scores[method]))
@@ -143,30 +146,34 @@ class Scorer:
         arrays: dict[str, Mapping[str, npt.ArrayLike]] = {}
         fields = {}
         if self.statistics is not None:
-            arrays[statistics.FILE] = self.statistics.arrays()
+            arrays[STATISTICS_FILE] = self.statistics.arrays()
         if self.calibration is not None:
-            arrays[conformal.FILE] = self.calibration.scores
+            arrays[CALIBRATION_FILE] = self.calibration.scores
             fields["calibration"] = self.calibration.fields()
         return bundle.extend(self.runner.bundle, path, arrays=arrays, fields=fields)
 
     def _cheap_methods(self) -> list[str]:
         """Return the methods that cost one or two reconstructions of each item."""
         described = self.runner.bundle
-        if self.statistics:
-            has_h = self.statistics.h is not None
+        methods = ["default", "recon", "mahalanobis"]
+        if described.model == "vae":
+            methods.append("elbo")
+        if self.statistics is None:
+            has_activations = "activations" in described.roles
         else:
-            has_h = "activations" in described.roles
-        elbo = ["elbo"] * (described.model == "vae")
-        return ["default", "recon", "mahalanobis", *elbo, *["nap"] * has_h]
+            has_activations = self.statistics.h is not None
+        if has_activations:
+            methods.append("nap")
+        return methods
 
-    def _calibration_for(self, method: str, draws: int, asked: bool) -> Calibration | None:
-        """Return the calibration that such scores compare with.
+    def _calibration_for(self, method: str, draws: int, required: bool) -> Calibration | None:
+        """Return the calibration of a method; None if it has none and none is `required`.
 
-        None if there is none and the caller did not ask for p-values.
+        Raises `InputError` if it is required and missing, or if its scores are not comparable.
         """
         known, name = self.calibration, self.runner.bundle.name
         if known is None or method not in known.scores:
-            if asked:
+            if required:
                 has = f"has one of {', '.join(known.scores)}" if known else "has none"
                 raise InputError(
                     f"alpha, fdr: {method} is not calibrated (bundle {name!r} {has}): `edgevae "
@@ -175,14 +182,14 @@ class Scorer:
             return None
         if known.precision != self.runner.precision:
             raise InputError(
-                f"bundle {name!r} was calibrated in {known.precision}, and scores in "
-                f"{self.runner.precision} are others: load it with precision={known.precision!r}, "
-                f"or calibrate it again in {self.runner.precision}"
+                f"bundle {name!r} was calibrated in {known.precision}, which scores in "
+                f"{self.runner.precision} cannot be compared with: load it with "
+                f"precision={known.precision!r}, or calibrate it again in {self.runner.precision}"
             )
         if method == "iwae" and known.draws != draws:
             raise InputError(
-                f"draws: iwae was calibrated with {known.draws}, and scores by {draws} are others: "
-                f"pass draws={known.draws}, or calibrate again"
+                f"draws: iwae was calibrated with {known.draws} draws, which scores by {draws} cannot "
+                f"be compared with: pass draws={known.draws}, or calibrate again"
             )
         return known
 

@@ -1,4 +1,4 @@
-"""Statistics of the training items: where their latents and activations lie."""
+"""Statistics of the training items: the distribution of their latents and activations."""
 
 from typing import Any, NamedTuple
 
@@ -8,13 +8,14 @@ import numpy.typing as npt
 from edgevae.bundle import Bundle
 from edgevae.errors import BundleError
 
-FILE = "statistics.npz"
+STATISTICS_FILE = "statistics.npz"
 
 # The ridge of the covariance of mu, as a share of its mean variance. A latent dimension that
 # training left unused counts when an anomaly moves it, but not a hundred times as much as others.
 MU_RIDGE = 1e-4
-# The same of h(x) - h(x_hat), most of whose directions hardly vary and say little. Held-out
-# training images of Fashion-MNIST judged it, as all of `nap` (train/experiments/anomalies.py).
+# The same of h(x) - h(x_hat), most of whose directions hardly vary and carry little information. It
+# was chosen on held-out training images of Fashion-MNIST, as the rest of `nap` was
+# (train/experiments/anomalies.py).
 H_RIDGE = 1e-3
 
 Floats = npt.NDArray[np.float32]
@@ -64,14 +65,14 @@ def read(bundle: Bundle) -> Statistics | None:
 
     Raises `BundleError` for arrays that are missing or of another shape.
     """
-    arrays = bundle.arrays(FILE)
+    arrays = bundle.arrays(STATISTICS_FILE)
     if arrays is None:
         return None
     try:
         return _from_arrays({k: a.astype(np.float32) for k, a in arrays.items()}, bundle.dims)
     except (KeyError, ValueError) as error:
         raise BundleError(
-            f"{bundle.path / FILE}: expected the statistics of {bundle.dims} latent dimensions, "
+            f"{bundle.path / STATISTICS_FILE}: expected the statistics of {bundle.dims} latent dimensions, "
             f"got {error}; fit them again"
         ) from error
 

@@ -15,8 +15,8 @@ sys.path.append(str(Path(__file__).parents[1]))  # for tiny
 from tiny import TINIES, Tiny
 
 from edgevae import bundle
-from edgevae.bundle import Bundle, Text, Tiles
-from edgevae.data import Features
+from edgevae.bundle import Bundle, Tiles
+from edgevae.data import Features, Text
 
 
 def write(tiny: Tiny, path: Path, **changes: object) -> Bundle:

@@ -136,5 +136,5 @@ def test_each_class_may_have_a_prior_of_its_own(tinies, tmp_path):
 
 def test_a_prior_that_cannot_be_shared_out_is_refused(tinies, tmp_path):
     table = sampling.MixtureTable(np.full(4, 1 / 4), np.zeros((4, 4)), np.zeros((4, 4)))
-    with pytest.raises(BundleError, match="components must be as many for each of the classes"):
+    with pytest.raises(BundleError, match="components must be a multiple of the number of classes"):
         tinies["classes"].write(tmp_path / "b", prior=table, by_class=True)

@@ -88,7 +88,7 @@ def test_iwae_is_calibrated_on_request(vae, normals):
     calibrated = vae.calibrate(normals(120), methods=["iwae"], draws=4)
     assert calibrated.statistics is None
     assert calibrated.score(normals(9), "iwae", draws=4).p_values.shape == (9,)
-    with pytest.raises(InputError, match="calibrated with 4, and scores by 64"):
+    with pytest.raises(InputError, match="calibrated with 4 draws, which scores by 64"):
         calibrated.score(normals(9), "iwae")
 
 
@@ -112,7 +112,7 @@ def test_a_calibration_is_for_its_precision(linear, normals, tmp_path):
     vae = edgevae.load(linear.write(tmp_path / "a", variants=variants).path)
     path = vae.calibrate(normals(500)).save(tmp_path / "b").path
     int8 = edgevae.load(path, precision="int8")
-    with pytest.raises(InputError, match="calibrated in float32, and scores in int8 are others"):
+    with pytest.raises(InputError, match="in float32, which scores in int8 cannot be compared"):
         int8.score(normals(3))
     assert int8.calibrate(normals(500)).score(normals(3)).p_values is not None
 

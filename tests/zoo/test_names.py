@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import edgevae
-from edgevae import bundle, cli
+from edgevae import cli
+from edgevae.data import Text
 from edgevae.diagnostics import verify as selfcheck
 from edgevae.errors import InputError
 
@@ -41,7 +42,7 @@ def test_it_is_small_states_its_origin_and_verifies(vae):
     assert shipped.provenance["parameters"] <= 700_000
     assert "names 0.3.0" in shipped.licence
     assert "public domain" in shipped.licence
-    assert shipped.text == bundle.Text("abcdefghijklmnopqrstuvwxyz", 13, "title")
+    assert shipped.text == Text("abcdefghijklmnopqrstuvwxyz", 13, "title")
     assert selfcheck.verify(vae).failed == []
 
 

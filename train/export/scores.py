@@ -39,7 +39,9 @@ def with_statistics(written: bundle.Bundle, data: Data) -> bundle.Bundle:
     """Add statistics of the training items to a bundle."""
     runner = edgevae.load(written.path, "cpu").runner
     statistics = scoring.fit(runner, bounded_items(data.train, written.features).numpy())
-    return bundle.extend(written, written.path, arrays={scoring.FILE: statistics.arrays()})
+    return bundle.extend(
+        written, written.path, arrays={scoring.STATISTICS_FILE: statistics.arrays()}
+    )
 
 
 def bounded_items(items: Tensor, features: Features | None) -> Tensor:
