@@ -97,7 +97,7 @@ class Fields:
             yield key, self.fields(key)
 
     def names_among(self, known: Sequence[str], required: Sequence[str] = ()) -> list[str]:
-        """Return the fields' names that are `known`, in the order of the file, then `required` ones."""
+        """Return the `known` names of fields, in the order of the file, then `required` names."""
         names = [key for key in self._value if key in known]
         return names + [key for key in required if key not in names]
 

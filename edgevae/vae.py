@@ -17,7 +17,7 @@ from edgevae import bundle as bundles
 from edgevae import checks, denoising, scoring, tiling
 from edgevae.bundle import Bundle
 from edgevae.data import ClassNumbers, Items, Labels, class_numbers, classes_in_turn
-from edgevae.engine import Asked, Graph, Placement, Plan, Runner
+from edgevae.engine import Graph, Placement, Plan, ProviderSpec, Runner
 from edgevae.errors import InputError
 from edgevae.latents import Posterior, paths, read_latents, widened
 from edgevae.sampling import MixtureTable
@@ -40,7 +40,7 @@ class VAE:
         provider: str = "auto",
         threads: int | None = None,
         *,
-        providers: Sequence[Asked] | None = None,
+        providers: Sequence[ProviderSpec] | None = None,
         precision: str = "float32",
         chunk: int | None = None,
         max_memory: int | str | None = None,
@@ -58,7 +58,7 @@ class VAE:
         self.precision = precision
         self.variant = self.runner.variant
         self.threads = self.runner.threads
-        # Tables that are read from the bundle when they are first used, by the property's name.
+        # Tables that are read from the bundle on first use, by the property's name.
         # There is no lock that a fork could copy: at worst two threads read the same table.
         self._tables: dict[str, Any] = {}
 
@@ -82,8 +82,10 @@ class VAE:
 
     @property
     def provider(self) -> str:
-        """The execution provider in use. Reading it opens the decoder, unless only the CPU's
-        provider is to be tried."""
+        """The short name of the execution provider in use, such as "cpu".
+
+        Reading it opens the decoder, unless the CPU is the only provider to try.
+        """
         return self.runner.provider
 
     @property
@@ -226,10 +228,10 @@ class VAE:
         overlap: int | None = None,
         out: Floats | None = None,
     ) -> Floats:
-        """Return x_hat of latents (N, *latent_shape) or (*latent_shape): float32 (N, *x_shape) or
-        (*x_shape).
+        """Return x_hat of latents: float32 (N, *x_shape), or (*x_shape) for a single latent.
 
-        A bundle with classes needs `labels`: one class, by number or name, or N of them.
+        z is (N, *latent_shape) or (*latent_shape). A bundle with classes needs `labels`: one
+        class, by number or name, or N of them.
 
         With `tile`, for fully convolutional decoders, the latents may be larger, (N, C, H, W) or
         (C, H, W). They are decoded in tiles of latent_shape, so that a large picture takes the
@@ -421,7 +423,7 @@ class VAE:
         """
         rows = self.bundle.data.read(x_normal).rows
         scorer = self._scorer().calibrate(rows, alpha, methods=methods, draws=draws)
-        calibrated = object.__new__(VAE)
+        calibrated = object.__new__(VAE)  # copy.copy would open the bundle again
         calibrated.__dict__.update(self.__dict__)
         calibrated._tables = {
             **self._tables,
@@ -484,7 +486,7 @@ class VAE:
         return checks.drawing(n, seed, start, temperature)
 
     def _allocate(self, n: int, dtype: str, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
-        """Return the array to fill: `out`, if it is as the result will be, or a new one."""
+        """Return the array to fill: `out`, if it has the result's shape and dtype, or a new one."""
         owner = f"bundle {self.bundle.name!r}"
         return self.bundle.data.allocate(n, dtype, out, owner=owner)
 
@@ -494,7 +496,7 @@ def load(
     provider: str = "auto",
     threads: int | None = None,
     *,
-    providers: Sequence[Asked] | None = None,
+    providers: Sequence[ProviderSpec] | None = None,
     precision: str = "float32",
     chunk: int | None = None,
     max_memory: int | str | None = None,

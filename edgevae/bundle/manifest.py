@@ -26,8 +26,8 @@ CALIBRATION_FILE = "calibration.npz"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# The factor of a variant's measured difference from PyTorch that is allowed on other machines, whose
-# processors round differently.
+# The factor of a variant's measured difference from PyTorch that is allowed on another machine,
+# whose processor may round differently.
 _MARGIN = 2
 
 

@@ -5,17 +5,17 @@ from edgevae.engine.graph import Arrays, Graph, Placement
 from edgevae.engine.machine import cpu_name, usable_threads
 from edgevae.engine.ort import onnxruntime
 from edgevae.engine.plans import Plan, Setting, Tuned
-from edgevae.engine.providers import Asked
+from edgevae.engine.providers import ProviderSpec
 from edgevae.engine.runner import VARIANTS, Runner
 from edgevae.engine.workers import run_chunks
 
 __all__ = [
     "VARIANTS",
     "Arrays",
-    "Asked",
     "Graph",
     "Placement",
     "Plan",
+    "ProviderSpec",
     "Runner",
     "Setting",
     "Tuned",

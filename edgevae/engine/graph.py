@@ -23,7 +23,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 _FLOATS = "float32", "tensor(float)"
 _TYPES = {"y": ("int64", "tensor(int64)")}
 
-# Up to so many numbers, copying the outputs costs less than binding them, about 10 microseconds.
+# Up to this many numbers, copying the outputs costs less than binding them, about 10 microseconds.
 _COPIED_NUMBERS = 1 << 14
 
 
@@ -40,7 +40,7 @@ class Placement(NamedTuple):
     why: str
 
     def __str__(self) -> str:
-        """The placement as "24 nodes on openvino, 2 nodes on cpu (asked for by name)"."""
+        """Return the placement as "24 nodes on openvino, 2 nodes on cpu (asked for by name)"."""
         if self.nodes is None:
             return f"{self.provider}, unknown nodes ({self.why})"
         nodes = ", ".join(f"{count} nodes on {name}" for name, count in self.nodes.items())
@@ -54,7 +54,7 @@ class _Opened(NamedTuple):
 
 
 class Graph:
-    """An ONNX file, on the first choice of a preference that works.
+    """An ONNX file, opened with the first choice of a preference that works.
 
     `inputs` and `outputs` map the names that the graph must have to their shapes without the
     batch axis, where -1 is any size. All are float32 except y, the class numbers, int64. Threads
@@ -112,7 +112,7 @@ class Graph:
         except Exception as error:
             raise ProviderError(
                 f"{self._path}: provider {provider!r} failed to run this graph: {error}; "
-                f"`edgevae verify` tells whether the bundle runs here at all"
+                f"`edgevae verify` shows whether the bundle runs here at all"
             ) from error
 
     def _opened(self, threads: int) -> _Opened:
@@ -177,7 +177,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _check_ports(path: Path, side: str, ports: Iterable[Any], expected: Shapes) -> None:
-    """Raise `BundleError` for a graph whose ports differ, before any work is lost on a run."""
+    """Raise `BundleError` for a graph with other ports than expected."""
     got = {port.name: port for port in ports}
     if (side == "input" and set(got) != set(expected)) or not set(got) >= set(expected):
         raise BundleError(

@@ -1,7 +1,7 @@
 """This machine's processor, and the number of threads that this process may use.
 
-The number follows the process's affinity and its cgroup's CPU quota. The host's count of cores is
-neither: inside a container it includes cores that others use.
+The number follows the process's affinity and its cgroup's CPU quota. The number of the host's cores
+would be wrong in a container, where it includes cores that others use.
 """
 
 import functools
@@ -34,7 +34,7 @@ def usable_threads() -> int:
 
 
 def why_threads() -> str:
-    """Return in words what limits `usable_threads`."""
+    """Return the reason for the number of `usable_threads`, in words."""
     cores, allowed = os.cpu_count() or 1, _allowed_cores()
     quota = min(_own_quotas(), default=float(allowed))
     if quota < allowed:

@@ -22,9 +22,9 @@ from edgevae.engine.machine import cpu_name
 from edgevae.engine.ort import onnxruntime
 from edgevae.errors import InputError
 
-# Up to so many rows a thread, one call with onnxruntime's own threads is faster than our workers.
-_SINGLE_CALL_ROWS_A_THREAD = 4
-# An accelerator's chunk is so many times the CPU's.
+# Up to this many rows per thread, one call with onnxruntime's own threads is faster than workers.
+_SINGLE_CALL_ROWS_PER_THREAD = 4
+# The factor by which an accelerator's chunk is larger than the CPU's.
 ACCELERATED = 16
 
 # The candidates for the rows of a chunk, when chunks are measured. Measurements repeat within a few
@@ -43,12 +43,12 @@ _VECTOR_ROWS = 256
 _VECTOR_NUMBERS = 1 << 20
 
 # Memory of a row in flight, in sizes of x, if the manifest does not state it. onnxruntime's arena
-# took 14 to 130 of them for convolutional decoders, 6 for a linear one.
+# took 14 to 130 sizes for convolutional decoders, 6 for a linear one.
 _IMAGE_SIZES = 128
 _VECTOR_SIZES = 16
 
 # A bound on the rows in a tune file, above any sensible chunk.
-_MOST_ROWS = 1 << 24
+_MAX_TUNED_ROWS = 1 << 24
 
 _SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*([kKMGT]?)(i?)B?")
 
@@ -89,15 +89,15 @@ def choose(
     setting: Setting,
     *,
     chunk: int | None = None,
-    most: int | None = None,
+    max_rows: int | None = None,
 ) -> Plan:
     """Return the plan of a bundle's graph, such as "encoder" or "decoder".
 
-    `chunk` is the caller's, in rows; `most` bounds the rows in flight.
+    `chunk` is the caller's, in rows; `max_rows` bounds the rows in flight.
     """
     on_cpu = setting.provider == "cpu"
     # An accelerator has its own parallelism, and takes larger chunks one at a time. While it runs
-    # the chunk of one worker, the other packs its last one and draws the noise of its next.
+    # the chunk of one worker, the other packs its last one and draws the noise of its next one.
     workers, larger = (setting.threads, 1) if on_cpu else (2, ACCELERATED)
     single_call_rows = None
     if chunk is not None:
@@ -109,15 +109,15 @@ def choose(
     else:
         chunk, source = larger * guess(bundle.data), "a guess by the size of x"
     if single_call_rows is None:
-        single_call_rows = min(chunk, _SINGLE_CALL_ROWS_A_THREAD * setting.threads)
-    if most is not None:
-        workers = min(workers, most)
-        chunk, single_call_rows = min(chunk, most // workers), min(single_call_rows, most)
+        single_call_rows = min(chunk, _SINGLE_CALL_ROWS_PER_THREAD * setting.threads)
+    if max_rows is not None:
+        workers = min(workers, max_rows)
+        chunk, single_call_rows = min(chunk, max_rows // workers), min(single_call_rows, max_rows)
     threads = max(1, setting.threads // workers) if on_cpu else setting.threads
     return Plan(single_call_rows, chunk, workers, threads, source)
 
 
-def most_rows(bundle: Bundle, role: str, max_memory: int) -> int:
+def max_rows(bundle: Bundle, role: str, max_memory: int) -> int:
     """Return how many rows may be in flight within half of `max_memory` bytes.
 
     The other half is for a batch of `VAE.stream`. Raises `InputError` if not one row fits.
@@ -145,7 +145,7 @@ def row_bytes(bundle: Bundle, role: str) -> int:
     return bundle.row_bytes.get(role, 4 * (sizes * math.prod(bundle.x_shape) + bundle.dims))
 
 
-def memory(value: int | str) -> int:
+def parse_size(value: int | str) -> int:
     """Return the bytes of a size as `max_memory` takes it: 64000000, "64MB", "61 MiB", "1.5G".
 
     k, M, G and T are powers of 1000, and of 1024 with an i. Raises `InputError`.
@@ -184,14 +184,17 @@ def read_tuned(bundle: Bundle, setting: Setting) -> dict[str, Tuned]:
 
 
 def _tuned(fields: dict[str, Any]) -> Tuned:
-    """Check one role's fields; raises ValueError, TypeError or KeyError if they are damaged."""
+    """Return one role's fields, checked.
+
+    Raises ValueError, TypeError or KeyError if they are damaged.
+    """
     if "few" in fields:  # the name of `single_call_rows` in older files
         fields = {"chunk": fields["chunk"], "single_call_rows": fields["few"]}
     tuned = Tuned(**fields)
-    if type(tuned.chunk) is not int or not 0 < tuned.chunk <= _MOST_ROWS:
+    if type(tuned.chunk) is not int or not 0 < tuned.chunk <= _MAX_TUNED_ROWS:
         raise ValueError("chunk")
     rows = tuned.single_call_rows
-    if type(rows) is not int or not 0 <= rows <= _MOST_ROWS:
+    if type(rows) is not int or not 0 <= rows <= _MAX_TUNED_ROWS:
         raise ValueError("single_call_rows")
     return tuned
 

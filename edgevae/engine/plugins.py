@@ -17,7 +17,7 @@ from edgevae.errors import ProviderError
 
 
 def installed() -> dict[str, str]:
-    """Return the module of each plugin on Python's path, by the NAME in it."""
+    """Return the modules of the plugins on Python's path, by their NAMEs."""
     modules: dict[str, str] = {}
     for folder in (f for entry in sys.path for f in Path(entry).glob("onnxruntime_*")):
         if any(folder.glob("*onnxruntime_providers_*")):
@@ -55,9 +55,9 @@ def register(module: str) -> tuple[str, ...]:
 
 
 def load(name: str) -> str | None:
-    """Load the plugin of that NAME; return onnxruntime's name of its provider.
+    """Load the plugin of this NAME; return onnxruntime's name of its provider.
 
-    None if there is no such plugin.
+    Returns None if there is no such plugin.
     """
     module = installed().get(name)
     return register(module)[0] if module else None

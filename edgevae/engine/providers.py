@@ -14,7 +14,7 @@ from edgevae.engine.ort import clash, onnxruntime
 from edgevae.errors import InputError, ProviderError
 
 Options = Mapping[str, str]
-Asked = str | tuple[str, Mapping[str, object]]
+ProviderSpec = str | tuple[str, Mapping[str, object]]
 
 
 class Provider(NamedTuple):
@@ -35,13 +35,13 @@ Choice = tuple[Request, ...]  # the providers of one session, in their order
 
 
 class Preference(NamedTuple):
-    """The sessions to try, first choice first, and in words why."""
+    """The sessions to try, first choice first, and the reason in words."""
 
     choices: tuple[Choice, ...]
     why: str
 
     def __str__(self) -> str:
-        """The sessions to try, as "cuda or cpu"."""
+        """Return the sessions to try, as "cuda or cpu"."""
         return " or ".join(map(names, self.choices))
 
 
@@ -114,29 +114,29 @@ def candidates(provider: str) -> tuple[str, ...]:
     if provider == "auto":
         return (*(name for name in _AUTO if name in built_in), "cpu")
     name = short(provider)
-    if name in built_in or name in (has := available()):
+    if name in built_in or name in (listed := available()):
         return (name,)
     version = f"onnxruntime {onnxruntime().__version__}"
     if name not in PROVIDERS:
-        known = ", ".join(dict.fromkeys(("auto", *has, *PROVIDERS)))
+        known = ", ".join(dict.fromkeys(("auto", *listed, *PROVIDERS)))
         raise ProviderError(
             f"provider: expected one of {known}, got {provider!r}, which {version} does not know"
         )
     raise ProviderError(
-        f"provider {provider!r} was asked for, but this {version} has only {', '.join(has)}; "
+        f"provider {provider!r} was asked for, but this {version} has only {', '.join(listed)}; "
         f"{clash() or f'install it ({PROVIDERS[name].install})'}, or ask for another provider"
     )
 
 
-def prefer(provider: str, asked: Sequence[Asked] | None, precision: str) -> Preference:
+def prefer(provider: str, specs: Sequence[ProviderSpec] | None, precision: str) -> Preference:
     """Return the sessions to try for the arguments of `edgevae.load`.
 
-    `asked` is a list of names and (name, options) as onnxruntime takes it, with short names or
+    `specs` is a list of names and (name, options) as onnxruntime takes it, with short names or
     its own; None leaves the choice to `provider`. Raises `InputError`, `ProviderError`.
     """
     choices: tuple[Choice, ...]
-    if asked is not None:
-        choices, why = (_listed(provider, asked),), "asked for by name"
+    if specs is not None:
+        choices, why = (_choice(provider, specs),), "asked for by name"
     else:
         choices = tuple((Request(name, {}),) for name in candidates(provider))
         why = _why(provider, choices)
@@ -155,29 +155,29 @@ def _why(provider: str, choices: tuple[Choice, ...]) -> str:
     if len(choices) > 1:
         return f"auto tries {', then '.join(choice[0].name for choice in choices)}"
     return (
-        f"auto tries {', '.join(_AUTO)} before it, which this onnxruntime "
-        f"{onnxruntime().__version__} was built without"
+        f"auto tries {', '.join(_AUTO)} first, but this onnxruntime "
+        f"{onnxruntime().__version__} was built without it"
     )
 
 
-def _listed(provider: str, asked: Sequence[Asked]) -> Choice:
+def _choice(provider: str, specs: Sequence[ProviderSpec]) -> Choice:
     if provider != "auto":
         raise InputError(
             f"provider, providers: expected one of the two, got provider={provider!r} and "
-            f"providers={asked!r:.60}"
+            f"providers={specs!r:.60}"
         )
-    if isinstance(asked, str) or not asked:
+    if isinstance(specs, str) or not specs:
         raise InputError(
-            f"providers: expected a list such as ['openvino', ('cpu', {{}})], got {asked!r:.60}"
+            f"providers: expected a list such as ['openvino', ('cpu', {{}})], got {specs!r:.60}"
         )
-    choice = tuple(map(_request, asked))
+    choice = tuple(map(_request, specs))
     if len({request.name for request in choice}) < len(choice):
         raise InputError(f"providers: expected each once, got {names(choice)}")
     return choice
 
 
-def _request(asked: Asked) -> Request:
-    match asked:
+def _request(spec: ProviderSpec) -> Request:
+    match spec:
         case "auto":
             raise InputError("providers: expected names, got 'auto', which is for provider=")
         case str(name):
@@ -185,11 +185,11 @@ def _request(asked: Asked) -> Request:
         case (str(name), Mapping() as options):
             named = {str(key): str(value) for key, value in options.items()}
             return Request(candidates(name)[0], named)
-    raise InputError(f"providers: expected a name or (name, {{option: value}}), got {asked!r:.60}")
+    raise InputError(f"providers: expected a name or (name, {{option: value}}), got {spec!r:.60}")
 
 
 def settings(request: Request, precision: str, threads: int) -> dict[str, str]:
-    """Return the options that make a provider compute in a precision, on so many threads.
+    """Return the options that make a provider compute in a precision, on `threads` threads.
 
     The caller's options take precedence. "int8" is a property of the graph, whose other operators
     are float32.
@@ -219,7 +219,7 @@ def _load_config(request: Request, precision: str, threads: int) -> str:
 
 
 def names(choice: Choice) -> str:
-    """Return the names of its providers, as "tensorrt, cuda"."""
+    """Return the names of a choice's providers, as "tensorrt, cuda"."""
     return ", ".join(request.name for request in choice)
 
 
@@ -229,13 +229,16 @@ def refusal(provider: str, reason: str, fix: str) -> ProviderError:
 
 
 def install(choice: Choice) -> str:
-    """Return the commands that install what its providers need."""
+    """Return the commands that install what a choice's providers need."""
     known = (PROVIDERS[request.name].install for request in choice if request.name in PROVIDERS)
     return " and ".join(dict.fromkeys(known)) or "see the provider's documentation"
 
 
 def short(ort_name: str) -> str:
-    """Return the short name of a provider, by its short or full name; the full one if none."""
+    """Return the short name of a provider, by its short or full name.
+
+    A provider without a short name keeps its full one.
+    """
     for key, known in PROVIDERS.items():
         if ort_name in (key, known.ort_name):
             return key

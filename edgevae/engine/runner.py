@@ -13,7 +13,7 @@ from edgevae.engine import plans, workers
 from edgevae.engine.graph import Graph, Placement, Shapes
 from edgevae.engine.machine import usable_threads
 from edgevae.engine.plans import Plan, Setting
-from edgevae.engine.providers import Asked, names, prefer
+from edgevae.engine.providers import ProviderSpec, names, prefer
 from edgevae.errors import BundleError, InputError
 from edgevae.latents import Posterior, Prior
 
@@ -26,7 +26,7 @@ _CHUNKS_IN_A_BATCH = 4
 
 
 class Runner:
-    """The graphs of a bundle, opened on an execution provider when they are first used.
+    """The graphs of a bundle, opened on an execution provider on first use.
 
     The arguments are those of `edgevae.load`. Rows are float32 arrays that were checked before:
     x (N, *x_shape), z (N, *latent_shape), and y, class numbers int64 (N,), for a bundle with
@@ -39,7 +39,7 @@ class Runner:
         provider: str = "auto",
         threads: int | None = None,
         *,
-        providers: Sequence[Asked] | None = None,
+        providers: Sequence[ProviderSpec] | None = None,
         precision: str = "float32",
         chunk: int | None = None,
         max_memory: int | str | None = None,
@@ -51,11 +51,11 @@ class Runner:
             usable_threads() if threads is None else checks.integer(threads, "threads", least=1)
         )
         self._chunk = None if chunk is None else checks.integer(chunk, "chunk", least=1)
-        self._max_memory = None if max_memory is None else plans.memory(max_memory)
-        self._most_rows: dict[str, int] = {}
+        self._max_memory = None if max_memory is None else plans.parse_size(max_memory)
+        self._max_rows: dict[str, int] = {}
         if self._max_memory is not None:
-            self._most_rows = {
-                role: plans.most_rows(bundle, role, self._max_memory) for role in bundle.roles
+            self._max_rows = {
+                role: plans.max_rows(bundle, role, self._max_memory) for role in bundle.roles
             }
         self.preference = prefer(provider, providers, precision)
         self._graphs = {role: self._unopened(role) for role in bundle.roles}
@@ -81,8 +81,10 @@ class Runner:
 
     @property
     def provider(self) -> str:
-        """The execution provider in use. Reading it opens the decoder, unless only the CPU's
-        provider is to be tried."""
+        """The short name of the execution provider in use, such as "cpu".
+
+        Reading it opens the decoder, unless the CPU is the only provider to try.
+        """
         first, *others = self.preference.choices
         if not others and names(first) == "cpu":
             return "cpu"
@@ -120,7 +122,7 @@ class Runner:
                 role,
                 self.setting,
                 chunk=self._chunk,
-                most=self._most_rows.get(role),
+                max_rows=self._max_rows.get(role),
             )
         return self._plans[role]
 
@@ -169,7 +171,7 @@ class Runner:
         """Fill `out` with the decoded rows.
 
         latents(first, last) returns rows first .. last - 1 of z; it is called once for each
-        stretch of rows, by the worker that decodes it. `out` is C-contiguous: float32
+        chunk of rows, by the worker that decodes it. `out` is C-contiguous: float32
         (N, *x_shape), for images also uint8 (N, H, W, C), for text an array of str (N,).
         """
         decoder = self._graphs["decoder"]
@@ -200,14 +202,14 @@ class Runner:
         self._divide(role, len(x), work)
 
     def _divide(self, role: str, n: int, work: Callable[[int, int, int], None]) -> None:
-        """Call work(first, last, threads of each operator) for stretches that cover range(n)."""
+        """Call work(first, last, threads of an operator) for chunks that cover range(n)."""
         if not n:
             return
         plan = self.plan(role)
         if n <= plan.single_call_rows:
             work(0, n, self.threads)
             return
-        self._graphs[role].open(plan.threads)  # here, or every worker would open its own
+        self._graphs[role].open(plan.threads)  # otherwise every worker would open a session
         workers.run_chunks(
             n, plan.chunk, plan.workers, lambda first, last: work(first, last, plan.threads)
         )

@@ -15,8 +15,8 @@ from edgevae.engine.ort import onnxruntime
 from edgevae.engine.providers import Choice, Request, names
 from edgevae.errors import BundleError, InputError, ProviderError
 
-# Microseconds for which an idle thread spins before it sleeps: enough from one operator, or one
-# call, to the next. With onnxruntime's default a thread spun for 35 ms after every call, which
+# Microseconds for which an idle thread spins before it sleeps: enough to bridge the gap between two
+# operators or two calls. With onnxruntime's default a thread spun for 35 ms after every call, which
 # slowed down the work that came next.
 _SPIN_MICROSECONDS = 1000
 
@@ -125,8 +125,8 @@ def _add_plugin(
     if precision == "bf16" and "BF16" not in capabilities:
         raise ProviderError(
             f"precision 'bf16' was asked for, and this machine's "
-            f"{device.ep_metadata.get('FULL_DEVICE_NAME', device.device.type.name)} has none; "
-            f"use float32"
+            f"{device.ep_metadata.get('FULL_DEVICE_NAME', device.device.type.name)} does not "
+            f"compute in it; use float32"
         )
     options.add_provider_for_devices([device], settings)
 
@@ -141,7 +141,7 @@ def _refuse_replacements(session: Any, choice: Choice) -> None:
         if request.name not in got:
             raise providers.refusal(
                 request.name,
-                f"onnxruntime put {', '.join(got)} in its place",
+                f"onnxruntime uses {', '.join(got)} instead",
                 f"most often one of its libraries is missing ({providers.install((request,))})",
             )
         if request.name != "cpu" and taken is not None and not taken.get(request.name):

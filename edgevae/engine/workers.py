@@ -1,9 +1,9 @@
 """Divide many rows into chunks and run them on a pool of threads.
 
 Each worker runs its operators on its own thread only, so workers do not wait for each other and
-the activations of a chunk stay in the cache of one core. A worker allocates whatever a chunk needs
-beside its slice of the caller's array, so memory depends on the chunk and the workers, not on the
-number of rows.
+the activations of a chunk stay in the cache of one core. A worker allocates what a chunk needs
+beside its slice of the caller's array, so that memory depends on the chunk and the number of
+workers, not on the number of rows.
 """
 
 import threading
@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 
 def run_chunks(rows: int, chunk: int, workers: int, work: Callable[[int, int], None]) -> None:
-    """Call work(first, last) for stretches of at most `chunk` rows that cover range(rows).
+    """Call work(first, last) for chunks of at most `chunk` rows that cover range(rows).
 
     The calling thread is one of the workers. After the first exception, including an interrupt, no
-    further stretch is started; the exception is raised when all workers have stopped.
+    further chunk is started; the exception is raised when all workers have stopped.
     """
     # Every worker gets the same number of chunks, whose sizes differ by one row at most, so that
     # no worker waits while another runs a last full chunk.

@@ -75,8 +75,8 @@ def read(bundle: Bundle) -> Calibration | None:
         and sorted_
     ):
         raise BundleError(
-            f"{bundle.path / CALIBRATION_FILE}: expected sorted scores, and alpha, precision and draws in the "
-            f"manifest's calibration, got {dict(fields)}; calibrate again"
+            f"{bundle.path / CALIBRATION_FILE}: expected sorted scores, and alpha, precision and "
+            f"draws in the manifest's calibration, got {dict(fields)}; calibrate again"
         )
     scores = {method: array.astype(np.float64) for method, array in arrays.items()}
     return Calibration(alpha, precision, draws, scores)

@@ -188,8 +188,8 @@ class Scorer:
             )
         if method == "iwae" and known.draws != draws:
             raise InputError(
-                f"draws: iwae was calibrated with {known.draws} draws, which scores by {draws} cannot "
-                f"be compared with: pass draws={known.draws}, or calibrate again"
+                f"draws: iwae was calibrated with {known.draws} draws, which scores by {draws} "
+                f"cannot be compared with: pass draws={known.draws}, or calibrate again"
             )
         return known
 

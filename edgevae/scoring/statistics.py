@@ -72,8 +72,8 @@ def read(bundle: Bundle) -> Statistics | None:
         return _from_arrays({k: a.astype(np.float32) for k, a in arrays.items()}, bundle.dims)
     except (KeyError, ValueError) as error:
         raise BundleError(
-            f"{bundle.path / STATISTICS_FILE}: expected the statistics of {bundle.dims} latent dimensions, "
-            f"got {error}; fit them again"
+            f"{bundle.path / STATISTICS_FILE}: expected the statistics of {bundle.dims} latent "
+            f"dimensions, got {error}; fit them again"
         ) from error
 
 

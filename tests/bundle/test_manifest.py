@@ -16,7 +16,7 @@ def edit(path: Path, change) -> None:
 
 
 def test_the_stream_is_that_of_the_kernels():
-    assert bundle.STREAM == sampling.STREAM
+    assert bundle.Manifest.stream == sampling.STREAM
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"a"', "[" * 100_000, "\xff"])

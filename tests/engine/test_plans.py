@@ -150,11 +150,11 @@ def test_rows_in_flight_fit_into_half_of_the_memory(tiny_bundle, memory, row, th
     made = replace(tiny_bundle, row_bytes={"decoder": row})
     if memory < 2 * row:
         with pytest.raises(InputError, match=f"max_memory: expected at least {2 * row:,} bytes"):
-            plans.most_rows(made, "decoder", memory)
+            plans.max_rows(made, "decoder", memory)
         return
-    most = plans.most_rows(made, "decoder", memory)
+    most = plans.max_rows(made, "decoder", memory)
     setting = plans.Setting("cpu", "float32", threads)
-    plan = plans.choose(made, "decoder", setting, chunk=chunk, most=most)
+    plan = plans.choose(made, "decoder", setting, chunk=chunk, max_rows=most)
     assert max(plan.single_call_rows, plan.chunk * plan.workers) * row <= memory / 2
     assert min(plan[:4]) >= 1
     assert plan.workers * plan.threads <= threads
@@ -187,13 +187,13 @@ def test_max_memory_bounds_a_plan_and_a_batch(tiny_paths, caches):
      ("2k", 2000), ("2KiB", 2048), (" 1TB ", 10**12)],
 )  # fmt: skip
 def test_sizes(text, size):
-    assert plans.memory(text) == size
+    assert plans.parse_size(text) == size
 
 
 @pytest.mark.parametrize("bad", [0, -1, True, 1.5, None, "", "0MB", "MB", "-1", "64 apples", "1e6"])
 def test_an_invalid_size_is_refused(bad):
     with pytest.raises(InputError, match="max_memory: expected a number of bytes above 0"):
-        plans.memory(bad)
+        plans.parse_size(bad)
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, "4", True])

@@ -99,7 +99,7 @@ def test_each_name_in_a_list_is_refused_by_itself(pretend):
 
 def test_auto_says_why(pretend):
     pretend("CPUExecutionProvider")
-    assert "auto tries cuda before it, which this" in providers.prefer("auto", None, "float32").why
+    assert "auto tries cuda first, but this" in providers.prefer("auto", None, "float32").why
     pretend("CUDAExecutionProvider", "CPUExecutionProvider")
     assert providers.prefer("auto", None, "float32").why == "auto tries cuda, then cpu"
     assert providers.prefer("cpu", None, "float32").why == "asked for by name"

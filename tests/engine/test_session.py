@@ -80,7 +80,7 @@ def test_nodes_are_counted(opened):
 def test_a_provider_that_was_replaced_is_refused(opened):
     with (
         pytest.warns(UserWarning, match="not in available provider names"),
-        pytest.raises(ProviderError, match=r"'migraphx' is not available: onnxruntime put cpu in"),
+        pytest.raises(ProviderError, match=r"'migraphx' is not available: onnxruntime uses cpu"),
     ):
         opened("migraphx")
 
@@ -119,7 +119,9 @@ def test_a_plugin_without_a_device_here_is_refused(opened, fake):
 
 def test_bf16_is_refused_if_the_processor_lacks_it(opened, fake):
     fake(wondrous=5)
-    with pytest.raises(ProviderError, match="'bf16' was asked for, and this machine's Model T has"):
+    with pytest.raises(
+        ProviderError, match="'bf16' was asked for, and this machine's Model T does"
+    ):
         opened("wondrous", precision="bf16")
 
 
