@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def modules() -> list[Path]:
 
 
 def imports(tree: ast.AST) -> set[str]:
-    """Full names of the modules that a tree imports, anywhere in it."""
+    """Return the full names of the modules that a tree imports, anywhere in it."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -56,8 +57,14 @@ def imports(tree: ast.AST) -> set[str]:
     return names
 
 
+@cache
+def imports_of(path: Path) -> frozenset[str]:
+    """Return the full names of the modules that a file imports, anywhere in it."""
+    return frozenset(imports(ast.parse(path.read_text())))
+
+
 def at_import(tree: ast.Module) -> ast.Module:
-    """The tree without what runs later (functions) or never (type checking)."""
+    """Return the tree without functions, which run later, and without blocks for type checking."""
 
     class Strip(ast.NodeTransformer):
         def visit_FunctionDef(self, node):
@@ -71,7 +78,7 @@ def at_import(tree: ast.Module) -> ast.Module:
 
 
 def room(path: Path) -> str:
-    """The package or the module of `edgevae` that a file belongs to."""
+    """Return the package or the module of `edgevae` that a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -83,8 +90,9 @@ def test_a_room_imports_only_those_below_it(path):
     here = next((i for i, line in enumerate(lines) if room(path) in line), None)
     assert here is not None, f"say in ROOMS where {room(path)} belongs"
     allowed = {room(path)}.union(*lines[:here])
-    names = imports(ast.parse(path.read_text()))
-    assert {name.split(".")[1] for name in names if name.startswith("edgevae.")} <= allowed
+    assert {
+        name.split(".")[1] for name in imports_of(path) if name.startswith("edgevae.")
+    } <= allowed
 
 
 def users() -> list[Path]:
@@ -96,7 +104,7 @@ def users() -> list[Path]:
 @pytest.mark.parametrize("path", users(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_room_is_used_through_its_face(path):
     here = room(path) if PACKAGE in path.parents else None
-    for name in imports(ast.parse(path.read_text())):
+    for name in imports_of(path):
         module, _, member = name.rpartition(".")
         if not module.startswith("edgevae.") or module.split(".")[1] == here:
             continue
@@ -108,7 +116,7 @@ def test_a_room_is_used_through_its_face(path):
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_runtime_needs_no_workstation(path):
-    top = {name.split(".")[0] for name in imports(ast.parse(path.read_text()))}
+    top = {name.split(".")[0] for name in imports_of(path)}
     assert top & WORKSTATION == set()
 
 
