@@ -1,14 +1,14 @@
 """Replace nodes of a graph by new ones."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 
 from edgevae.compiler.graphs import constants
 
-Operand = ir.Value | constants.Array | None
+Operand: TypeAlias = ir.Value | constants.Array | None
 
 
 class Edit:

@@ -56,7 +56,7 @@ def _plain(node: ir.Node) -> bool:
     if weights is None or (len(node.inputs) > 2 and bias is None):
         return False
     if node.op_type != "Gemm":
-        return node.attributes.get_int("group", 1) == 1
+        return bool(node.attributes.get_int("group", 1) == 1)
     sized = bias is None or bias.shape == (weights.shape[_axis(node, 0)],)
     return sized and not node.attributes.get_int("transA", 0)
 

@@ -103,7 +103,8 @@ def _apply(operator: ir.Node, conv: Convolution, rows: Array) -> Array:
 
 def _activate_before(model: ir.Model, reshape: ir.Node) -> None:
     """Move an activation from after a Reshape to before it, where it fuses with the Gemm."""
-    producer = reshape.inputs[0].producer() if reshape.inputs[0] is not None else None
+    value, shape = reshape.inputs
+    producer = value.producer() if value is not None else None
     user = only_user(reshape.outputs[0])
     if producer is None or producer.op_type != "Gemm" or user is None:
         return
@@ -111,4 +112,4 @@ def _activate_before(model: ir.Model, reshape: ir.Node) -> None:
         return
     edit = Edit(model.graph)
     active = edit.like(user, producer.outputs[0])
-    edit.replace([reshape, user], edit.op("Reshape", active, reshape.inputs[1]))
+    edit.replace([reshape, user], edit.op("Reshape", active, shape))
