@@ -245,7 +245,7 @@ def test_numpy_integers_are_whole_numbers(grey):
 
 
 def test_vectors_are_not_pictures(vaes):
-    with pytest.raises(InputError, match="bundle 'tiny-vector' makes vectors"):
+    with pytest.raises(InputError, match="bundle 'tiny-vector' returns vectors"):
         vaes["vector"].generate(1, dtype="uint8")
 
 

@@ -1,7 +1,7 @@
 """The data of a model: images, vectors, signals and text, their labels and their likelihood."""
 
 from edgevae.data import likelihood
-from edgevae.data.features import Features
+from edgevae.data.features import Features, numbered
 from edgevae.data.image import (
     IMAGE_SUFFIXES,
     Image,
@@ -42,6 +42,7 @@ __all__ = [
     "from_pil",
     "kind_from_json",
     "likelihood",
+    "numbered",
     "open_image",
     "read_image",
     "to_pil",

@@ -24,7 +24,7 @@ class Features(NamedTuple):
     impute: tuple[float, ...] | None = None
 
     def imputed(self, x: Floats) -> Floats:
-        """Return x (N, C) or (N, C, L) with NaN replaced, or x itself if nothing is to replace."""
+        """Return x (N, C) or (N, C, L) with NaN replaced, or x itself if it has no NaN."""
         if self.impute is None or not (missing := np.isnan(x)).any():
             return x
         values = np.asarray(self.impute, np.float32).reshape(-1, *(1,) * (x.ndim - 2))
@@ -56,11 +56,15 @@ class Features(NamedTuple):
         return features
 
 
+def numbered(prefix: str, count: int) -> tuple[str, ...]:
+    """Return names for `count` features or dimensions: x0, x1 and so on for the prefix x."""
+    return tuple(f"{prefix}{i}" for i in range(count))
+
+
 def _entries(fields: Fields, key: str, values: object, count: int) -> list[Any]:
-    types = str if key == "names" else (int, float)
+    types, plural = (str, "strings") if key == "names" else ((int, float), "numbers")
     if not isinstance(values, list) or not all(isinstance(value, types) for value in values):
-        of = "strings" if key == "names" else "numbers"
-        raise _bad(fields, f"{key} must be a list of {of}, got {show(values)}")
+        raise _bad(fields, f"{key} must be a list of {plural}, got {show(values)}")
     if len(values) != count:
         raise _bad(
             fields, f"{key} must have an entry for each of {count} features, got {show(values)}"

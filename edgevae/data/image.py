@@ -1,4 +1,4 @@
-"""Images: grey or RGB, as paths, PIL images, uint8 or float arrays."""
+"""Images, grey or RGB, as paths, PIL images, uint8 arrays or float arrays."""
 
 import os
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Bytes = npt.NDArray[np.uint8]
 
-# The files of a folder that are read as pictures.
+# The suffixes of the files in a folder that are read as images.
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 )
@@ -88,7 +88,7 @@ class Image(Kind):
         return rows
 
     def pixels(self, x: Floats, out: Bytes | None = None) -> Bytes:
-        """Return float32 (N, C, H, W) as uint8 (N, H, W, C); `to_uint8` of x_range."""
+        """Return float32 (N, C, H, W) in x_range as uint8 (N, H, W, C), as `to_uint8` does."""
         return to_uint8(x, self.x_range, out)
 
     def allocate(
@@ -109,8 +109,8 @@ class Image(Kind):
         else:
             super().finish(x_hat, out)
 
-    def default_output(self, stem: str, picture: str) -> str:
-        return stem + picture
+    def default_output(self, stem: str, image_suffix: str) -> str:
+        return stem + image_suffix
 
     @classmethod
     def from_json(cls, fields: Fields) -> Self:
@@ -152,7 +152,7 @@ def read_image(file: IO[bytes], where: str) -> "PIL.Image.Image":
     except UnidentifiedImageError as error:
         raise InputError(f"{where}: expected an image file, of a format Pillow reads") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{where}: expected a whole image file, got {error}") from error
+        raise InputError(f"{where}: expected a complete image file, got {error}") from error
 
 
 def from_pil(image: "PIL.Image.Image", channels: int) -> Bytes:

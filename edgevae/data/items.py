@@ -13,8 +13,8 @@ from edgevae.errors import InputError
 Floats = npt.NDArray[np.float32]
 Range = tuple[float, float]
 
-# A float may lie outside of the range by this many times the range's width. Noise of sigma 0.5
-# stays well inside; values of 0 to 255 for a model of [0, 1] do not.
+# A value may lie outside of the range by this many times the range's width. Noise of sigma 0.5
+# stays within that; values of 0 to 255 for a model of [0, 1] do not.
 _SLACK = 4
 
 
@@ -48,7 +48,7 @@ class Items:
 
 
 def batched(x: npt.NDArray[Any], item_shape: tuple[int, ...]) -> tuple[npt.NDArray[Any], bool]:
-    """Return x with a batch axis, and whether it was a single item without one.
+    """Return x with a batch axis, and True if it was a single item without one.
 
     Raises `InputError` for any other shape.
     """

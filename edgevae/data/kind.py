@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import checks
-from edgevae.data.features import Features
+from edgevae.data.features import Features, numbered
 from edgevae.data.items import Floats, Items, Range, batched, check_values
 from edgevae.errors import InputError
 from edgevae.json_fields import Fields
@@ -97,7 +97,7 @@ class Kind(ABC):
         check_dtype(dtype)
         if dtype != "float32":
             raise InputError(
-                f"dtype: expected 'float32', since {owner} makes {self.name}s, got {dtype!r}, "
+                f"dtype: expected 'float32', since {owner} returns {self.name}s, got {dtype!r}, "
                 f"which is for images"
             )
         return checks.output_array((n, *self.x_shape), dtype, out)
@@ -110,14 +110,14 @@ class Kind(ABC):
         """Return a filled array from `allocate` in the type that callers receive."""
         return out
 
-    def default_output(self, stem: str, picture: str) -> str:
-        """Return the output's name if the caller names none; `picture` is a picture's suffix."""
+    def default_output(self, stem: str, image_suffix: str) -> str:
+        """Return the default name of an output; `image_suffix`, such as ".png", is for images."""
         return f"{stem}.npy"
 
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The names of the numbers in one row of a table; x0, x1 and so on if they are unknown."""
-        return self.features.names if self.features else numbered(math.prod(self.x_shape))
+        return self.features.names if self.features else numbered("x", math.prod(self.x_shape))
 
     @property
     def row_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -144,14 +144,9 @@ class Kind(ABC):
 
 
 def check_dtype(dtype: str) -> None:
-    """Raise `InputError` unless dtype is one that results may have."""
+    """Raise `InputError` unless dtype is "float32" or "uint8"."""
     if dtype not in ("float32", "uint8"):
         raise InputError(f"dtype: expected 'float32' or 'uint8', got {dtype!r}")
-
-
-def numbered(count: int) -> tuple[str, ...]:
-    """Return x0, x1 and so on, as names of `count` features."""
-    return tuple(f"x{i}" for i in range(count))
 
 
 def type_name(x: object) -> str:

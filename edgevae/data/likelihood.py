@@ -17,7 +17,7 @@ LIKELIHOODS = ("gaussian", "bernoulli", "categorical")
 
 # Probabilities are at least this far from 0, and those of a Bernoulli from 1 too, so that no value
 # costs more than 16.1 nats.
-_LEAST = 1e-7
+_SMALLEST_PROBABILITY = 1e-7
 
 
 def nats(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
@@ -30,10 +30,10 @@ def nats(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
     """
     x, x_hat = x.astype(np.float64), x_hat.astype(np.float64)
     if likelihood["name"] == "bernoulli":
-        x_hat = x_hat.clip(_LEAST, 1 - _LEAST)
+        x_hat = x_hat.clip(_SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
         return -(x * np.log(x_hat) + (1 - x) * np.log1p(-x_hat))
     if likelihood["name"] == "categorical":
-        return np.asarray(-x * np.log(x_hat.clip(_LEAST, 1)), np.float64)
+        return np.asarray(-x * np.log(x_hat.clip(_SMALLEST_PROBABILITY, 1)), np.float64)
     sigma = np.asarray(likelihood["sigma"], np.float64)  # one, or one for each value of x
     if sigma.ndim:
         sigma = sigma.reshape(x.shape[1:])
@@ -43,7 +43,7 @@ def nats(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
 def deviance(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
     """Return `nats` minus its minimum for that x, which x_hat = x reaches: at least 0.
 
-    The result is float64 of x's shape, half of what statistics calls deviance. Gaussian:
+    The result is float64 of x's shape, half of the deviance of generalised linear models. Gaussian:
     ((x - x_hat) / sigma)^2 / 2. Bernoulli: the Kullback-Leibler divergence of the two Bernoullis.
     Categorical: `nats` itself, since a one-hot x may be certain.
     """

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from edgevae.data.features import Features
-from edgevae.data.kind import Kind, numbered
+from edgevae.data.features import Features, numbered
+from edgevae.data.kind import Kind
 from edgevae.json_fields import Fields
 
 
@@ -12,7 +12,7 @@ from edgevae.json_fields import Fields
 class Signal(Kind):
     """Windows of L steps of C features: float32 (C, L).
 
-    In training, one window began `stride` steps after the one before it. `features.impute`
+    In training, each window began `stride` steps after the one before it. `features.impute`
     replaces NaN, if it is known.
     """
 
@@ -24,7 +24,7 @@ class Signal(Kind):
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        return self.features.names if self.features else numbered(self.x_shape[0])
+        return self.features.names if self.features else numbered("x", self.x_shape[0])
 
     @property
     def row_shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -73,8 +73,7 @@ class Text(Kind):
             if character not in self.alphabet:
                 raise InputError(
                     f"{where}: {item!r:.60} has {character!r} at position {position} (from 0), not "
-                    f"one of the model's alphabet, {self.alphabet!r}; remove it or spell it "
-                    f"otherwise"
+                    f"one of the model's alphabet, {self.alphabet!r}; remove or replace it"
                 )
         if len(folded) > self.length:
             raise InputError(
@@ -118,8 +117,8 @@ class Text(Kind):
         check_dtype(dtype)
         if dtype != "float32" or out is not None:
             raise InputError(
-                f"{'out' if dtype == 'float32' else 'dtype'}: {owner} makes a list of str, which "
-                f"takes none; decode(sample(n)) makes float32"
+                f"{'out' if dtype == 'float32' else 'dtype'}: expected none, since {owner} returns "
+                f"a list of str; decode(sample(n)) returns float32"
             )
         return checks.output_array((n,), f"U{self.length}")
 
@@ -130,7 +129,7 @@ class Text(Kind):
         strings: list[str] = out.tolist()
         return strings
 
-    def default_output(self, stem: str, picture: str) -> str:
+    def default_output(self, stem: str, image_suffix: str) -> str:
         return "-"
 
     def as_json(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from edgevae.files.folders import write_figure, write_folder
 from edgevae.files.inputs import Inputs, read, read_latents, stream
 from edgevae.files.outputs import PICTURES, Results, form_of, save, save_posteriors
 from edgevae.files.sheets import layout, near_square, write_sheet
-from edgevae.files.tables import MISSING, numbered, read_columns
+from edgevae.files.tables import MISSING, read_columns
 
 __all__ = [
     "MISSING",
@@ -19,7 +19,6 @@ __all__ = [
     "form_of",
     "layout",
     "near_square",
-    "numbered",
     "open_output",
     "read",
     "read_columns",

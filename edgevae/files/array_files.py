@@ -16,7 +16,7 @@ from edgevae.files.batches import Floats, checked_rows
 from edgevae.files.destination import check_space, open_output
 
 SUFFIXES = (".npy", ".npz")
-STARTS = b"\x93NUMPY", b"PK"  # of a .npy, and of an .npz, which is a zip archive
+MAGIC = b"\x93NUMPY", b"PK"  # of a .npy, and of an .npz, which is a zip archive
 
 
 def is_array(path: str) -> bool:
@@ -32,7 +32,7 @@ def load(source: str | bytes, where: str, names: Sequence[str] = ("x", "x_hat"))
     """
     if isinstance(source, str):
         with open_file(source) as opened:
-            if not opened.read(8).startswith(STARTS):
+            if not opened.read(8).startswith(MAGIC):
                 raise InputError(f"{where}: expected a .npy or .npz of numbers, got another format")
     try:
         if isinstance(source, str):
@@ -47,11 +47,11 @@ def load(source: str | bytes, where: str, names: Sequence[str] = ("x", "x_hat"))
             if keys:
                 array: NDArray[Any] = loaded[keys[0]]
                 return array
-            found = ", ".join(loaded.files) or "nothing"
+            held = ", ".join(loaded.files) or "nothing"
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{where}: expected a .npy or .npz of numbers: {error}") from error
     wanted = " or ".join(names)
-    raise InputError(f"{where}: expected an array named {wanted}, or one alone, got {found}")
+    raise InputError(f"{where}: expected an array named {wanted}, or one alone, got {held}")
 
 
 def read(x: NDArray[Any], bundle: Bundle, size: int, where: str) -> tuple[int, Iterator[Floats]]:

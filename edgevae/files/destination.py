@@ -20,8 +20,8 @@ from edgevae.errors import InputError
 def open_output(out: str, *, readable: bool = False) -> Iterator[IO[bytes]]:
     """Open a binary file that becomes `out` when the block ends, and vanishes if an error ends it.
 
-    "-" is standard output, which must be no terminal unless the bytes are `readable`. A pipe or a
-    device is written directly. Raises `InputError` if `out` cannot be created or written.
+    "-" is standard output, which must not be a terminal unless the bytes are `readable`. A pipe or
+    a device is written directly. Raises `InputError` if `out` cannot be created or written.
     """
     if out == "-" and sys.stdout.isatty() and not readable:
         raise InputError("refused to write binary data to a terminal: redirect it, > FILE")
@@ -41,8 +41,8 @@ def open_output(out: str, *, readable: bool = False) -> Iterator[IO[bytes]]:
 def unwritable(out: str, error: OSError) -> InputError:
     """Return the error to raise for a place that cannot be written."""
     return InputError(
-        f"cannot write {out}: {error.strerror}; name a place that exists, has room and may be "
-        f"written"
+        f"cannot write {out}: {error.strerror}; name a place that exists, has free space and may "
+        f"be written"
     )
 
 

@@ -3,7 +3,7 @@
 import io
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from edgevae import checks
 from edgevae.bundle import Bundle
+from edgevae.data import Text, numbered
 from edgevae.errors import InputError
 from edgevae.files import array_files, picture_files, tables, text_lines, windows
 from edgevae.files.batches import Batch, Floats, Id, batch_rows, read_ahead, spool
-from edgevae.files.tables import Notify, Schema
+from edgevae.files.tables import Notify, Row, Schema
 
 STDIN = "standard input"
+
+Parse = Callable[[Iterable[bytes], Schema, str, Notify], Iterator[Row]]
 
 
 class Inputs(NamedTuple):
@@ -64,8 +67,8 @@ def read(
         return _from_content(form, first + more.read(), bundle, resize)
     if len(paths) == 1 and array_files.is_array(paths[0]):
         return _from_array(array_files.load(paths[0], paths[0]), bundle, paths[0])
-    if bundle.data.is_text:
-        return _from_text(*text_lines.strings(paths), bundle)
+    if isinstance(bundle.data, Text):
+        return _from_text(*text_lines.strings(paths), bundle.data, batch_rows(bundle))
     if any(map(is_table, paths)):
         return _from_table(_table_batches(paths, bundle, notify), bundle)
     return _from_pictures(paths, bundle, resize)
@@ -79,15 +82,15 @@ def stream(
     disjoint: bool = False,
     resize: bool = False,
 ) -> Iterator[Batch]:
-    """Yield batches of the items that `read` takes, each as soon as it is there.
+    """Yield batches of the items that `read` takes, each as soon as it has arrived.
 
     Rows or strings on standard input come one at a time. Steps of a signal become windows that
     begin the manifest's stride apart, or that share no step if `disjoint`. Raises `InputError`.
     """
     if list(paths) == ["-"]:
         form, first, more = _open_stdin(bundle)
-        if form == "text":
-            yield from text_lines.stream(_lines(first, more), bundle, STDIN)
+        if form == "text" and isinstance(bundle.data, Text):
+            yield from text_lines.stream(_lines(first, more), bundle.data, STDIN)
             return
         if form == "table":
             yield from _stdin_batches(first, more, bundle, notify, size=1, disjoint=disjoint)
@@ -113,18 +116,18 @@ def read_latents(path: str, bundle: Bundle) -> Floats:
     """
     where = STDIN if path == "-" else path
     data = sys.stdin.buffer.read() if path == "-" else b""
-    if is_table(path) or (data and not data.startswith(array_files.STARTS)):
+    if is_table(path) or (data and not data.startswith(array_files.MAGIC)):
         return _latents_of_table(path, data, bundle)
     rows = checks.latents(array_files.load(data if path == "-" else path, where, ("z", "mu")))
     return rows[None] if rows.ndim == len(bundle.latent_shape) else rows
 
 
 def is_table(path: str) -> bool:
-    """Return whether a file's name is that of a table."""
+    """Return True if a file's name ends as that of a table."""
     return Path(path).suffix.lower() in tables.SUFFIXES
 
 
-# --- one form each ---------------------------------------------------------------------------
+# --- the forms of inputs ---------------------------------------------------------------------
 
 
 def _from_array(x: NDArray[Any], bundle: Bundle, where: str) -> Inputs:
@@ -134,8 +137,8 @@ def _from_array(x: NDArray[Any], bundle: Bundle, where: str) -> Inputs:
     return Inputs(form, rows, range(rows), dtype, read_ahead(batches))
 
 
-def _from_text(items: list[str], places: list[str], bundle: Bundle) -> Inputs:
-    batches = text_lines.read(items, places, bundle, batch_rows(bundle))
+def _from_text(items: list[str], places: list[str], text: Text, size: int) -> Inputs:
+    batches = text_lines.read(items, places, text, size)
     return Inputs("text", len(items), items, "float32", batches)
 
 
@@ -177,24 +180,19 @@ def _table_batches(
 
 
 def _latents_of_table(path: str, data: bytes, bundle: Bundle) -> Floats:
+    """Return the latents in a table; the columns of logvar, which `encode` writes, are ignored."""
     schema = Schema(
-        tables.numbered("z", bundle.dims),
-        others=tables.numbered("mu", bundle.dims),
+        numbered("z", bundle.dims),
+        others=numbered("mu", bundle.dims),
         shapes=((bundle.dims,), bundle.latent_shape),
-        of="the latent's dimensions",
+        description="the latent's dimensions",
     )
     if path == "-":
-        lines = io.BytesIO(data)
-        parse = tables.from_json if data.lstrip()[:1] in (b"{", b"[") else tables.from_csv
-        rows = parse(lines, schema, STDIN, _ignore)
+        rows = _parser(data)(io.BytesIO(data), schema, STDIN, tables.ignore)
     else:
-        rows = tables.read(Path(path), schema, _ignore)
+        rows = tables.read(Path(path), schema, tables.ignore)
     z = [row.values.reshape(bundle.latent_shape) for row in rows]
     return np.stack(z) if z else np.empty((0, *bundle.latent_shape), np.float32)
-
-
-def _ignore(note: str) -> None:
-    """Drop the note that logvar, which `edgevae encode` writes too, is ignored."""
 
 
 # --- standard input --------------------------------------------------------------------------
@@ -204,11 +202,11 @@ def _open_stdin(bundle: Bundle) -> tuple[str, bytes, IO[bytes]]:
     """Return the form of standard input, its first line, and the stream of the rest."""
     stream = sys.stdin.buffer
     first = stream.readline()
-    if first.startswith(array_files.STARTS):
+    if first.startswith(array_files.MAGIC):
         return "array", first, stream
     if bundle.data.is_text:
         return "text", first, stream
-    if bundle.data.drawable and first.lstrip()[:1] not in (b"{", b"["):
+    if bundle.data.drawable and not _is_json(first):
         return "image", first, stream
     return "table", first, stream
 
@@ -217,8 +215,8 @@ def _from_content(form: str, data: bytes, bundle: Bundle, resize: bool) -> Input
     """Return all of standard input, an array, lines of text or a picture."""
     if form == "array":
         return _from_array(array_files.load(data, STDIN), bundle, STDIN)
-    if form == "text":
-        return _from_text(*text_lines.lines(data, STDIN), bundle)
+    if isinstance(bundle.data, Text):
+        return _from_text(*text_lines.lines(data, STDIN), bundle.data, batch_rows(bundle))
     if not data:
         raise InputError(f"{STDIN}: expected an image, .npy or .npz, got nothing")
     x = picture_files.read_picture(io.BytesIO(data), bundle, STDIN, resize)
@@ -235,9 +233,18 @@ def _stdin_batches(
     disjoint: bool = False,
 ) -> Iterator[Batch]:
     """Yield the items of a table on standard input, `size` at a time, CSV or JSON lines."""
-    parse = tables.from_json if first.lstrip()[:1] in (b"{", b"[") else tables.from_csv
-    rows = parse(_lines(first, more), tables.schema(bundle), STDIN, notify)
+    rows = _parser(first)(_lines(first, more), tables.schema(bundle), STDIN, notify)
     return windows.items(rows, bundle, size or batch_rows(bundle), notify, disjoint=disjoint)
+
+
+def _is_json(data: bytes) -> bool:
+    """Return True if data begins as JSON lines do."""
+    return data.lstrip()[:1] in (b"{", b"[")
+
+
+def _parser(data: bytes) -> Parse:
+    """Return the parser of a table that begins with `data`."""
+    return tables.from_json if _is_json(data) else tables.from_csv
 
 
 def _lines(first: bytes, more: IO[bytes]) -> Iterable[bytes]:

@@ -17,14 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevae.bundle import Bundle
-from edgevae.data import Kind, to_uint8
+from edgevae.data import Kind, Text, numbered, to_uint8
 from edgevae.files.animations import write_gif
 from edgevae.files.array_files import write_npy, write_npz
 from edgevae.files.batches import Id
 from edgevae.files.folders import write_folder
 from edgevae.files.sheets import FORMATS, layout, write_sheet
 from edgevae.files.table_writer import Rows, item_rows, step_rows, write_table
-from edgevae.files.tables import numbered
 from edgevae.files.text_lines import write_lines
 from edgevae.latents import Posterior
 
@@ -88,14 +87,14 @@ def save(out: str, form: str, results: Results, *, scale: int | None = None) -> 
     """Write results to `out` in a form that `form_of` knows.
 
     `scale` is the number of pixels for each pixel of an item, in width and height. None enlarges
-    the small tiles of a sheet and the small frames of an animation; a single picture and those of
-    a folder keep their pixels. With 1 a sheet holds the items' pixels alone, without gaps and
-    labels. Raises `InputError`.
+    the small tiles of a sheet and the small frames of an animation, but no single picture and no
+    pictures in a folder. With 1 a sheet holds the items' pixels alone, without gaps and labels.
+    Raises `InputError`.
     """
     data, batches = results.data, results.batches
     ids = range(results.rows) if results.ids is None else results.ids
     x_range = data.x_range or (0.0, 1.0)
-    if form == "text":
+    if isinstance(data, Text) and form == "text":
         write_lines(out, batches, data)
     elif form == "sheet":
         sheet = layout(results.rows, data.x_shape, results.columns, scale, results.labels)

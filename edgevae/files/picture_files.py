@@ -86,7 +86,7 @@ def check_header(path: Path, bundle: Bundle, resize: bool) -> None:
         except UnidentifiedImageError as error:
             raise InputError(f"{path}: expected an image file, of a format Pillow reads") from error
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InputError(f"{path}: expected a whole image file, got {error}") from error
+            raise InputError(f"{path}: expected a complete image file, got {error}") from error
 
 
 def _wrong_size(image: "Image", bundle: Bundle, where: str) -> InputError:

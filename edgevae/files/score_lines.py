@@ -48,7 +48,7 @@ def records(ids: list[Id], scores: Scores, bundle: Bundle) -> list[Record]:
 
 
 def form_of(out: str, as_json: bool) -> str:
-    """Return "csv" or "json": the form that a file's name tells, or for "-" the one asked for.
+    """Return the form of an output, "csv" or "json": by its suffix, or for "-" by `as_json`.
 
     Raises ValueError for another name.
     """

@@ -91,7 +91,7 @@ def near_square(rows: int, height: int, width: int) -> int:
 
 
 def automatic_scale(height: int, width: int, lines: int = 1, columns: int = 1) -> int:
-    """Return the whole factor that enlarges tiles of height x width so that one can see them."""
+    """Return the integer factor that enlarges tiles of height x width to a visible size."""
     side = max(lines * height, columns * width)
     visible = min(ceil(SMALLEST_TILE / min(height, width)), LARGEST_ENLARGED // side)
     largest = LARGEST_TILE // isqrt(height * width)

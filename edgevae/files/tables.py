@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from edgevae.bundle import Bundle
 from edgevae.checks import open_file
+from edgevae.data import numbered
 from edgevae.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Row(NamedTuple):
     """`values` float32: a number for each column of the schema, or in JSON of one of its shapes.
 
     `where` names the row in errors. `id` is the row's own, or its number from 0. `step` is the
-    value of a column of that name that is none of the schema's.
+    value in the column `step`, unless that is a column of the schema.
     """
 
     where: str
@@ -45,19 +46,20 @@ class Row(NamedTuple):
 class Schema(NamedTuple):
     """The columns that a table should have.
 
-    names: the columns' names in the order of the values; `others` are names that do as well.
+    names: the columns' names in the order of the values.
+    others: names that a header may have instead of `names`.
     required: a header must have these names; otherwise any names are taken in order.
     shapes: the shapes that a row of JSON may have.
-    missing: a value may be missing, and is then NaN.
-    of: a description of the columns for errors.
+    allow_missing: a value may be missing, and is then NaN.
+    description: a description of the columns for errors.
     """
 
     names: tuple[str, ...]
     others: tuple[str, ...] = ()
     required: bool = False
     shapes: tuple[tuple[int, ...], ...] = ()
-    missing: bool = False
-    of: str = "the bundle's features"
+    allow_missing: bool = False
+    description: str = "the bundle's features"
 
 
 def schema(bundle: Bundle) -> Schema:
@@ -66,20 +68,15 @@ def schema(bundle: Bundle) -> Schema:
         bundle.data.feature_names,
         required=bundle.features is not None,
         shapes=bundle.data.row_shapes,
-        missing=bundle.features is not None and bundle.features.impute is not None,
+        allow_missing=bundle.features is not None and bundle.features.impute is not None,
     )
-
-
-def numbered(letter: str, count: int) -> tuple[str, ...]:
-    """Return names such as x0, x1 and so on."""
-    return tuple(f"{letter}{i}" for i in range(count))
 
 
 # --- rows ------------------------------------------------------------------------------------
 
 
 def read(path: Path, schema: Schema, notify: Notify) -> Iterator[Row]:
-    """Yield the rows of a file, whose suffix tells its format, one after the other.
+    """Yield the rows of a file one after the other; its suffix names its format.
 
     `notify` is called once with the columns that are ignored. Raises `InputError`, which names the
     line.
@@ -127,7 +124,7 @@ def from_json(lines: Iterable[bytes], schema: Schema, where: str, notify: Notify
         if isinstance(content, dict) and "x" not in content:
             if columns is None or columns.header != list(content):
                 columns = _Columns(
-                    list(content), schema, place, notify if columns is None else _ignore
+                    list(content), schema, place, notify if columns is None else ignore
                 )
             yield columns.row(list(content.values()), place, number)
         elif isinstance(content, dict):
@@ -164,7 +161,7 @@ class _Columns:
         self._names = _names_in(header, schema, where)
         if len(self._names) != count:
             raise InputError(
-                f"{where}: expected {count} columns, as many as {schema.of}, got "
+                f"{where}: expected {count} columns, as many as {schema.description}, got "
                 f"{len(self._names)}: {', '.join(self._names)}"
             )
         self._places, self._width = [header.index(name) for name in self._names], len(header)
@@ -195,7 +192,8 @@ def _names_in(header: list[str], schema: Schema, where: str) -> list[str]:
     if schema.required:
         missing = next(name for name in schema.names if name not in header)
         raise InputError(
-            f"{where}: expected a column {missing!r}, one of {schema.of}, got {', '.join(header)}"
+            f"{where}: expected a column {missing!r}, one of {schema.description}, got "
+            f"{', '.join(header)}"
         )
     return [name for name in header if name not in ("id", "step")]
 
@@ -238,7 +236,7 @@ def _item(content: object, schema: Schema, where: str) -> Floats:
 
 def _check_values(values: Floats, names: Sequence[str], schema: Schema, where: str) -> None:
     """Raise `InputError` for an infinite value, and for one that is missing but may not be."""
-    bad = np.isinf(values) if schema.missing else ~np.isfinite(values)
+    bad = np.isinf(values) if schema.allow_missing else ~np.isfinite(values)
     if bad.any():
         first = tuple(np.argwhere(bad)[0])
         name = names[first[0]] if len(names) == len(values) else f"x{list(map(int, first))}"
@@ -252,7 +250,7 @@ def _check_values(values: Floats, names: Sequence[str], schema: Schema, where: s
 
 
 def read_columns(path: Path) -> dict[str, npt.NDArray[np.generic]]:
-    """Return a whole table, CSV or Parquet, as columns by name.
+    """Return the columns of a table, CSV or Parquet, by name.
 
     The columns of a CSV are str; they are x0, x1 and so on if its first line holds numbers. Raises
     `InputError`.
@@ -264,14 +262,12 @@ def read_columns(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     with open_file(path) as lines:
         rows = [row for _, row in _csv_rows(lines, str(path))]
     if not rows:
-        raise InputError(f"expected rows in {path}, found none")
+        raise InputError(f"{path}: expected rows, got an empty file; add rows to it")
     header = not all(map(is_number, rows[0]))
     names = [name.strip() for name in rows[0]] if header else numbered("x", len(rows[0]))
     for number, row in enumerate(rows, 1):
         if len(row) != len(names):
-            raise InputError(
-                f"expected {len(names)} values a line in {path}, got {len(row)} in row {number}"
-            )
+            raise InputError(f"{path}, row {number}: expected {len(names)} values, got {len(row)}")
     columns = np.array(rows[header:], dtype=np.str_).reshape(-1, len(names)).T
     return dict(zip(names, columns, strict=True))
 
@@ -288,7 +284,7 @@ def _csv_rows(lines: Iterable[bytes], where: str) -> Iterator[tuple[int, list[st
 
 
 class _Parquet:
-    """An open Parquet file, as a context that turns its errors into `InputError`."""
+    """A context that opens a Parquet file and turns its errors into `InputError`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -318,7 +314,7 @@ class _Parquet:
 
 
 def _decoded(lines: Iterable[bytes], where: str) -> Iterator[str]:
-    """Yield each line as it comes."""
+    """Yield each line of UTF-8 as str. Raises `InputError`, which names the line."""
     for count, line in enumerate(lines, 1):
         try:
             yield line.decode("utf-8-sig" if count == 1 else "utf-8")
@@ -326,5 +322,5 @@ def _decoded(lines: Iterable[bytes], where: str) -> Iterator[str]:
             raise InputError(f"{where}, line {count}: expected UTF-8, got {error}") from error
 
 
-def _ignore(note: str) -> None:
-    """Drop a note that was shown for an earlier row."""
+def ignore(note: str) -> None:
+    """Drop a note."""

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgevae.bundle import Bundle
 from edgevae.checks import open_file
-from edgevae.data import Kind, Text
+from edgevae.data import Text
 from edgevae.errors import InputError
 from edgevae.files.batches import Batch, Floats
 from edgevae.files.destination import open_output
@@ -29,36 +28,29 @@ def lines(data: bytes, where: str) -> tuple[list[str], list[str]]:
     return items, [f"{where}, line {i + 1}" for i in range(len(items))]
 
 
-def read(
-    items: Sequence[str], places: Sequence[str], bundle: Bundle, size: int
-) -> Iterator[Floats]:
+def read(items: Sequence[str], places: Sequence[str], text: Text, size: int) -> Iterator[Floats]:
     """Return an iterator of batches of `size` strings, one-hot float32 (n, length, symbols).
 
     All are checked at once. Raises `InputError`, which names the string's place.
     """
-    assert bundle.text is not None
-    alphabet = bundle.text
-    known = [alphabet.fitting(item, place) for item, place in zip(items, places, strict=True)]
-    return (alphabet.one_hot(known[i : i + size]) for i in range(0, len(known), size))
+    checked = [text.fitting(item, place) for item, place in zip(items, places, strict=True)]
+    return (text.one_hot(checked[i : i + size]) for i in range(0, len(checked), size))
 
 
-def stream(stream: Iterable[bytes], bundle: Bundle, where: str) -> Iterator[Batch]:
+def stream(stream: Iterable[bytes], text: Text, where: str) -> Iterator[Batch]:
     """Yield each line of a stream as a batch of one string, as soon as the line is complete."""
-    assert bundle.text is not None
     for number, line in enumerate(stream, 1):
         place = f"{where}, line {number}"
         try:
             item = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise InputError(f"{place}: expected UTF-8, got {error}") from error
-        known = bundle.text.fitting(item, place)
-        yield Batch([item], bundle.text.one_hot([known]))
+        yield Batch([item], text.one_hot([text.fitting(item, place)]))
 
 
-def write_lines(out: str, batches: Iterable[Any], data: Kind) -> None:
+def write_lines(out: str, batches: Iterable[Any], text: Text) -> None:
     """Write a line in UTF-8 for each str, or each row of float32 (n, length, symbols)."""
-    assert isinstance(data, Text)
     with open_output(out, readable=True) as file:
         for batch in batches:
-            items = batch if isinstance(batch, list) else data.strings(batch)
+            items = batch if isinstance(batch, list) else text.strings(batch)
             file.write("".join(f"{line}\n" for line in items).encode())

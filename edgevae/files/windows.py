@@ -16,7 +16,7 @@ def items(
 ) -> Iterator[Batch]:
     """Yield rows as batches of `size` items; the steps of a signal become windows.
 
-    `disjoint` is as `windows` has it.
+    `disjoint` is as in `windows`.
     """
     rows = windows(rows, bundle, notify, disjoint=disjoint) if bundle.data.window else rows
     remaining = iter(rows)

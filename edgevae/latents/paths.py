@@ -75,7 +75,7 @@ def _weights_given_others(prior: MixtureTable, z: Floats, dim: int) -> Values:
 
 def _quantile(weights: Values, means: Values, stds: Values, score: float) -> float:
     """Return the quantile Phi(score) of a mixture of normals, by bisection."""
-    # At these two, every component has at most, and at least, so much mass below.
+    # Every component has at most, and at least, the mass Phi(score) below `low`, and below `high`.
     low, high = float((means + score * stds).min()), float((means + score * stds).max())
     sign = -1 if score > 0 else 1  # the smaller of the two tails, which float64 resolves
     tail = math.erfc(sign * -score / math.sqrt(2))

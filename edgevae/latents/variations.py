@@ -24,9 +24,8 @@ def widened(posterior: Posterior, prior: MixtureTable | None, strength: float) -
     it. As s grows, a draw becomes an independent one from the neighbourhood.
     """
     if strength <= 1:
-        scale = 2 * np.log(
-            np.float32(max(strength, 1e-30))
-        )  # at 0, noise below float32's resolution
+        # Strength 0 becomes noise below float32's resolution.
+        scale = 2 * np.log(np.float32(max(strength, 1e-30)))
         return Posterior(posterior.mu, posterior.logvar + scale)
     mu, logvar = (part.reshape(len(part), -1) for part in (posterior.mu, posterior.logvar))
     means, spread = neighbourhoods(mu, prior)

@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 from math import ceil, floor, log10
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    pass
+from typing import NamedTuple
 
 SCALE = 2  # pixels in a unit, so that charts are sharp on dense screens
 WIDTH, MARGIN = 1080, 44  # of a chart, in units

@@ -17,15 +17,15 @@ _COLOURS = (
     np.array([[0, 0, 0], [150, 20, 40], [240, 90, 20], [255, 210, 60], [255, 255, 255]]) / 255
 )
 _DIMMED = 0.35  # brightness of the image under the colours
-_SMALLEST_SIDE = 224  # pixels: smaller images are enlarged by a whole factor
+_SMALLEST_SIDE = 224  # pixels: smaller images are enlarged by an integer factor
 
 
 def draw_heatmaps(x: Floats, parts: Floats, x_range: Range) -> Floats:
     """Return images x (N, C, H, W), each with its heat map on the right, RGB in [0, 1].
 
     `parts` are the nats of each pixel and channel, of x's shape; the map shows the sum over the
-    channels over the dimmed image. The result is float32 (N, 3, k H, 2 k W), where k is the whole
-    factor that enlarges a small image.
+    channels over the dimmed image. The result is float32 (N, 3, k H, 2 k W), where k is the
+    integer factor that enlarges a small image.
     """
     low, high = x_range
     image = np.clip((x - low) / (high - low), 0, 1)

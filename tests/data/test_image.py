@@ -63,7 +63,7 @@ def test_colours_become_grey_and_grey_becomes_rgb():
 @pytest.mark.parametrize(
     ("content", "says"),
     [(None, "expected a file that can be read"), (b"text", "expected an image file"),
-     (b"\x89PNG\r\n\x1a\n", "expected an image file|expected a whole image file")],
+     (b"\x89PNG\r\n\x1a\n", "expected an image file|expected a complete image file")],
 )  # fmt: skip
 def test_a_file_without_an_image_is_refused(tmp_path, content, says):
     path = tmp_path / "a.png"

@@ -37,7 +37,7 @@ def test_floats_are_finished_unchanged(name, examples):
 
 @pytest.mark.parametrize(("name", "makes"), [("vector", "vectors"), ("signal", "signals")])
 def test_only_images_have_pixels(name, makes, examples):
-    with pytest.raises(InputError, match=f"the model makes {makes}, got 'uint8'"):
+    with pytest.raises(InputError, match=f"the model returns {makes}, got 'uint8'"):
         examples[name].allocate(2, "uint8")
 
 

@@ -28,12 +28,12 @@ def test_many_inputs_are_read_as_they_are_used(grey, here, monkeypatch):
     pictures(600)
     data = Path("images/599.png").read_bytes()
     Path("images/599.png").write_bytes(data[:60])  # the header is whole
-    with pytest.raises(InputError, match=r"599\.png: expected a whole image file"):
+    with pytest.raises(InputError, match=r"599\.png: expected a complete image file"):
         files.read(["images"], grey)
     monkeypatch.setattr(batches, "READ_AHEAD", 1)
     inputs = files.read(["images"], grey)
     assert len(next(inputs.batches)) == len(next(inputs.batches)) == 256
-    with pytest.raises(InputError, match=r"599\.png: expected a whole image file"):
+    with pytest.raises(InputError, match=r"599\.png: expected a complete image file"):
         next(inputs.batches)
 
 

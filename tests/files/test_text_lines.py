@@ -46,10 +46,10 @@ def test_strings_are_arguments_or_the_lines_of_one_file(tmp_path):
 
 
 def test_a_string_that_does_not_fit_is_refused_before_any_batch(bundle):
-    batches = text_lines.read(["ab", "c", ""], ["1", "2", "3"], bundle, 2)
+    batches = text_lines.read(["ab", "c", ""], ["1", "2", "3"], bundle.data, 2)
     assert [len(batch) for batch in batches] == [2, 1]
     with pytest.raises(InputError, match="place 2: 'bad' has 'd'"):
-        text_lines.read(["ab", "bad"], ["place 1", "place 2"], bundle, 1)
+        text_lines.read(["ab", "bad"], ["place 1", "place 2"], bundle.data, 1)
 
 
 def test_strings_and_one_hot_rows_are_written_as_lines(bundle, tmp_path):

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from edgevae.bundle import Bundle
+from edgevae.data import numbered
 from edgevae.errors import InputError
-from edgevae.files import MISSING, numbered, read_columns
+from edgevae.files import MISSING, read_columns
 from train.data import windows
 from train.data.dataset import Data, hold_out, read_array
 

@@ -69,7 +69,7 @@ def test_files_and_a_column_s_changes_are_runs(tmp_path):
         (["a", "b"], ["", "nan"], {}, "1 in column 'a', 1 in column 'b': .*--impute median"),
         (["a", "b"], ["", 2], {"impute": True}, "values in column 'a' of .*got none: --ignore it"),
         (["a", "b"], [1, "inf"], {}, "got infinity: 1 in column 'b'"),
-        (["a", "b"], [1, 2, 3], {}, "expected 2 values a line in .* got 3 in row 2"),
+        (["a", "b"], [1, 2, 3], {}, r"row 2: expected 2 values, got 3"),
         (["a", "b"], [1, 2], {"ignore": ["c"]}, "expected a column 'c' in .*got a, b"),
         (["a", "b"], [1, 2], {}, "at least 10 items in .*got 1"),
     ],
