@@ -1,9 +1,8 @@
 """Serve single items to many threads and tasks, in merged batches.
 
-A free worker takes the waiting requests, shared evenly with the other workers. While it runs them,
-the next requests queue up, and what has come during one batch is the next one. Each calling thread
-sleeps on a lock of its own, and each task on a future of its event loop; one wake-up serves all
-futures of a loop. Nothing polls.
+A free worker takes its share of the waiting requests. While it runs them, the next requests queue
+up and become the next batch. Each calling thread sleeps on a lock of its own, and each task on a
+future of its event loop; one wake-up serves all futures of a loop. Nothing polls.
 """
 
 import atexit
@@ -35,7 +34,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Batcher:
-    """Serves `decode` and `encode` of single items to any thread or task, in merged batches.
+    """Serve `decode` and `encode` of single items to any thread or task, in merged batches.
 
     A result is that of the same call of `vae`, within the bundle's tolerance: a batch of another
     size may add floats in another order. An item is checked by its caller, before it joins a
@@ -153,12 +152,12 @@ class Batcher:
 
     def _submit(self, queue: "_Queue", request: "_Request") -> None:
         if os.getpid() != self._process:
-            raise InputError("this Batcher's threads are in the process that forked: make another")
+            raise InputError("this Batcher belongs to the process that forked: create another here")
         with self._changed:
             if self._closed:
-                raise InputError("this Batcher is closed: make another, or call the VAE itself")
+                raise InputError("this Batcher is closed: create another, or call the VAE itself")
             queue.waiting.append(request)
-            # The first request starts a worker's delay; the last that it expects ends it.
+            # The first request starts a worker's delay; the last expected one ends it.
             if len(queue.waiting) in (1, queue.expected_rows):
                 self._changed.notify()
 
@@ -182,8 +181,10 @@ class Batcher:
             _wake(batch)
 
     def _take(self) -> "tuple[_Queue, list[_Request], int] | None":
-        """Wait for the next batch to be due; return it with its queue and the number of threads
-        for its operators. Returns None when the Batcher is closed and nothing waits."""
+        """Wait for the next batch; return its queue, the batch and the threads for its operators.
+
+        Returns None when the Batcher is closed and nothing waits.
+        """
         with self._changed:
             while True:
                 queues = [queue for queue in self._queues.values() if queue.waiting]
@@ -225,6 +226,7 @@ class _Request:
         self.future: Future[None] | None = None
 
     def result(self) -> list[Floats]:
+        """Return the outputs, or raise the failure of the batch."""
         if self.failure is not None:
             # A copy for each caller: threads that raise one exception extend one traceback.
             raise copy.copy(self.failure) from self.failure
@@ -241,18 +243,21 @@ class _Queue:
         self.expected_rows = 1  # as many as in the last batch, whose callers are likely to return
 
     def due(self, delay: float) -> float:
-        """Return when to run the waiting requests, in seconds of `time.monotonic`.
+        """Return the time at which to run the waiting requests, in seconds of `time.monotonic`.
 
-        With fewer than expected that is `delay` after the first came, else at once.
+        Fewer requests than expected wait until `delay` seconds after the first; others are due at
+        once.
         """
         return self.waiting[0].since + (delay if len(self.waiting) < self.expected_rows else 0)
 
     def take(self, limit: int, workers: int) -> list[_Request]:
+        """Remove and return one worker's share of the waiting requests, at most `limit`."""
         share = max(-(-len(self.waiting) // workers), min(self.expected_rows, len(self.waiting)))
         self.expected_rows = min(share, limit, self.plan.chunk)
         return [self.waiting.popleft() for _ in range(self.expected_rows)]
 
     def run(self, batch: Sequence[_Request], threads: int) -> None:
+        """Run the graph on the merged inputs of a batch, and fill its requests' outputs."""
         n = len(batch)
         inputs = {
             name: _merged([request.inputs[name] for request in batch], shape)
@@ -276,6 +281,7 @@ def _merged(parts: Sequence[npt.NDArray[Any]], shape: tuple[int, ...]) -> npt.ND
 
 
 def _wake(batch: Sequence[_Request]) -> None:
+    """Wake the callers that wait for a batch."""
     futures: dict[AbstractEventLoop, list[Future[None]]] = {}
     for request in batch:
         if request.lock is not None:

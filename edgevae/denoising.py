@@ -66,7 +66,7 @@ def denoise(
     sigma: float | npt.ArrayLike | None,
     y: ClassNumbers | None = None,
 ) -> Floats:
-    """Return the items x (N, *x_shape) without their noise, float32 of the same shape.
+    """Return the items x (N, *x_shape) without their noise: float32 of the same shape.
 
     `sigma` is the standard deviation of the noise in x's units, one number or one for each item;
     None estimates it from each image. `table` is that of `read`; without a table the result is the
@@ -77,7 +77,7 @@ def denoise(
     known_sigma = None if sigma is None else _check_sigma(sigma, len(x))
     if table is None or x_range is None or not len(x):
         return runner.reconstruct(x, y)
-    low, width = x_range[0], x_range[1] - x_range[0]  # Python's numbers, which keep float32
+    low, width = x_range[0], x_range[1] - x_range[0]  # Python's floats, which keep x float32
     noisy: Floats = (x - low) / width
     clipped = is_clipped(noisy)
     sigmas = estimate_sigma(noisy, clipped, table) if known_sigma is None else known_sigma / width
@@ -129,8 +129,8 @@ def noise_level(images: Floats) -> Floats:
 def estimate_sigma(noisy: Floats, clipped: npt.NDArray[np.bool_], table: Table) -> Floats:
     """Return sigma of each image (N,), by the noise levels of training images at each sigma.
 
-    `clipped` (N,) states which images were clipped to their range. The result is 0 for a noise
-    level of at most that of a clean image, and never above the largest sigma of the table.
+    `clipped` (N,) is true for the images that were clipped to their range. The result is 0 for a
+    noise level of at most that of a clean image, and never above the largest sigma of the table.
     """
     levels, sigmas = noise_level(noisy), np.empty(len(noisy), np.float32)
     for column, rows in enumerate((~clipped, clipped)):
@@ -139,7 +139,7 @@ def estimate_sigma(noisy: Floats, clipped: npt.NDArray[np.bool_], table: Table) 
 
 
 def is_clipped(images: Floats) -> npt.NDArray[np.bool_]:
-    """Return for each image (N,) whether it looks clipped, as images of 8 bits are.
+    """Return a mask (N,) of the images that look clipped, as images of 8 bits are.
 
     Such an image lies within [0, 1] and reaches 0 or 1.
     """
@@ -181,7 +181,7 @@ def _inverse_mills_ratio(t: Any) -> Any:
 
 
 def blend(noisy: Floats, x_hat: Floats, sigma: Floats, table: Table) -> Floats:
-    """Return the estimate of x by noisy images and x_hat, all (N, C, H, W); sigma is (N,)."""
+    """Return the estimate of x from noisy images and x_hat, all (N, C, H, W); sigma is (N,)."""
     a, c, class_gains = (
         _at_sigma(sigma, table, gains) for gains in (table.noisy, table.model, table.places)
     )
@@ -366,7 +366,7 @@ def read(bundle: Bundle) -> Table | None:
         if key not in arrays or arrays[key].shape != shape or sigmas < 2:
             got = arrays[key].shape if key in arrays else "nothing"
             raise BundleError(
-                f"{bundle.path / FILE}: expected {key} of shape {shape}, got {got}; make it again "
-                f"with `python -m train denoise`"
+                f"{bundle.path / FILE}: expected {key} of shape {shape}, got {got}; create it "
+                f"again with `python -m train denoise`"
             )
     return Table(**{key: np.asarray(arrays[key], np.float32) for key in shapes})

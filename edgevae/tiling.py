@@ -31,7 +31,7 @@ class Span(NamedTuple):
 
 
 def margin(shared: int, receptive: int) -> int:
-    """Return how many cells at the edge of a tile are not used, of those it shares with the next.
+    """Return how many cells at the edge of a tile are unused, of those shared with the next tile.
 
     Where the shared cells are too few for exact pixels, as many as possible are left out, since
     the error falls fast with the distance to the edge.
@@ -122,9 +122,10 @@ def decode(
     overlap: int | None = None,
     out: Floats | None = None,
 ) -> Floats:
-    """Return x_hat of latents (N, C, H, W) or (C, H, W): float32 (N, C', s H, s W) or without N.
+    """Return x_hat of latents, N or one: float32 (N, C', s H, s W), or without N.
 
-    `labels` are the classes of a bundle with classes, `overlap` the cells that neighbouring tiles
+    z is (N, C, H, W) or (C, H, W), and s the scale of the bundle's tiles. `labels` are the classes
+    of a bundle with classes, `overlap` the cells that neighbouring tiles
     share (None: as the bundle says), and `out` the array to fill and return. Each batch has as
     many tiles as there are workers. Raises `InputError` if the decoder is not fully convolutional,
     and for latents smaller than a tile.

@@ -457,7 +457,7 @@ if not (child := os.fork()):
     try:
         batcher.decode(z)
     except edgevae.InputError as error:
-        assert "in the process that forked: make another" in str(error)
+        assert "belongs to the process that forked: create another" in str(error)
     batcher.close()
     with edgevae.Batcher(vae) as own:
         own.decode(z)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-LAST_UINT64 = 2**64 - 1
+LAST_UINT64 = 2**64 - 1  # `checks.LAST`, without the import of numpy
 # The names of outputs, for help texts.
 SHEETS, ROWS = ".png, .jpg or .webp", ".npy, .npz, .csv, .parquet"
 
@@ -166,7 +166,7 @@ def read_one(path: str, args: argparse.Namespace, bundle: "Bundle") -> "Floats":
 def stream_inputs(
     paths: Sequence[str], args: argparse.Namespace, bundle: "Bundle", *, disjoint: bool = False
 ) -> "Iterator[Batch]":
-    """Yield batches of the items that `paths` name, each as soon as it is there.
+    """Yield batches of the items that `paths` name, each as soon as it has arrived.
 
     `disjoint` is as in `edgevae.files.stream`. Raises InputError.
     """

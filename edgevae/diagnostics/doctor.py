@@ -1,7 +1,7 @@
 """Examine a machine: what works, what does not, and what to do about it.
 
 Everything that may end a process, such as an instruction that the processor does not have, is
-tried in a fresh process, and the way in which that one ends is explained.
+tried in a fresh process, whose end is explained.
 """
 
 import os
@@ -36,7 +36,7 @@ class Finding(NamedTuple):
     """One examined topic.
 
     `level` is OK, NOTE for something that works but could be better or is unusual, or PROBLEM, for
-    which `fix` states what to do. `says` describes the finding.
+    which `fix` states what to do. `says` is the description.
     """
 
     level: str
@@ -135,7 +135,7 @@ def _cuda() -> Iterator[Finding]:
 
 
 def _verified(name: str, provider: str) -> Finding:
-    """Return whether a shipped bundle verifies on a provider."""
+    """Return the finding whether a shipped bundle verifies on a provider."""
     topic = f"{name} on {provider}"
     done = run_python("-m", "edgevae", "verify", name, "--provider", provider)
     if not done.returncode:
@@ -148,7 +148,7 @@ def _verified(name: str, provider: str) -> Finding:
 
 
 def _reason(done: "subprocess.CompletedProcess[str]") -> tuple[str, str]:
-    """Return why a process failed, and how to fix it, or "" if its last line does not say."""
+    """Return the reason why a process failed, and the fix, "" if its last line states none."""
     if done.returncode < 0:
         return f"the process was ended by {signal.Signals(-done.returncode).name}", ""
     lines = done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"]

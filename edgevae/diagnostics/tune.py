@@ -21,7 +21,7 @@ from edgevae.engine import Runner, Tuned, plans, run_chunks
 
 # A size whose rate is below this share of the highest rate is not measured again. After two such
 # sizes in a row, larger ones are not tried.
-_HOPELESS = 0.85
+_TOO_SLOW = 0.85
 # The duration of one measurement in seconds, if there are enough rows for it.
 _DURATION = 0.05
 # The largest memory of the rows in flight in bytes, by the plan's estimate; it bounds the sizes.
@@ -89,12 +89,12 @@ def measure_chunk(
         work(0, min(size, rows))  # a warm-up, which allocates the memory
         best = max((max(rates) for rates in samples.values()), default=0.0)
         samples[size] = [_rate(work, rows, workers, size, best) for _ in range(3)]
-        slow_sizes = slow_sizes + 1 if max(samples[size]) < _HOPELESS * best else 0
+        slow_sizes = slow_sizes + 1 if max(samples[size]) < _TOO_SLOW * best else 0
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         best = max(median(rates) for rates in samples.values())
         for size, rates in samples.items():
-            if median(rates) >= _HOPELESS * best:
+            if median(rates) >= _TOO_SLOW * best:
                 rates.append(_rate(work, rows, workers, size, best))
     return {size: median(rates) for size, rates in samples.items()}
 

@@ -1,4 +1,4 @@
-"""Check that this device computes what PyTorch computed when the bundle was made."""
+"""Check that this device computes what PyTorch computed for the bundle's self-check."""
 
 import hashlib
 from collections.abc import Mapping
@@ -22,8 +22,8 @@ _BF16 = 16 * 2.0**-8
 class Verification:
     """The outputs of a VAE, compared with those that its bundle carries.
 
-    `differences` has the largest absolute difference of each output (mu, logvar, h and x_hat, as
-    far as the bundle carries them), `tolerances` the largest one allowed. `passed` states for each
+    `differences` has the largest absolute difference of each output (mu, logvar, h and x_hat, if
+    the bundle carries them), `tolerances` the largest one allowed. `passed` states for each
     output whether the difference is within the tolerance, and for "stream" whether the golden
     latents are equal bit for bit.
     """

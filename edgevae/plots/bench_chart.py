@@ -31,7 +31,7 @@ def draw_bench_chart(rows: Sequence[Row], *, title: str, subtitle: str) -> "Imag
     half = WIDTH / 2
     _latency(canvas, Box(MARGIN + 40, top, half - 24, top + PLOT), rows)
     _throughput(canvas, Box(half + 64, top, WIDTH - MARGIN, top + PLOT), rows)
-    _cold(canvas, Box(MARGIN + 112, lower, half - 24, lower + LINE * len(rows)), rows)
+    _cold_start(canvas, Box(MARGIN + 112, lower, half - 24, lower + LINE * len(rows)), rows)
     _memory(canvas, Box(half + 24, lower, WIDTH - MARGIN - 60, lower + LINE * len(rows)), rows)
     return canvas.image
 
@@ -75,7 +75,7 @@ def _throughput(canvas: Canvas, box: Box, rows: Sequence[Row]) -> None:
         canvas.text((left + right) / 2, top - 4, label, size=10, ink=MUTED, anchor="mb")
 
 
-def _cold(canvas: Canvas, box: Box, rows: Sequence[Row]) -> None:
+def _cold_start(canvas: Canvas, box: Box, rows: Sequence[Row]) -> None:
     axis = Axis([row["cold"]["total_ms"] for row in rows], box.left, box.right - 44, log=False)
     canvas.text(box.left - 112, box.top - 46, "Cold start in ms", size=13)
     canvas.legend(box.left, box.top - 46, [(label, ink) for _, label, ink in PHASES])
@@ -125,5 +125,5 @@ def _lines(canvas: Canvas, box: Box, rows: Sequence[Row]) -> list[tuple[Row, flo
 
 
 def _short(value: float) -> str:
-    """Return a number with three digits, or with all before the point, without an exponent."""
+    """Return a number in three digits, or in all digits before the point, without an exponent."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -3,7 +3,7 @@
 scatter    the posterior means of a data set, in a plane
 prior      latents of the prior beside latents of the data set
 units      the KL divergence of each dimension of the latent
-manifold   the items that a decoder of two dimensions makes, over the whole plane
+manifold   the items that a decoder of two dimensions returns, over the whole plane
 """
 
 from statistics import NormalDist
@@ -126,9 +126,9 @@ def draw_manifold(vae: "VAE", side: int = 20) -> "Figure":
     data = vae.bundle.data
     if vae.bundle.dims != 2 or not isinstance(data, Image):
         raise InputError(
-            f"bundle {vae.bundle.name!r}: a manifold is drawn of images by a latent of 2 "
-            f"dimensions, got {data.name}s by {vae.bundle.dims}; `python -m train "
-            f"fashion2d` trains one"
+            f"bundle {vae.bundle.name!r}: a manifold needs images and a latent of 2 dimensions, "
+            f"got {data.name}s and {vae.bundle.dims}; `python -m train fashion2d` trains such a "
+            f"model"
         )
     quantiles = [NormalDist().inv_cdf((i + 0.5) / side) for i in range(side)]
     z = np.array([(a, b) for b in reversed(quantiles) for a in quantiles], np.float32)
@@ -167,7 +167,7 @@ def _figure(width: float, height: float, columns: int = 1) -> "tuple[Figure, Any
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise InputError(
-            "matplotlib draws the map, and it is not installed: pip install 'edgevae[plot]'"
+            "a map needs matplotlib, which is not installed: pip install 'edgevae[plot]'"
         ) from error
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     axes = figure.subplots(1, columns)

@@ -33,7 +33,7 @@ def test_rows_are_written_as_tables_that_every_verb_takes_back(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--out", "x.png"], "makes vectors, which cannot be drawn; write .npy or .npz"),
+        (["--out", "x.png"], "returns vectors, which cannot be drawn; write .npy or .npz"),
         (["--dtype", "uint8"], "--dtype uint8 is for images"),
     ],
 )
@@ -74,11 +74,11 @@ def test_a_name_gives_a_form(tiny_paths, model, out, more, form):
 @pytest.mark.parametrize(
     ("model", "out", "more", "says"),
     [
-        ("grey", "a.txt", {}, "makes no lines of text"),
-        ("grey", "a.npy", {"scale": 3}, "--scale enlarges pictures"),
+        ("grey", "a.txt", {}, "returns images, not lines of text"),
+        ("grey", "a.npy", {"scale": 3}, "--scale is for pictures"),
         ("grey", "a.tiff", {}, "--out: expected a name that ends in"),
-        ("vector", "a.gif", {}, "makes vectors, which cannot be drawn"),
-        ("names", "a.npy", {}, "makes lines: write .txt or -"),
+        ("vector", "a.gif", {}, "returns vectors, which cannot be drawn"),
+        ("names", "a.npy", {}, "returns lines: write .txt or -"),
     ],
 )
 def test_a_form_that_does_not_suit_the_bundle_is_refused(tiny_paths, model, out, more, says):

@@ -48,7 +48,7 @@ def test_help_imports_nothing_heavy():
         (["generate", "--temperature", "nan"], "number from 0, got 'nan'"),
         (["generate", "--out", "x.tiff"], r"--out: expected a name that ends in .png"),
         (["generate", "--out", "x.png", "--dtype", "float32"], "pictures are uint8"),
-        (["generate", "--out", "x.npy", "--scale", "2"], "--scale enlarges pictures"),
+        (["generate", "--out", "x.npy", "--scale", "2"], "--scale is for pictures"),
         (["score", "a.png", "--threshold", "nan"], "expected a finite number, got 'nan'"),
         (["interpolate", "--steps", "1"], "at least 2, got '1'"),
         (["interpolate", "a.png"], "two inputs, or none"),

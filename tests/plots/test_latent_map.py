@@ -83,7 +83,7 @@ def test_the_manifold_is_decoded_by_quantiles(flat):
 
 
 def test_a_manifold_has_two_dimensions(tiny_paths):
-    with pytest.raises(InputError, match="2 dimensions, got images by 4"):
+    with pytest.raises(InputError, match="2 dimensions, got images and 4"):
         latent_map.draw_manifold(edgevae.load(tiny_paths["grey"]))
 
 

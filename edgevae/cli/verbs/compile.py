@@ -1,4 +1,4 @@
-"""`edgevae compile`: make a bundle of ONNX graphs."""
+"""`edgevae compile`: write a bundle of ONNX graphs."""
 
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
@@ -196,13 +196,13 @@ def run(args: Namespace) -> Result:
 def _check_usage(args: Namespace) -> None:
     """Raise UsageError if options contradict each other."""
     if (args.folder is None) == (args.decoder is None) or (args.folder and args.encoder):
-        raise UsageError("expected FOLDER, or --decoder and maybe --encoder")
+        raise UsageError("expected FOLDER, or --decoder and optionally --encoder")
     if args.folder is None and args.scaling_factor:
         raise UsageError("--scaling-factor is for FOLDER")
     if args.calibration is not None and not args.int8:
         raise UsageError("--calibration is for --int8")
     if args.likelihood == "bernoulli" and args.sigma is not None:
-        raise UsageError("--sigma is a gaussian's; a bernoulli likelihood has none")
+        raise UsageError("--sigma is for --likelihood gaussian; a bernoulli has none")
 
 
 def _sources(args: Namespace) -> "Sources":

@@ -17,7 +17,7 @@ def run(args: Namespace) -> Result:
     problems = [finding.topic for finding in findings if finding.level == doctor.PROBLEM]
     failure = ""
     if problems:
-        failure = f"not all is well: {', '.join(problems)}; the lines above say what to do"
+        failure = f"problems with {', '.join(problems)}; the lines above say how to fix them"
     facts = [finding._asdict() for finding in findings]
     return Result(facts, text="\n".join(map(str, findings)), failure=failure)
 

@@ -84,7 +84,7 @@ def _check_dtype(dtype: str | None, form: str, out: str, vae: "VAE") -> None:
         raise UsageError(f"--dtype uint8: tables are float32; write .npy or .npz, not {out}")
     if dtype == "uint8" and not vae.bundle.data.drawable:
         raise UsageError(
-            f"--dtype uint8 is for images; {vae.bundle.name!r} makes {vae.bundle.kind}s"
+            f"--dtype uint8 is for images; {vae.bundle.name!r} returns {vae.bundle.kind}s"
         )
 
 

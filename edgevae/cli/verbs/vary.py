@@ -1,4 +1,4 @@
-"""`edgevae vary`: make variations of each item."""
+"""`edgevae vary`: generate variations of each item."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -59,12 +59,14 @@ def run(args: Namespace) -> Result:
             start += len(x)
             yield varied.reshape(-1, *vae.bundle.x_shape)
 
-    numbered = items.form == "array"
+    ids = None  # variations of an array have numbers
+    if items.form != "array":
+        ids = [f"{name}-{i}" for name in items.ids for i in range(args.n)]
     results = files.Results(
         progress(batches(), rows),
         rows,
         vae.bundle.data,
-        ids=None if numbered else [f"{name}-{i}" for name in items.ids for i in range(args.n)],
+        ids=ids,
         dtype=items.dtype,
         columns=args.n if items.rows > 1 else None,
     )

@@ -18,15 +18,15 @@ def run(args: Namespace) -> Result:
     from edgevae.diagnostics import verify
 
     vae = options.load(args)
-    verdict = verify.verify(vae)
+    verification = verify.verify(vae)
     failure = ""
-    if verdict.failed:
+    if verification.failed:
         failure = (
             f"{vae.bundle.path} on provider {vae.provider} in {vae.precision}: "
-            f"{', '.join(verdict.failed)} not as proved when the bundle was made; try --provider "
-            f"cpu for the graphs, EDGEVAE_KERNEL=scalar for the stream"
+            f"{', '.join(verification.failed)} differ from the outputs that the bundle carries; "
+            f"try --provider cpu for the graphs, EDGEVAE_KERNEL=scalar for the stream"
         )
-    return Result(asdict(verdict), text=str(verdict), failure=failure)
+    return Result(asdict(verification), text=str(verification), failure=failure)
 
 
 VERIFY = Verb(

@@ -103,7 +103,7 @@ def plain_provider(provider: str, threads: int = 0) -> str:
 
 
 def machine() -> Report:
-    """Return what figures depend on beside the model: processor, threads and versions."""
+    """Return the facts that figures depend on beside the model: processor, threads, versions."""
     return {
         "cpu": cpu_name(),
         "system": platform.platform(),
@@ -111,6 +111,6 @@ def machine() -> Report:
         "edgevae": edgevae.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        # Asked of the module, since several distributions may have installed it.
+        # From the module, since several distributions may have installed it.
         "onnxruntime": onnxruntime().__version__,
     }

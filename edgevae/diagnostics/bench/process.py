@@ -14,15 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# The phases of a cold start. The first call makes one row.
+# The phases of a cold start. The first call generates one row.
 PHASES = ("import_ms", "session_ms", "first_ms")
 # The exit status if the provider is not available.
 NO_PROVIDER = 5
 
 Call = Callable[[int], object]
 Nodes = Mapping[str, int]
-# A runner yields None after its imports, then, with its session open, the call that makes a batch
-# of so many rows, and last, if known, the number of the decoder's nodes on each provider.
+# A runner yields None after its imports; then, when its session is open, a function that generates
+# a batch of n rows; and last, if known, the number of the decoder's nodes on each provider.
 Stages = Iterator[Call | Nodes | None]
 
 
@@ -49,7 +49,7 @@ def run_plain(provider: str, decoder: str, threads: int = 0) -> Stages:
     """Yield the stages of a script that runs the decoder's ONNX file by onnxruntime alone.
 
     `provider` is JSON: onnxruntime's name of the provider, its options, and the library of the
-    plugin that brings it or null. 0 threads are onnxruntime's default.
+    plugin that provides it, or null. 0 threads are onnxruntime's default.
     """
     import numpy as np
     import onnxruntime as ort  # type: ignore[import-untyped]

@@ -24,12 +24,21 @@ def test_without_onnx_the_extra_is_named(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "expected FOLDER, or --decoder and maybe --encoder"),
-        (["folder", "--decoder", "d.onnx"], "expected FOLDER, or --decoder and maybe --encoder"),
-        (["folder", "--encoder", "e.onnx"], "expected FOLDER, or --decoder and maybe --encoder"),
+        ([], "--decoder and optionally --encoder"),
+        (
+            ["folder", "--decoder", "d.onnx"],
+            "--decoder and optionally --encoder",
+        ),
+        (
+            ["folder", "--encoder", "e.onnx"],
+            "--decoder and optionally --encoder",
+        ),
         (["--decoder", "d.onnx", "--scaling-factor", "2"], "--scaling-factor is for FOLDER"),
         (["--decoder", "d.onnx", "--calibration", "x.npy"], "--calibration is for --int8"),
-        (["--decoder", "d.onnx", "--likelihood", "bernoulli", "--sigma", "1"], "--sigma is a gau"),
+        (
+            ["--decoder", "d.onnx", "--likelihood", "bernoulli", "--sigma", "1"],
+            "--sigma is for --likelihood gau",
+        ),
         (["--decoder", "d.onnx", "--kind", "audio"], "invalid choice: 'audio'"),
         (["--decoder", "d.onnx", "--size", "0"], "a whole number at least 1, got '0'"),
     ],

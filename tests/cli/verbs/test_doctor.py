@@ -20,4 +20,4 @@ def test_the_exit_code_is_6_if_there_is_a_problem(monkeypatch, capsys):
         "says": "f",
         "fix": "g",
     }
-    assert "not all is well: e" in err
+    assert "problems with e" in err
