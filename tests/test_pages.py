@@ -130,6 +130,7 @@ def refused_in_training(arguments: list[str]) -> bool:
 
 @pytest.mark.train
 def test_training_command_lines_parse() -> None:
+    pytest.importorskip("torch")
     commands = list(command_lines("python -m train"))
     assert len(commands) > 10
     assert [where for where, arguments in commands if refused_in_training(arguments)] == []
