@@ -107,7 +107,7 @@ def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AbstractContextM
 
 @pytest.fixture(params=_core.kernels()["available"])
 def kernel(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each kernel that runs on this CPU in turn; the one in use before comes back after."""
+    """Each kernel that runs on this CPU in turn; the active one is restored afterwards."""
     before = _core.kernels()["active"]
     _core.use_kernel(request.param)
     yield request.param

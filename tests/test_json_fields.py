@@ -1,4 +1,4 @@
-"""JSON fields: each is read with its type, or named in an error."""
+"""Each JSON field is read with its type, or named in an error."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The .npz files of a bundle: what is written is read with its type, and nothing else."""
+"""The .npz files of a bundle keep arrays with their types, and hold nothing else."""
 
 import numpy as np
 import pytest

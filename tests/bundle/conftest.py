@@ -8,5 +8,5 @@ import pytest
 
 @pytest.fixture
 def copy(tiny_paths, tmp_path):
-    """A bundle of its own for a test to spoil."""
+    """A copy of the bundle grey, which a test may change."""
     return Path(shutil.copytree(tiny_paths["grey"], tmp_path / "copy"))

@@ -39,7 +39,7 @@ def weights(*shape, seed=0):
 
 
 def rewritten(model, rewrite) -> tuple[int, list[str]]:
-    """Places and operators of the graph after a pass, which must compute what it did before."""
+    """Return the places and operators of the graph after a pass, whose results must be the same."""
     after = model.clone()
     places = rewrite(after)
     after = pipeline.lowered(after)

@@ -57,7 +57,7 @@ def _dynamo(module: nn.Module, example: torch.Tensor, opset: int, fixed: bool) -
 
 
 def settle(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Random statistics and gains in every BatchNorm, as after training."""
+    """Set random statistics and gains in every BatchNorm, as after training."""
     generator = torch.Generator().manual_seed(seed)
     for layer in module.modules():
         if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):

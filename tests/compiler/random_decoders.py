@@ -1,4 +1,4 @@
-"""hypothesis draws decoders: any graph that a VAE's author may have exported.
+"""Random decoders, drawn by hypothesis: graphs as authors of VAEs may export them.
 
 A decoder is a linear layer or a spatial latent, then transposed convolutions, upsamplings with
 convolutions, residual blocks, BatchNorm and activations in any order, with any kernel, stride,
@@ -32,7 +32,7 @@ class Decoder(NamedTuple):
 
 @st.composite
 def decoders(draw: st.DrawFn) -> Decoder:
-    """Whole decoders, of any opset from 11 and a free or a fixed batch."""
+    """Draw complete decoders, of any opset from 11 and with a free or a fixed batch."""
     build = Build(draw)
     latent_shape = build.spatial_latent() if draw(st.booleans()) else build.linear_latent()
     if len(build.shape) > 1:
@@ -65,7 +65,7 @@ class Build:
         return self.shape
 
     def linear_latent(self) -> tuple[int, ...]:
-        """Linear layers, and sometimes the features unfolded into channels, as they most are."""
+        """Add linear layers, and in most cases unfold their features into channels."""
         self.shape = latent_shape = (self.draw(st.integers(1, 9)),)
         for _ in range(self.draw(st.integers(1, 2))):
             self.linear(self.draw(st.integers(1, 20)))
@@ -169,7 +169,7 @@ class Build:
         )
 
     def upsampling(self) -> None:
-        """Nearest, by scales or sizes, in each coordinate mode that exporters write; or linear."""
+        """Upsample by nearest neighbours, in any coordinate mode, or linearly."""
         draw = self.draw
         scale = draw(st.sampled_from([2, 2, 3]))
         shape = (self.shape[0], *(scale * size for size in self.shape[1:]))
@@ -186,7 +186,7 @@ class Build:
             self.convolution()
 
     def residual(self) -> None:
-        """x + activation(conv(x)), 3 wide and as large as before."""
+        """Add x + activation(conv(x)) with a kernel of 3, which keeps the size."""
         skip, rank, channels = self.value, len(self.shape) - 1, self.shape[0]
         weight = self.normal(channels, channels, *[3] * rank) / math.sqrt(channels * 3**rank)
         inputs = [self.constant(weight), *self.bias(channels)]
@@ -246,7 +246,7 @@ class Build:
     # --- parts --------------------------------------------------------------------------------
 
     def add(self, kind: str, inputs: list[str], shape: tuple[int, ...], **attributes) -> None:
-        """A node that takes the value so far and more, and makes a value of the shape."""
+        """Add a node that takes the current value and more inputs, with a new shape."""
         output = f"v{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, [self.value, *inputs], [output], **attributes))
         self.value, self.shape = output, shape
@@ -273,7 +273,7 @@ class Build:
         return self.each(rank, least, most)
 
     def each(self, rank: int, least: int, most: int) -> list[int]:
-        """One number for each dimension, most often the same."""
+        """Draw a number for each dimension, most often the same."""
         same = self.draw(st.integers(least, most))
         if self.draw(st.integers(0, 2)):
             return [same] * rank

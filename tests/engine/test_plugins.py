@@ -37,10 +37,10 @@ def wondrous(tmp_path, monkeypatch):
     (folder / "__init__.py").write_text(MODULE.format(library=str(library)))
     (tmp_path / "onnxruntime_extensions").mkdir()  # no plugin: it ships no provider
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    devices, told = [a_device("CPUExecutionProvider", "CPU")], []
+    devices, loaded = [a_device("CPUExecutionProvider", "CPU")], []
 
     def register(name, path):
-        told.append(path)
+        loaded.append(path)
         devices.append(a_device("WondrousExecutionProvider", "GPU"))
         devices.append(a_device("WondrousExecutionProvider", "NPU"))
 
@@ -48,7 +48,7 @@ def wondrous(tmp_path, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda: devices)
     monkeypatch.delitem(sys.modules, "onnxruntime_ep_wondrous", raising=False)
     plugins.register.cache_clear()
-    yield told
+    yield loaded
     plugins.register.cache_clear()
     sys.modules.pop("onnxruntime_ep_wondrous", None)
 

@@ -1,4 +1,4 @@
-"""The promise of p-values, checked by counting."""
+"""P-values keep their promised rate, checked by counting."""
 
 import numpy as np
 import pytest

@@ -20,7 +20,7 @@ LAYERS = {
 
 
 def folded(module: nn.Module, z: torch.Tensor, opset: int = 17) -> list[str]:
-    """The operators that are left, once the graph was seen to compute what PyTorch does."""
+    """Return the remaining operators of a graph whose results equal those of PyTorch."""
     model = normalise.read_graph(export(module, z[:2], opset=opset))
     (got,) = CheckSession(model, "folded").run(z.numpy())
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Int8: nearly the same numbers, from integer kernels, whatever the graph."""
+"""Int8 graphs compute nearly the same numbers with integer kernels."""
 
 import numpy as np
 import onnx
@@ -29,7 +29,7 @@ def noise(model: ir.Model, quantised: ir.Model) -> float:
 
 
 def fused(quantised: ir.Model, path) -> list[str]:
-    """The operators that onnxruntime makes of a graph."""
+    """Return the operators of a graph after the optimisations of onnxruntime."""
     ort = onnxruntime()
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(path / "optimised.onnx")

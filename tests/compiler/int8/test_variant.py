@@ -103,7 +103,7 @@ def test_the_encoder_is_calibrated_on_the_passed_items(decoder, encoder, tmp_pat
 
 
 def test_an_encoder_of_noisy_items_is_calibrated_on_such(decoder, encoder, tmp_path):
-    """Noise leaves the range of what is clean, and was cut off there."""
+    """Noise exceeds the range of clean items, and would be clipped to it."""
     clean, noisy = (
         compile_it(decoder, tmp_path / f"noise {noise}", encoder, noise=noise).bundle.path
         for noise in (0.0, 0.8)

@@ -1,4 +1,4 @@
-"""Folders as optimum's exporter writes them: of modules of our own, and of diffusers' with it."""
+"""Folders in the layout of optimum's exporter, with modules of these tests and of diffusers."""
 
 import io
 import json

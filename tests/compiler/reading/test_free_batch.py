@@ -1,4 +1,4 @@
-"""Batches that were traced as constants, in each way that exporters write them down."""
+"""Batches that were traced as constants become free, in each form that exporters write."""
 
 import numpy as np
 import onnx.parser
@@ -44,7 +44,7 @@ def test_resize_by_sizes():
 
 
 def test_a_spatial_broadcast_with_coordinates():
-    """z is spread over the pixels and meets a constant, which has but the one row traced."""
+    """z is repeated for each pixel and joined with a constant that has only the traced row."""
     source = graph(
         "(float[1,4] z) => (float[1,5,2,2] y) <int64[4] sizes = {1,4,1,1}, "
         "int64[4] all = {1,4,2,2}, float[1,1,2,2] grid = {1,2,3,4}> "

@@ -23,7 +23,7 @@ class View(nn.Module):
 
 
 class Decoder(nn.Sequential):
-    """Whatever exporters and opsets write in different ways."""
+    """Layers that exporters and opsets write in different ways."""
 
     def __init__(self):
         torch.manual_seed(0)
@@ -65,7 +65,7 @@ def test_every_export_of_a_decoder_has_one_form(opset, fixed):
 
 
 class Frozen(View):
-    """len() is a number to the old exporter, whatever axes are said to be dynamic."""
+    """A module whose len(), for the TorchScript exporter, is a number even on a dynamic axis."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.view(len(x), *self.shape)
@@ -84,7 +84,7 @@ def test_a_batch_that_only_claims_to_be_free_is_freed(traced):
 
 
 class Spread(nn.Module):
-    """z spread over pixels that know where they are (Watters et al. 2019), and learned ones."""
+    """A spatial broadcast decoder with coordinates (Watters et al. 2019) or with learned planes."""
 
     def __init__(self):
         super().__init__()

@@ -28,7 +28,7 @@ drawn = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 @pytest.fixture(autouse=True, scope="module")
 def every_place_is_worth_it():
-    """The cost models leave most places of small graphs alone; here none may be wrong."""
+    """Apply a pass at every place, although the cost models would skip most of small graphs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(split_phases, "_MIN_CHANNELS", 1)
         patch.setattr(scatter_narrow, "_MAX_CHANNELS", 99)
@@ -79,7 +79,7 @@ def test_all_passes_together_change_nothing_that_a_random_decoder_computes(decod
 
 
 def test_a_pass_that_changes_the_results_is_left_out(monkeypatch):
-    """Here one that turns the last activation into another."""
+    """The pass of this test replaces the last activation by another."""
 
     def wrong(model):
         model.graph.outputs[0].producer().op_type = "Tanh"

@@ -7,7 +7,7 @@ RNG = np.random.default_rng(0)
 
 
 def by_phases(phases, x, w, out):
-    """One axis, computed as the docstrings say."""
+    """Compute one axis by the formula of the docstrings."""
     y, stride = np.zeros(out), len(phases)
     for o in range(out):
         phase, j = phases[o % stride], o // stride

@@ -1,4 +1,4 @@
-"""Which passes are kept, and how that is measured."""
+"""Passes are kept if they are measured to be faster."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Training on text: lines, a language model that judges, one that teaches, a bundle, its report."""
+"""Training on text: reading lines, language models, a bundle and its report."""
 
 import math
 

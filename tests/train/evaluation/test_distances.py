@@ -46,7 +46,7 @@ def test_a_point_s_radius_leaves_itself_out():
 
 
 def naive(real, fake, k):
-    """The definitions, word by word."""
+    """Compute the metrics directly from their definitions."""
 
     def distance(a, b):
         return np.sqrt(((a.astype(np.float64)[:, None] - b[None]) ** 2).sum(2))

@@ -44,7 +44,7 @@ def test_a_report_has_every_row(tiny_paths, data, tmp_path):
 
 
 def test_vectors_are_judged_in_their_own_units(tiny_paths, tmp_path):
-    """No classifier, no pictures."""
+    """Vectors have neither a classifier nor pictures."""
     rng = np.random.default_rng(0)
     items = torch.from_numpy(rng.standard_normal((60, 5)).astype(np.float32))
     data = Data("numbers", "vector", items[:40], items[40:], "MIT")

@@ -1,4 +1,4 @@
-"""The benchmark's own arithmetic: a tiny VAE, whose p(x) numpy integrates."""
+"""The benchmark's estimates agree with p(x) of a tiny VAE, which numpy integrates."""
 
 import dataclasses
 import json
@@ -73,7 +73,7 @@ def test_a_bounded_output_is_not_bounded_again(content, vae, tmp_path, monkeypat
 
 
 def test_binarised_images_are_those_of_the_published_figures():
-    """numpy's legacy generator, the images that choose first."""
+    """The images are binarised by numpy's legacy generator, one after the other."""
     x = np.full((50, 1, 4, 4), 51, np.uint8)
     data = Data("fifths", "image", *map(torch.from_numpy, (x, x[:30])), "MIT")
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Modules of other people's, exported: of our own making, of diffusers and of pythae."""
+"""Any module can be exported: those of these tests, of diffusers and of pythae."""
 
 import sys
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ CLOSE = 2e-5
 
 
 class Flat(nn.Module):
-    """A VAE of vectors: encode gives what `form` makes of mu and logvar."""
+    """A VAE of vectors whose encode returns `form` of mu and logvar."""
 
     def __init__(self, form=lambda mu, logvar: (mu, logvar)):
         super().__init__()

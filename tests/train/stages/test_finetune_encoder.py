@@ -1,4 +1,4 @@
-"""The last stage of training: the encoder alone learns, of the decoder and the prior that ship."""
+"""In the last stage of training the encoder alone learns, with the final decoder and prior."""
 
 import dataclasses
 

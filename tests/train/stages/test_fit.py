@@ -111,7 +111,7 @@ def test_a_run_that_never_began_cannot_resume(squares, tmp_path):
 
 
 def test_two_processes_train_one_model(squares, tmp_path):
-    """All stages through Fabric's DDP, started as a user would; one process writes."""
+    """All stages run under Fabric's DDP, started as a user would; one process writes."""
     command = f"-m train --data {squares} --out {tmp_path} --batch 8"
     command += " --epochs 1 --sharpen 1 --attune 1 --widths 4 6 --latent-dim 3"
     command += " --components 2 --accelerator cpu --devices 2"
