@@ -6,8 +6,9 @@
 import argparse
 import importlib
 import sys
+from types import ModuleType
 
-from edgevae.errors import EdgeVAEError
+from edgevae.errors import EdgeVAEError, InputError
 
 # The module of each command, with `add_arguments(parser, name)`, and its line of help.
 COMMANDS = {
@@ -47,8 +48,21 @@ def parser(arguments: list[str]) -> argparse.ArgumentParser:
     for name, (module, text) in COMMANDS.items():
         command = commands.add_parser(name, help=text)
         if name in arguments[:1]:
-            importlib.import_module(module).add_arguments(command, name)
+            import_command(module).add_arguments(command, name)
     return top
+
+
+def import_command(module: str) -> ModuleType:
+    """Import the module of a command. Raises `InputError` if a package that it needs is missing."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("edgevae", "train"):
+            raise
+        raise InputError(
+            f"training needs {error.name}, which is not installed: pip install -e '.[train]' in "
+            "the checkout"
+        ) from error
 
 
 if __name__ == "__main__":
