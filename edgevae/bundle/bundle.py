@@ -52,7 +52,7 @@ class Mixture(Protocol):
     def logvars(self) -> Floats: ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Bundle(Manifest):
     """A bundle whose files have the sizes and hashes that its manifest names.
 
@@ -61,6 +61,10 @@ class Bundle(Manifest):
     """
 
     path: Path
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.x_shape))
+        return f"<edgevae.bundle.Bundle {self.name!r}: {self.kind} of {shape}, {self.path}>"
 
     def graph(self, role: str, variant: str = "fp32") -> Path:
         """Return the ONNX file of a role, that of fp32 if the variant has none.

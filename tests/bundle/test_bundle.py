@@ -83,3 +83,9 @@ def test_arrays_of_no_numbers_are_refused(copy):
     )
     with pytest.raises(BundleError, match=r"statistics\.npz: mean must be finite numbers"):
         extended.arrays("statistics.npz")
+
+
+def test_a_bundle_is_shown_in_one_line(tiny_paths):
+    opened = bundle.read(tiny_paths["grey"])
+    shown = f"<edgevae.bundle.Bundle 'tiny-image': image of 1 x 8 x 8, {tiny_paths['grey']}>"
+    assert repr(opened) == shown
