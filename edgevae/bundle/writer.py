@@ -125,6 +125,11 @@ def check_replaceable(target: Path) -> None:
     strangers = {entry.name for entry in target.iterdir()}
     if not strangers:
         return
+    if MANIFEST not in strangers:
+        raise BundleError(
+            f"{target}: refused to replace a folder that is not a bundle "
+            f"({', '.join(sorted(strangers)[:3])}); name another path"
+        )
     strangers -= {MANIFEST, *read_manifest(target).fields("files")}
     if strangers:
         raise BundleError(

@@ -94,7 +94,7 @@ def test_only_a_bundle_is_replaced(tinies, tmp_path):
     (tmp_path / "mixed" / "notes.txt").write_text("mine")
     for name, says in (
         ("file", "got a file"),
-        ("folder", "not a bundle"),
+        ("folder", r"refused to replace a folder that is not a bundle \(thesis\.txt\)"),
         ("mixed", r"holds more than a bundle \(notes\.txt\)"),
     ):
         before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
