@@ -106,6 +106,10 @@ def open_graph(source: bytes | Path, where: str, note: Note = ignore) -> ir.Mode
     try:
         proto = onnx.load_from_string(source) if isinstance(source, bytes) else onnx.load(source)
         onnx.checker.check_model(proto)
+    except OSError as error:
+        raise InputError(
+            f"{where}: expected a file that can be read: {error.strerror or error}"
+        ) from error
     except Exception as error:  # protobuf's and onnx's own have no other base
         raise InputError(
             f"{where}: expected an ONNX graph, got {error}; export it again"

@@ -31,6 +31,12 @@ def test_a_file_names_itself_in_errors(tmp_path):
         source_graph.read(path, "decoder")
 
 
+@pytest.mark.parametrize(("name", "says"), [("none.onnx", "No such file"), ("", "directory")])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name, says):
+    with pytest.raises(InputError, match=f"expected a file that can be read: .*{says}"):
+        source_graph.read(tmp_path / name, "decoder")
+
+
 def test_functions_are_inlined_and_constants_lifted():
     model = source_graph.open_graph(
         graph("(float[n,2] a) => (float[n,2] b) { c = Constant<value_float=2.0>() b = Mul(a, c) }"),
