@@ -25,13 +25,20 @@ def open_output(out: str, *, readable: bool = False) -> Iterator[IO[bytes]]:
     """
     if out == "-" and sys.stdout.isatty() and not readable:
         raise InputError("refused to write binary data to a terminal: redirect it, > FILE")
-    try:
+    with writing_to(out):
         if out == "-":
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         else:
             with atomic.create(out) as file:
                 yield file
+
+
+@contextmanager
+def writing_to(out: str) -> Iterator[None]:
+    """Raise `InputError` for an OSError in the block; BrokenPipeError passes through."""
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:

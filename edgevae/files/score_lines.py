@@ -13,7 +13,7 @@ import numpy as np
 
 from edgevae.bundle import Bundle
 from edgevae.files.batches import Id
-from edgevae.files.destination import open_output
+from edgevae.files.destination import open_output, writing_to
 from edgevae.scoring import Scores
 
 FORMS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json"}
@@ -64,27 +64,34 @@ def form_of(out: str, as_json: bool) -> str:
 def open_writer(out: str, form: str) -> Iterator[Write]:
     """Open a writer of records to a file, which appears when it is complete, or to "-".
 
-    Standard output receives each batch as soon as it is written.
+    Standard output receives each batch as soon as it is written. The header of CSV comes with the
+    first batch, so that an error before it leaves nothing, or at the end if there is none.
     """
     if out == "-":
-        yield _writer(sys.stdout, form)
+        write = _writer(sys.stdout, form, out)
+        yield write
+        write([])
         return
     with open_output(out) as binary, io.TextIOWrapper(binary, "utf-8", newline="") as file:
-        yield _writer(file, form)
+        write = _writer(file, form, out)
+        yield write
+        write([])
 
 
-def _writer(file: IO[str], form: str) -> Write:
+def _writer(file: IO[str], form: str, out: str) -> Write:
     table = csv.writer(file, lineterminator="\n")
-    if form == "csv":
-        table.writerow(COLUMNS)
+    header = [COLUMNS] if form == "csv" else []
 
     def write(lines: list[Record]) -> None:
-        for line in lines:
-            if form == "csv":
-                table.writerow([_cell(line[column]) for column in COLUMNS])
-            else:
-                file.write(json.dumps(line) + "\n")
-        file.flush()
+        with writing_to(out):
+            while header:
+                table.writerow(header.pop())
+            for line in lines:
+                if form == "csv":
+                    table.writerow([_cell(line[column]) for column in COLUMNS])
+                else:
+                    file.write(json.dumps(line) + "\n")
+            file.flush()
 
     return write
 

@@ -1,10 +1,13 @@
 """Scores as lines: a record for each item, in CSV or JSON, in a file or on standard output."""
 
 import json
+import os
+import sys
 
 import numpy as np
 import pytest
 
+from edgevae.errors import InputError
 from edgevae.files import score_lines
 from edgevae.scoring import Scores
 
@@ -74,3 +77,27 @@ def test_standard_output_receives_each_batch_at_once(capsys, vector, scores):
         assert capsys.readouterr().out.splitlines()[1:] == ["0,3.0,0.5,false"]
         write(records[1:])
     assert capsys.readouterr().out == "1,18.0,0.01,true\n"
+
+
+def test_an_error_before_the_first_batch_leaves_no_header(capsys):
+    with pytest.raises(InputError), score_lines.open_writer("-", "csv"):
+        raise InputError("no such file")
+    assert capsys.readouterr().out == ""
+
+
+def test_scores_of_no_items_are_a_header(capsys):
+    with score_lines.open_writer("-", "csv"):
+        pass
+    assert capsys.readouterr().out == "id,value,p_value,anomaly\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is always full")
+def test_a_full_standard_output_is_named(monkeypatch, vector, scores):
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        with (
+            pytest.raises(InputError, match="cannot write standard output: No space left"),
+            score_lines.open_writer("-", "csv") as write,
+        ):
+            write(score_lines.records([0, 1], scores, vector))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # closing flushes once more
