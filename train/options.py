@@ -7,6 +7,8 @@ from typing import Any
 
 from edgevae.errors import InputError
 
+WINDOW, STRIDE = 128, 16  # of signals, in steps
+
 
 def integer(minimum: int, maximum: int | None = None) -> Callable[[str], int]:
     """Return a parser of integers from `minimum` to `maximum`, for argparse's `type`."""
@@ -42,8 +44,8 @@ def add_table(group: argparse._ArgumentGroup) -> None:
         help="kind of a table's items: each row is a vector (the default), or each window of rows "
         "a signal",
     )
-    add("--window", type=int, default=128, help="number of steps of a signal (%(default)s)")
-    add("--stride", type=int, default=16, help="steps from a window to the next (%(default)s)")
+    add("--window", type=int, help=f"number of steps of a signal ({WINDOW})")
+    add("--stride", type=int, help=f"steps from a window to the next ({STRIDE})")
     add(
         "--impute",
         choices=("median",),
@@ -54,17 +56,30 @@ def add_table(group: argparse._ArgumentGroup) -> None:
 
 
 def table_settings(options: argparse.Namespace) -> dict[str, Any] | None:
-    """Return the arguments of `tables.load`; None if the options name no table."""
+    """Return the arguments of `tables.load`; None if the options name no table.
+
+    Raises `InputError` for options of signals without --kind signal.
+    """
     path: Path | None = options.data
+    for_signals = {
+        "--window": options.window,
+        "--stride": options.stride,
+        "--runs-by": options.runs_by,
+    }
+    for option, value in for_signals.items():
+        if value is not None and options.kind != "signal":
+            raise InputError(f"{option}: expected --kind signal with it: add that, or leave it out")
     table = path is not None and path.suffix.lower() in (".csv", ".parquet")
     if path is None or not (table or options.kind or options.impute):
         return None
-    if min(options.window, options.stride) < 1:
+    window = WINDOW if options.window is None else options.window
+    stride = STRIDE if options.stride is None else options.stride
+    if min(window, stride) < 1:
         raise InputError("expected --window and --stride of at least 1")
     return {
         "kind": options.kind or "vector",
-        "window": options.window,
-        "stride": options.stride,
+        "window": window,
+        "stride": stride,
         "impute": options.impute is not None,
         "runs_by": options.runs_by,
         "ignore": list(options.ignore),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgevae.errors import InputError
 from train.__main__ import main
 from train.commands import train
 from train.model.checkpoint import Checkpoint
@@ -78,6 +79,13 @@ def test_a_stride_that_skips_steps_is_mentioned(tmp_path, capsys):
     options = "--kind signal --window 8 --stride 10 --epochs 1 --batch 8 --latent-dim 2"
     main(["--data", f"{tmp_path}/a.csv", "--out", f"{tmp_path}/run", *options.split()])
     assert "--stride 10 exceeds --window 8" in capsys.readouterr().err
+
+
+def test_options_of_signals_are_refused_without_kind_signal(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    for option in ("--window 8", "--stride 4", "--runs-by a"):
+        with pytest.raises(InputError, match=f"{option.split()[0]}: expected --kind signal"):
+            main(["--data", f"{tmp_path}/a.csv", "--out", f"{tmp_path}/run", *option.split()])
 
 
 def test_help_does_not_import_pytorch():
