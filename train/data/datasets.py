@@ -69,7 +69,9 @@ def load(source: str, path: Path | None, size: int | None = None, seed: int = 0)
         return lines.lines(path, seed)
     if path.suffix in {".npy", ".npz"}:
         return hold_out(path.stem, read_array(path), seed)
-    raise InputError(f"expected a folder of images, an .npy or an .npz file, got {path}")
+    raise InputError(
+        f"expected a folder of images, or a .npy, .npz, .csv, .parquet or .txt file, got {path}"
+    )
 
 
 def holds_fashion(folder: Path | None) -> bool:

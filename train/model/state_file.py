@@ -27,5 +27,6 @@ def read(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(
-            f"expected a checkpoint of `python -m train`, got {path}: {error}"
-        ) from None
+            f"expected a checkpoint of `python -m train`, such as runs/mine/last.pt, got {path}, "
+            "which is another kind of file or is damaged"
+        ) from error
