@@ -14,6 +14,7 @@ from edgevae.data import IMAGE_SUFFIXES
 from edgevae.errors import InputError
 from train.data import lines
 from train.data.dataset import Data, hold_out, read_array
+from train.data.download import fetch
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 FASHION_ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
@@ -93,16 +94,11 @@ def fashion_bytes(name: str, folder: Path | None) -> bytes:
     if folder is None and DEBIAN_FASHION.is_dir():
         folder = DEBIAN_FASHION
     if folder is None:
-        import pooch
-
-        path = Path(
-            pooch.retrieve(
-                f"{FASHION_ADDRESS}{name}.gz",
-                known_hash=f"md5:{published_md5}",
-                fname=f"{name}.gz",
-                path=pooch.os_cache("edgevae"),
-                progressbar=True,
-            )
+        path = fetch(
+            f"{FASHION_ADDRESS}{name}.gz",
+            f"md5:{published_md5}",
+            "give --data a folder of Fashion-MNIST's four IDX files, or install Debian's "
+            "dataset-fashion-mnist",
         )
     else:
         path = next(

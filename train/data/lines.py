@@ -13,6 +13,7 @@ import torch
 from edgevae.data import Text
 from edgevae.errors import InputError
 from train.data.dataset import Data
+from train.data.download import fetch
 
 NAMES_ADDRESS = (
     "https://files.pythonhosted.org/packages/44/4e/"
@@ -33,16 +34,11 @@ def names(archive: Path | None = None, seed: int = 0) -> Data:
     path.
     """
     if archive is None:
-        import pooch
-
-        archive = Path(
-            pooch.retrieve(
-                NAMES_ADDRESS,
-                known_hash=f"sha256:{NAMES_SHA256}",
-                fname="names-0.3.0.tar.gz",
-                path=pooch.os_cache("edgevae"),
-                progressbar=True,
-            )
+        archive = fetch(
+            NAMES_ADDRESS,
+            f"sha256:{NAMES_SHA256}",
+            "fetch it with `pip download --no-deps --no-binary :all: names==0.3.0`, and give "
+            "--data its path",
         )
     with tarfile.open(archive) as opened:
         member = opened.extractfile(NAMES_FILE)

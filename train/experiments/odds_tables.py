@@ -25,6 +25,7 @@ from sklearn.model_selection import train_test_split
 
 import edgevae
 from edgevae.errors import InputError
+from train.data import download
 from train.data.dataset import Data
 from train.export.scores import train_scored_bundle
 from train.model.recipe import Recipe
@@ -83,11 +84,8 @@ def read(name: str, folder: Path | None) -> tuple[Rows, Flags]:
 def fetch(table: Table, folder: Path | None) -> Path:
     """Return the path of a table's file, which is downloaded once if `folder` is None."""
     if folder is None:
-        import pooch
-
-        known_hash = f"sha256:{table.sha256}"
-        cache = pooch.os_cache("edgevae")
-        return Path(pooch.retrieve(f"{ADDRESS}{table.file}", known_hash, table.file, cache))
+        instead = f"give --tables a folder that holds {table.file}"
+        return download.fetch(f"{ADDRESS}{table.file}", f"sha256:{table.sha256}", instead)
     if not (folder / table.file).is_file():
         raise FileNotFoundError(
             f"expected {table.file} in {folder}: download {ADDRESS}{table.file}, or leave --tables "

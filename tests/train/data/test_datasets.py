@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from edgevae.errors import InputError
 from train.data import datasets as data
 from train.data.dataset import as_float
 
@@ -67,7 +68,7 @@ def test_fashion_downloads_with_the_published_checksum(monkeypatch, tmp_path):
 
     monkeypatch.setattr(data, "DEBIAN_FASHION", tmp_path / "absent")
     monkeypatch.setattr(pooch, "retrieve", retrieve)
-    with pytest.raises(ConnectionError):
+    with pytest.raises(InputError, match="cannot download"):
         data.fashion()
     url, known_hash = asked[0]
     assert url == data.FASHION_ADDRESS + "train-images-idx3-ubyte.gz"
