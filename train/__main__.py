@@ -25,9 +25,9 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command that `argv` names; without a name it is `folder`."""
+    """Run the command that `argv` names; where it begins with an option, that is `folder`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments and arguments[0] not in (*COMMANDS, "-h", "--help"):
+    if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help"):
         arguments.insert(0, "folder")
     options = parser(arguments).parse_args(arguments)
     options.arguments = arguments
