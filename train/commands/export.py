@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError("--data and --activations are for a checkpoint of python -m train")
     written = any_module.run(options) if options.module else export_checkpoint(options)
     size = sum(file.bytes for file in written.files.values())
-    print(f"{written.path}: {written.name}, {size / 1e6:.2f} MB, agrees with PyTorch")
+    print(f"wrote {written.path}: {written.name}, {size / 1e6:.2f} MB, agrees with PyTorch")
     for variant, quality in written.quality.items():
         print(f"{variant}: " + ", ".join(f"{key} {value:.4g}" for key, value in quality.items()))
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgevae.bundle import Bundle
+
 
 def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
@@ -44,6 +46,8 @@ def run(args: Namespace) -> Result:
     out = args.out or vae.bundle.data.default_output("decoded", ".png")
     form = form_of(out, vae.bundle, scale=args.scale)
     z = files.read_latents(args.latents, vae.bundle)
+    if not args.tile:
+        _check_shape(z, args.latents, vae.bundle)
     y = class_numbers(options.labels(args), vae.bundle.classes, len(z))
     data = vae.bundle.data
     if args.tile:
@@ -58,6 +62,17 @@ def run(args: Namespace) -> Result:
     files.save(out, form, results, scale=args.scale)
     facts = {"rows": len(z), "shape": list(data.x_shape), "provider": vae.provider}
     return written(out, facts)
+
+
+def _check_shape(z: "NDArray[np.float32]", path: str, bundle: "Bundle") -> None:
+    """Raise `InputError` unless z are latents of the bundle: (N, *latent_shape)."""
+    from edgevae.errors import InputError
+
+    if z.shape[1:] == bundle.latent_shape:
+        return
+    dims = ", ".join(map(str, bundle.latent_shape))
+    hint = "; --tile decodes larger ones" if bundle.tiles and z.ndim == 4 else ""
+    raise InputError(f"{path}: z: expected shape (N, {dims}) or ({dims}), got {z.shape}{hint}")
 
 
 DECODE = Verb(

@@ -25,6 +25,12 @@ def test_latents_of_another_shape_are_refused(grey, capsys):
     assert "z: expected shape (N, 4) or (4), got (2, 3)" in capsys.readouterr().err
 
 
+def test_the_refusal_names_the_file_and_all_of_its_rows(grey, capsys):
+    np.save("z.npy", np.zeros((1000, 3), np.float32))
+    assert cli.main(["decode", "z.npy", "--model", grey]) == 4
+    assert "z.npy: z: expected shape (N, 4) or (4), got (1000, 3)" in capsys.readouterr().err
+
+
 def test_tiles_need_a_decoder_that_is_convolutional(grey, capsys):
     np.save("z.npy", np.zeros((1, 4), np.float32))
     assert cli.main(["decode", "z.npy", "--model", grey, "--tile"]) == 4
