@@ -144,6 +144,8 @@ def to_onnx(graph: nn.Module, examples: Mapping[str, Tensor], output_names: Sequ
     batch = torch.export.Dim("batch")
     with warnings.catch_warnings():  # about the exporter's own code
         warnings.simplefilter("ignore", FutureWarning)
+        # z and y of a conditional decoder share their batch axis, as they should.
+        warnings.filterwarnings("ignore", "# The axis name: .* will not be used", UserWarning)
         program = torch.onnx.export(
             graph,
             tuple(examples.values()),
