@@ -12,13 +12,14 @@ from typing import IO
 
 @contextmanager
 def create(path: str | os.PathLike[str], *, durable: bool = False) -> Iterator[IO[bytes]]:
-    """Open a binary file that takes its name, `path`, when the block ends without an error.
+    """Open a binary file that appears as `path` when the block ends without an error.
 
-    Until then the bytes are in a hidden file beside it, which an error removes; a file that was
-    at `path` stays as it was. A replaced file passes its mode on. A link is followed. A pipe or a
-    device is written directly. `durable` means that the file is on the disk when the block ends.
+    Until then the bytes are in a hidden file beside it, which an error removes; a file at `path`
+    stays unchanged. A new file keeps the mode of the file that it replaces. A link is followed. A
+    pipe or a device is written directly. With `durable`, the file is on the disk when the block
+    ends.
 
-    Raises OSError where the file cannot be created or written.
+    Raises OSError if the file cannot be created or written.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():

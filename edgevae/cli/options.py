@@ -238,7 +238,7 @@ def add_labels(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def labels(args: argparse.Namespace) -> "list[Label] | Label | None":
-    """Return --labels, as numbers where they are decimal and as names elsewhere."""
+    """Return --labels, decimal ones as numbers and others as names."""
     if args.labels is None:
         return None
     classes: list[Label] = [int(text) if text.isdecimal() else text for text in args.labels]

@@ -18,7 +18,6 @@ except ModuleNotFoundError as error:
 
 from edgevae.bundle import Description
 from edgevae.compiler.compile import Compiled, Int8, check_out, compile
-from edgevae.compiler.prior import latents as prior_latents
 from edgevae.compiler.prior import read as read_prior
 from edgevae.compiler.reading import OPSET, Sources, read_folder
 from edgevae.compiler.rewrites import Row, table
@@ -32,7 +31,6 @@ __all__ = [
     "Sources",
     "check_out",
     "compile",
-    "prior_latents",
     "read_folder",
     "read_prior",
     "table",

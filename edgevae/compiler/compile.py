@@ -16,13 +16,14 @@ from edgevae import bundle
 from edgevae.bundle import Description, Manifest
 from edgevae.compiler import expected_outputs, measure_chunk, roles, tiling
 from edgevae.compiler import int8 as int8_graphs
-from edgevae.compiler import prior as priors
 from edgevae.compiler.graphs import LIMIT, CheckSession, Floats, memory, rename
+from edgevae.compiler.prior import read as read_prior
 from edgevae.compiler.reading import Note, SourceGraph, infer, simplify, verify
 from edgevae.compiler.rewrites import Row, pipeline
 from edgevae.compiler.roles import Source
 from edgevae.data import KINDS, Image, Kind, Range
 from edgevae.errors import CheckError, InputError
+from edgevae.latents import Prior
 from edgevae.sampling import MixtureTable
 
 _ROWS = 8  # of the self-check
@@ -98,21 +99,22 @@ def compile(
     - With `measure` a pass is kept only where it is faster on this machine.
     - `int8` adds int8 graphs, with these options.
 
-    Nothing is written unless all checks pass. Raises `InputError` where a graph or an argument
-    cannot be used, `BundleError` where `out` holds more than a bundle, and `CheckError` where the
+    Nothing is written unless all checks pass. Raises `InputError` if a graph or an argument
+    cannot be used, `BundleError` if `out` holds more than a bundle, and `CheckError` if the
     result differs by more than 1e-5 from the source, or int8 pixels are below 35 dB.
     """
     check_out(out, replace=replace)
     notes: list[str] = []
     sources = roles.read(
-        {"decoder": decoder, "encoder": encoder, "activations": activations},
+        decoder,
+        {"encoder": encoder, "activations": activations},
         outputs,
         size=size,
         classes=len(description.classes),
         point=description.model == "autoencoder",
         note=notes.append,
     )
-    mixture = priors.read(prior, sources["decoder"].item_shape)
+    mixture = read_prior(prior, sources["decoder"].item_shape)
     if int8 is not None:
         _check_int8(int8, description.model, mixture, sources["decoder"].output_shape)
     normal = {role: simplify(source, notes.append) for role, source in sources.items()}
@@ -120,7 +122,7 @@ def compile(
     for role, source in sources.items():
         verify(source, normal[role])
 
-    z = priors.latents(mixture, sources["decoder"].item_shape, _ROWS)
+    z = Prior(sources["decoder"].item_shape, mixture).draw(_ROWS, seed=0)
     (x_hat,) = sources["decoder"].reference.run(z)
     if "encoder" in sources:
         roles.check_mu(sources["encoder"], x_hat, sources["decoder"].item_shape)
@@ -128,7 +130,7 @@ def compile(
         role: _optimised(source, normal[role], z if role == "decoder" else x_hat, measure)
         for role, source in sources.items()
     }
-    check = selfcheck or expected_outputs.of(sources, z, x_hat, len(description.classes))
+    check = selfcheck or expected_outputs.compute(sources, z, x_hat, len(description.classes))
     for graph in graphs.values():
         expected_outputs.check(graph.model, check, graph.source.where)
     manifest = _manifest(described, Path(out).absolute().name, graphs, check, measure)
@@ -145,8 +147,8 @@ def compile(
 def check_out(out: str | os.PathLike[str], *, replace: bool = False) -> None:
     """Check that a bundle may be written to a folder, as `compile` does before any work.
 
-    Raises `InputError` where the folder holds a bundle and `replace` is False, and `BundleError`
-    where it holds anything else.
+    Raises `InputError` if the folder holds a bundle and `replace` is False, and `BundleError`
+    if it holds anything else.
     """
     bundle.check_replaceable(Path(out))
     if not replace and Path(out).is_dir() and any(Path(out).iterdir()):
@@ -159,17 +161,17 @@ def check_out(out: str | os.PathLike[str], *, replace: bool = False) -> None:
 def _check_int8(
     options: Int8, model: str, mixture: MixtureTable | None, x_shape: tuple[int, ...]
 ) -> None:
-    """Raise `InputError` where there is nothing that int8 graphs could be calibrated on."""
+    """Raise `InputError` unless there are items that int8 graphs can be calibrated on."""
     if model == "autoencoder" and mixture is None:
         raise InputError(
-            "int8 is calibrated on latents of the prior, and an autoencoder has none: give one "
+            "int8 is calibrated on latents of the prior, and an autoencoder has none: pass one "
             "that was fitted to its latents (--prior), or leave out --int8"
         )
     x = options.calibration
     if x is not None and (x.shape[1:] != x_shape or len(x) < 2):
         raise InputError(
             f"calibration: expected at least 2 items of the decoder's x, (N, "
-            f"{', '.join(map(str, x_shape))}), got {x.shape}; give other items (--calibration)"
+            f"{', '.join(map(str, x_shape))}), got {x.shape}; pass other items (--calibration)"
         )
 
 
@@ -201,7 +203,7 @@ def _infer(
         )
     if likelihood is None:
         likelihood = {"name": "gaussian", "sigma": 1.0}
-        note("likelihood: not given; took a Gaussian of sigma 1, which scores in squared errors")
+        note("likelihood: not stated; took a Gaussian of sigma 1, which scores in squared errors")
     return dataclasses.replace(description, data=data, likelihood=likelihood)
 
 
@@ -242,7 +244,7 @@ def _quantise(
     """Return the int8 graphs of the decoder and, if their quality allows it, of the encoder."""
     return int8_graphs.build(
         {role: graph for role, graph in normal.items() if role != "activations"},
-        lambda rows, seed: priors.latents(mixture, manifest.latent_shape, rows, seed=seed),
+        Prior(manifest.latent_shape, mixture),
         check=check,
         x=options.calibration,
         x_range=manifest.x_range,
@@ -270,7 +272,7 @@ def _optimised(source: SourceGraph, normal: ir.Model, items: Floats, measure: bo
 def _tiles(
     decoder: ir.Model, z: Floats, x_hat: Floats, data: Kind, note: Note
 ) -> bundle.Tiles | None:
-    """Measure the tiles of an image's decoder and note them; None where it has none."""
+    """Measure the tiles of an image's decoder and note them; None if it has none."""
     if not isinstance(data, Image):
         return None
     tiles = tiling.measure(decoder, z, x_hat, data.x_range)

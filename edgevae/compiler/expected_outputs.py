@@ -1,4 +1,4 @@
-"""The self-check of a bundle: inputs, the outputs of the source graphs, and how close is enough."""
+"""The self-check of a bundle: inputs, the outputs of the source graphs, and the tolerance."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,11 +14,11 @@ from edgevae.errors import CheckError
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-def of(sources: Mapping[str, SourceGraph], z: Floats, x_hat: Floats, classes: int) -> Arrays:
+def compute(sources: Mapping[str, SourceGraph], z: Floats, x_hat: Floats, classes: int) -> Arrays:
     """Return latents z, their x_hat, and the other graphs' outputs for x = x_hat, by name."""
     arrays: dict[str, npt.NDArray[Any]] = {"z": z, "x_hat": x_hat}
     if classes:
-        arrays["y"] = class_input.of(z, classes)
+        arrays["y"] = class_input.pseudo_random(z, classes)
     if "encoder" in sources:
         mu, logvar = sources["encoder"].reference.run(x_hat)
         arrays |= {"x": x_hat, "mu": mu, "logvar": logvar}

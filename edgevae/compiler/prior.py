@@ -1,4 +1,4 @@
-"""Read the prior of a bundle and draw latents from it."""
+"""Read the mixture prior of a model from an object or a file."""
 
 import math
 import os
@@ -18,7 +18,7 @@ def read(
 ) -> sampling.MixtureTable | None:
     """Return a mixture over latents, from an object or an .npz; None for the standard normal.
 
-    Raises `InputError` where the source is no mixture, or not one over latents of this shape.
+    Raises `InputError` if the source is no mixture, or not one over latents of this shape.
     """
     if source is None:
         return None
@@ -36,19 +36,6 @@ def read(
             f"{table.means.shape}; fit the prior to this model's latents"
         )
     return table
-
-
-def latents(
-    mixture: sampling.MixtureTable | None,
-    latent_shape: tuple[int, ...],
-    rows: int,
-    *,
-    seed: int = 0,
-    start: int = 0,
-) -> Floats:
-    """Return latents start to start + rows - 1 of the prior: float32 (rows, *latent_shape)."""
-    flat = sampling.draw(mixture, rows, math.prod(latent_shape), seed=seed, start=start)
-    return flat.reshape(rows, *latent_shape)
 
 
 def _arrays(path: Path) -> tuple[Floats, Floats, Floats]:

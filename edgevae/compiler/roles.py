@@ -12,7 +12,8 @@ Source = bytes | str | os.PathLike[str]
 
 
 def read(
-    graphs: Mapping[str, Source | None],
+    decoder: Source,
+    others: Mapping[str, Source | None],
     outputs: Mapping[str, Sequence[str]],
     *,
     size: Sequence[int],
@@ -20,15 +21,13 @@ def read(
     point: bool,
     note: Note,
 ) -> dict[str, SourceGraph]:
-    """Return the graph of each role that is there, the decoder first.
+    """Return the graph of each role, the decoder first.
 
-    `graphs` are by role: "decoder", "encoder" and "activations"; the last two may be None.
+    `others` are the graphs of the roles "encoder" and "activations"; None for no graph.
     `outputs` are the names of outputs that callers chose, by role. Other arguments are those of
-    `read_source`. Raises `InputError` where a graph is not one of its role, or takes or returns
+    `read_source`. Raises `InputError` if a graph is not one of its role, or takes or returns
     another x than the decoder's.
     """
-    decoder = graphs["decoder"]
-    assert decoder is not None
     sources = {
         "decoder": read_source(
             _path(decoder),
@@ -40,8 +39,7 @@ def read(
         )
     }
     x_shape, z_shape = sources["decoder"].output_shape, sources["decoder"].item_shape
-    for role in ("encoder", "activations"):
-        graph = graphs[role]
+    for role, graph in others.items():
         if graph is not None:
             sources[role] = read_source(
                 _path(graph),

@@ -23,9 +23,9 @@ _INVISIBLE = 0.25  # of a grey level by which tiles may differ from the whole im
 def measure(
     decoder: ir.Model, z: Floats, x_hat: Floats, x_range: tuple[float, float]
 ) -> Tiles | None:
-    """Return the tiles of a decoder in normal form; None where it is not fully convolutional.
+    """Return the tiles of a decoder in normal form; None if it is not fully convolutional.
 
-    `z` has two or more latents of its prior, (N, C, h, w); `x_hat` is what it makes of them.
+    `z` has two or more latents of its prior, (N, C, h, w); `x_hat` is its output for them.
     """
     if z.ndim != 4 or x_hat.ndim != 4:
         return None
@@ -56,9 +56,9 @@ def measure(
 
 
 def _differences(decoder: ir.Model, z: Floats, axis: int, scale: int) -> Floats | None:
-    """Return by distance to the cut, in cells, how much pixels at least so far from it differ.
+    """Return the largest difference of the pixels from each distance to the cut on, in cells.
 
-    The pixels are those of half a latent, compared with the whole one. Returns None where the
+    The pixels are those of half a latent, compared with the whole one. Returns None if the
     whole image has another size than the two halves.
     """
     whole = np.concatenate([z[:1], z[1:]], axis=axis)

@@ -31,8 +31,8 @@ class Placement(NamedTuple):
     """The providers that run a graph, and why.
 
     `provider` has the short names of the providers in use, in their order. `nodes` has the number
-    of nodes that each provider took, where the CPU takes those that no other does; it is None
-    before onnxruntime 1.24, which cannot tell.
+    of nodes that each provider took; the CPU takes those that no other does. It is None before
+    onnxruntime 1.24, which does not report them.
     """
 
     provider: str

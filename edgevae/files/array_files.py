@@ -20,7 +20,7 @@ MAGIC = b"\x93NUMPY", b"PK"  # of a .npy, and of an .npz, which is a zip archive
 
 
 def is_array(path: str) -> bool:
-    """Return whether a file's name ends in .npy or .npz."""
+    """Return True if a file's name ends in .npy or .npz."""
     return Path(path).suffix.lower() in SUFFIXES
 
 

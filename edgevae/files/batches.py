@@ -1,4 +1,4 @@
-"""Batches of items: how large they are, how they are checked, and where they wait."""
+"""Batches of items: their size, their checks, and the place where they wait."""
 
 import tempfile
 from collections.abc import Iterable, Iterator

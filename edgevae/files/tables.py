@@ -202,7 +202,7 @@ def _names_in(header: list[str], schema: Schema, where: str) -> list[str]:
 
 
 def is_number(cell: str) -> bool:
-    """Return whether a cell of a table holds a number, or stands for a missing one."""
+    """Return True if a cell of a table holds a number, or stands for a missing one."""
     try:
         float(cell)
     except ValueError:

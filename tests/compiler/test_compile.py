@@ -130,7 +130,7 @@ def test_the_range_follows_what_is_done_to_it(tmp_path):
 
 def test_pixels_without_bounds_need_a_range(tmp_path):
     data = export(decoder(nn.Identity()), torch.randn(2, 3), opset=17)
-    with pytest.raises(InputError, match=r"got ConvTranspose; say their range: --range 0 1"):
+    with pytest.raises(InputError, match=r"got ConvTranspose; state their range: --range 0 1"):
         compiler.compile(data, out=tmp_path / "b", measure=False)
     bundle = compiler.compile(data, out=tmp_path / "b", x_range=(-3, 3), measure=False).bundle
     assert bundle.x_range == (-3, 3)
@@ -189,7 +189,7 @@ def test_a_missing_range_is_asked_for_before_any_pass(graphs, tmp_path, monkeypa
     monkeypatch.setattr(pipeline, "optimise", fail)
     monkeypatch.setattr(compile_module, "verify", fail)
     data = export(decoder(nn.Identity()), torch.randn(2, 3), opset=17)
-    with pytest.raises(InputError, match="say their range: --range 0 1"):
+    with pytest.raises(InputError, match="state their range: --range 0 1"):
         compiler.compile(data, graphs / "encoder.onnx", out=tmp_path / "b")
 
 

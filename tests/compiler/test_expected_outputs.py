@@ -17,10 +17,14 @@ def source(operator: str):
 
 
 def test_the_arrays_are_those_of_the_source():
-    arrays = expected_outputs.of({"decoder": source("Neg")}, Z, -Z, 0)
+    arrays = expected_outputs.compute({"decoder": source("Neg")}, Z, -Z, 0)
     assert set(arrays) == {"z", "x_hat"}
     expected_outputs.check(source("Neg").model, arrays, "here")
-    assert set(expected_outputs.of({"decoder": source("Neg")}, Z, -Z, 4)) == {"z", "x_hat", "y"}
+    assert set(expected_outputs.compute({"decoder": source("Neg")}, Z, -Z, 4)) == {
+        "z",
+        "x_hat",
+        "y",
+    }
 
 
 def test_other_outputs_are_refused():

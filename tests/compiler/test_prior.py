@@ -10,9 +10,6 @@ MEANS = np.float32([[5] * 6, [-5] * 6])
 
 def test_the_standard_normal_has_no_table():
     assert prior.read(None, (2, 3)) is None
-    z = prior.latents(None, (2, 3), 4, seed=1)
-    assert z.shape == (4, 2, 3)
-    np.testing.assert_array_equal(prior.latents(None, (2, 3), 2, seed=1, start=2), z[2:])
 
 
 def test_a_mixture_is_read_from_a_file_or_an_object(tmp_path):
@@ -21,7 +18,6 @@ def test_a_mixture_is_read_from_a_file_or_an_object(tmp_path):
     for source in (tmp_path / "p.npz", sampling.MixtureTable(**arrays)):
         table = prior.read(source, (2, 3))
         np.testing.assert_array_equal(table.means, MEANS)
-        assert np.abs(prior.latents(table, (2, 3), 50)).mean() > 3
 
 
 def test_a_mixture_of_other_latents_is_refused():

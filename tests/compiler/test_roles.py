@@ -22,9 +22,9 @@ HIDDEN = graph("(float[n,4] x) => (float[n,4] h) { h = Relu(x) }")
 
 
 def read(encoder=None, activations=None):
-    graphs = {"decoder": DECODER, "encoder": encoder, "activations": activations}
     return roles.read(
-        graphs,
+        DECODER,
+        {"encoder": encoder, "activations": activations},
         {"decoder": (), "encoder": ()},
         size=(),
         classes=0,

@@ -251,7 +251,7 @@ def run(options: argparse.Namespace) -> None:
 def resumed_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
     """Return the checkpoint to go on from, if any.
 
-    Raises `InputError` where a new run would replace a checkpoint, and `FileNotFoundError` where
+    Raises `InputError` if a new run would replace a checkpoint, and `FileNotFoundError` where
     there is none to resume.
     """
     last = options.out / "last.pt"
@@ -260,7 +260,7 @@ def resumed_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
     if last.exists():
         raise InputError(
             f"expected no checkpoint in {options.out}, found last.pt, which a new run would "
-            "replace: give --resume to go on from it, or another --out"
+            "replace: pass --resume to go on from it, or another --out"
         )
     return None
 

@@ -47,7 +47,7 @@ class Data:
 
     @property
     def drawable(self) -> bool:
-        """Return whether the items are pictures."""
+        """Return True if the items are pictures."""
         return KINDS[self.kind].drawable
 
     def facts(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def load(source: str, path: Path | None, size: int | None = None, seed: int = 0)
     if source == "names":
         return lines.names(path, seed)
     if path is None:
-        raise InputError("expected a folder or file of data, got none: give --data")
+        raise InputError("expected a folder or file of data, got none: pass --data")
     if not path.exists():
         raise FileNotFoundError(f"expected data at {path}, found nothing: check --data")
     if path.is_dir():
@@ -76,7 +76,10 @@ def load(source: str, path: Path | None, size: int | None = None, seed: int = 0)
 
 
 def holds_fashion(folder: Path | None) -> bool:
-    """Return whether `folder` holds Fashion-MNIST's IDX files; None is the installed data set."""
+    """Return True if `folder` holds Fashion-MNIST's IDX files.
+
+    None stands for the installed data set.
+    """
     return folder is None or any(folder.glob("train-images-idx3-ubyte*"))
 
 
@@ -106,7 +109,7 @@ def fashion_bytes(name: str, folder: Path | None) -> bytes:
         )
         if not path.is_file():
             raise FileNotFoundError(
-                f"expected {name} or {name}.gz in {folder}, found neither: give --data the folder "
+                f"expected {name} or {name}.gz in {folder}, found neither: pass --data the folder "
                 "of Fashion-MNIST's four IDX files, or install Debian's dataset-fashion-mnist"
             )
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -150,7 +153,7 @@ def read_images(folder: Path, size: int | None) -> NDArray[np.uint8]:
     if len(sizes) > 1:
         raise InputError(
             f"expected images of one size in {folder}, got {len(sizes)} sizes such as "
-            f"{sorted(sizes)[:3]}: give --size to resize them"
+            f"{sorted(sizes)[:3]}: pass --size to resize them"
         )
     grey = all(image.mode == "L" for image in images)
     arrays = [np.asarray(image if grey else image.convert("RGB")) for image in images]

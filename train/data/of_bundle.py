@@ -12,7 +12,7 @@ from train.data.datasets import holds_fashion, load
 def training_data(bundle: Bundle, path: Path | None) -> Data:
     """Return the data of `bundle`, from `path` or, for Fashion-MNIST and `names`, as installed.
 
-    Raises `InputError` where `path` is None and the data are the user's own.
+    Raises `InputError` if `path` is None and the data are the user's own.
     """
     source = bundle.provenance.get("data")
     seed = int(bundle.provenance.get("recipe_seed", 0))
@@ -20,7 +20,7 @@ def training_data(bundle: Bundle, path: Path | None) -> Data:
         return load("names", path, seed=seed)
     if path is None and source != "fashion":
         raise InputError(
-            f"expected the data that bundle {bundle.name!r} was trained on, got none: give --data"
+            f"expected the data that bundle {bundle.name!r} was trained on, got none: pass --data"
         )
     if bundle.features is not None:
         return tables.load_again(bundle, path)

@@ -165,7 +165,7 @@ def to_numbers(path: Path, name: str, column: NDArray[np.generic]) -> Doubles:
         except ValueError:
             raise InputError(
                 f"expected numbers in column {name!r} of {path}, got {text!r:.40} in row {i + 1}: "
-                f"leave it out (--ignore {name}), or, if it names runs, give --runs-by {name}"
+                f"leave it out (--ignore {name}), or, if it names runs, pass --runs-by {name}"
             ) from None
     return values
 
@@ -184,7 +184,7 @@ def check_values(path: Path, names: Sequence[str], runs: list[Doubles], impute: 
     if np.any(missing) and not impute:
         raise InputError(
             f"expected no missing values in {path}, got {describe_counts(names, missing)}: fill "
-            "them, leave the column out (--ignore), or give --impute median"
+            "them, leave the column out (--ignore), or pass --impute median"
         )
     rows = sum(map(len, runs))
     empty = [name for name, count in zip(names, missing, strict=True) if count == rows]

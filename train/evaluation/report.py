@@ -57,7 +57,7 @@ def evaluate(
     if data.x_shape != vae.bundle.x_shape:
         raise InputError(
             f"expected items of shape {vae.bundle.x_shape}, those of bundle {vae.bundle.name!r}, "
-            f"got {data.x_shape} in {data.name!r}: give --data what it was trained on"
+            f"got {data.x_shape} in {data.name!r}: pass --data what it was trained on"
         )
     test = as_float(data.test[:ROWS]).numpy()
     report: dict[str, Any] = {

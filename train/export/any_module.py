@@ -26,10 +26,11 @@ import torch
 from torch import Tensor, nn
 
 from edgevae import bundle, compiler, sampling
-from edgevae.compiler import Description, prior_latents, read_prior
+from edgevae.compiler import Description, read_prior
 from edgevae.compiler.graphs import LIMIT
 from edgevae.compiler.reading import LATENT_SCALE_FIELDS
 from edgevae.errors import InputError
+from edgevae.latents import Prior
 from train.export.any_prior import mixture_of
 from train.export.export import to_onnx, verify
 from train.export.module_graphs import Decoder, Encoder, Pair, diffusers_config, latent_scaling
@@ -75,12 +76,12 @@ class Graphs:
         encoder = Encoder(model, shape, scaling).eval()
         decoder = Decoder(model, shape, scaling).eval()
         self.prior = mixture_of(model if prior is None else prior)
-        z = torch.from_numpy(prior_latents(read_prior(self.prior, shape), shape, ROWS))
+        z = torch.from_numpy(Prior(shape, read_prior(self.prior, shape)).draw(ROWS, seed=0))
         with torch.no_grad():
             x = decoder(z)
             if tuple(x.shape[1:]) != x_shape:
                 raise InputError(
-                    f"expected decode to return x of {x_shape}, got {tuple(x.shape[1:])}; say "
+                    f"expected decode to return x of {x_shape}, got {tuple(x.shape[1:])}; pass "
                     "--x-shape"
                 )
             mu, logvar = encoder(x)
@@ -199,7 +200,7 @@ def shape_of_x(model: nn.Module, x_shape: tuple[int, ...]) -> tuple[int, ...]:
     image = (config.get("in_channels"), side, side) if side else None
     known = x_shape or getattr(model, "x_shape", None) or getattr(model, "input_dim", None) or image
     if not known:
-        raise InputError("expected the shape of one x, got none: say --x-shape, such as 3 64 64")
+        raise InputError("expected the shape of one x, got none: pass --x-shape, such as 3 64 64")
     return tuple(known)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edgevae.compiler.graphs import Affine
-from edgevae.compiler.reading import Latent, read_latent_scale
+from edgevae.compiler.reading import LatentScale, read_latent_scale
 from edgevae.sampling import MIN_LOGVAR
 from train.export.module_outputs import call, posterior, reconstruction
 
@@ -39,7 +39,7 @@ class ChannelAffine(nn.Module):
 class Encoder(nn.Module):
     """Map x to (mu, logvar): the graph of encoder.onnx."""
 
-    def __init__(self, model: nn.Module, shape: tuple[int, ...], scale: Latent) -> None:
+    def __init__(self, model: nn.Module, shape: tuple[int, ...], scale: LatentScale) -> None:
         super().__init__()
         self.model, self.shape = model, shape
         self.mu, self.logvar = (
@@ -57,7 +57,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Map z to x_hat: the graph of decoder.onnx."""
 
-    def __init__(self, model: nn.Module, shape: tuple[int, ...], scale: Latent) -> None:
+    def __init__(self, model: nn.Module, shape: tuple[int, ...], scale: LatentScale) -> None:
         super().__init__()
         self.model, self.own = model, ChannelAffine(scale.own, len(shape))
 
@@ -74,10 +74,10 @@ def diffusers_config(model: nn.Module) -> Mapping[str, Any] | None:
 
 def latent_scaling(
     model: nn.Module, shape: tuple[int, ...], scaling_factor: float | None
-) -> Latent:
+) -> LatentScale:
     """Return how z is scaled: as diffusers' config says, or not at all."""
     config = diffusers_config(model)
     if config is None:
         config = {"scaling_factor": 1.0}
     where = type(model).__name__
-    return read_latent_scale(config, where, scaling_factor).over(shape[0], where)
+    return read_latent_scale(config, where, scaling_factor).for_channels(shape[0], where)

@@ -51,7 +51,7 @@ def split_posterior(output: Tensor, shape: tuple[int, ...]) -> tuple[Tensor, Ten
     if not shape:
         raise InputError(
             f"expected the shape of a latent, since encode gives one tensor of "
-            f"{tuple(output.shape[1:])}, got none; say --latent-shape: that, for an autoencoder, "
+            f"{tuple(output.shape[1:])}, got none; pass --latent-shape: that, for an autoencoder, "
             f"or half as many channels, if it holds mu and logvar"
         )
     if tuple(output.shape[1:]) == shape:

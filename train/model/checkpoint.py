@@ -77,7 +77,7 @@ class Checkpoint:
 
     @property
     def variational(self) -> bool:
-        """Return whether the model is a VAE; an autoencoder has neither prior nor later stages."""
+        """Return True if the model is a VAE; an autoencoder has neither prior nor later stages."""
         return bool(self.architecture["variational"])
 
     @property

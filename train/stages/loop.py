@@ -235,7 +235,7 @@ def own_share(fabric: Fabric, batch: int) -> slice:
     if rest or not share:
         raise InputError(
             f"expected a batch that {fabric.world_size} processes can share, got {batch} items: "
-            f"give --batch a multiple of {fabric.world_size}, or another --devices"
+            f"pass --batch a multiple of {fabric.world_size}, or another --devices"
         )
     return slice(fabric.global_rank * share, (fabric.global_rank + 1) * share)
 

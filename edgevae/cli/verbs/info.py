@@ -68,7 +68,7 @@ def _bundle_facts(bundle: "Bundle") -> Facts:
 
 
 def _plan_facts(vae: "VAE", precision: str) -> Facts:
-    """Return the plans on the CPU, and those on the provider in use where it is another."""
+    """Return the plans on the CPU, and on the provider in use if that is another one."""
     from edgevae.engine import plans
 
     settings = {"cpu": plans.Setting("cpu", "float32", vae.threads)}

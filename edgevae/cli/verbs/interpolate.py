@@ -77,7 +77,7 @@ def run(args: Namespace) -> Result:
 
 
 def _ends(args: Namespace, vae: "VAE") -> "tuple[Floats, Floats, Facts]":
-    """Return the latents of both ends, and the facts that say where they come from."""
+    """Return the latents of both ends, and the facts about their origin."""
     import numpy as np
 
     if args.inputs:

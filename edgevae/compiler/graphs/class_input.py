@@ -27,7 +27,7 @@ def keep(source: ir.Model, model: ir.Model) -> None:
         model.metadata_props[KEY] = source.metadata_props[KEY]
 
 
-def of(rows: Floats, count: int) -> Numbers:
+def pseudo_random(rows: Floats, count: int) -> Numbers:
     """Return a pseudo-random class number, 0 to count - 1, for each row: int64 (N,)."""
     bits = np.ascontiguousarray(rows, np.float32).reshape(len(rows), -1).view(np.uint32)
     numbers: Numbers = (bits.sum(axis=1, dtype=np.uint64) % np.uint64(count)).astype(np.int64)
@@ -35,10 +35,13 @@ def of(rows: Floats, count: int) -> Numbers:
 
 
 def feeds(session: Any, rows: Floats, y: Numbers | None = None) -> dict[str, npt.NDArray[Any]]:
-    """Return a session's inputs by name: the rows and, if it takes classes, y or those of `of`."""
+    """Return a session's inputs by name: the rows and, if it takes classes, class numbers.
+
+    These are y, or those of `pseudo_random` if y is None.
+    """
     first, *others = session.get_inputs()
     if not others:
         return {first.name: rows}
     if y is None:
-        y = of(rows, int(session.get_modelmeta().custom_metadata_map[KEY]))
+        y = pseudo_random(rows, int(session.get_modelmeta().custom_metadata_map[KEY]))
     return {first.name: rows, others[0].name: y}

@@ -9,14 +9,14 @@ import onnx_ir as ir
 Array = npt.NDArray[Any]
 
 
-def value(of: ir.Value | None) -> Array | None:
-    """Return the array of a constant; None where the value is computed or absent."""
-    tensor = None if of is None else ir.convenience.get_const_tensor(of)
+def value(source: ir.Value | None) -> Array | None:
+    """Return the array of a constant; None if the value is computed or absent."""
+    tensor = None if source is None else ir.convenience.get_const_tensor(source)
     return None if tensor is None else tensor.numpy()
 
 
 def new(model_or_graph: ir.Model | ir.Graph, array: Array, name: str) -> ir.Value:
-    """Add an initializer; a number is appended to its name where the name is taken."""
+    """Add an initializer; a number is appended to its name if the name is taken."""
     graph = model_or_graph.graph if isinstance(model_or_graph, ir.Model) else model_or_graph
     unique, number = name, 0
     while unique in graph.initializers:
@@ -28,7 +28,7 @@ def new(model_or_graph: ir.Model | ir.Graph, array: Array, name: str) -> ir.Valu
 
 
 def replace(node: ir.Node, index: int, array: Array) -> None:
-    """Give a node a new constant as an input; other nodes that shared the old one keep it."""
+    """Replace an input of a node by a new constant; other nodes that share the old one keep it."""
     graph = node.graph
     assert isinstance(graph, ir.Graph)
     if index >= len(node.inputs):

@@ -40,7 +40,7 @@ class Convolution(NamedTuple):
 def read(node: ir.Node) -> Convolution | None:
     """Read a Conv or ConvTranspose.
 
-    Returns None where weights or sizes are not constant, or padding is by a rule.
+    Returns None if weights or sizes are not constant, or padding is by a rule.
     """
     x, weights = node.inputs[0], constants.value(node.inputs[1])
     size, out = shapes.spatial(x), shapes.spatial(node.outputs[0])

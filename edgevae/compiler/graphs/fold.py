@@ -1,4 +1,4 @@
-"""Compute once what a graph computes from constants and sizes alone."""
+"""Fold the parts of a graph that depend on constants and sizes alone."""
 
 import logging
 
@@ -41,7 +41,7 @@ def fold(model: ir.Model) -> None:
 
 
 def constants_alone(model: ir.Model) -> None:
-    """Fold what depends on no input and on no shape of one."""
+    """Fold values that depend neither on an input nor on the shape of one."""
     optimizer.fold_constants_ir(
         model,
         input_size_limit=_MAX_NUMBERS,

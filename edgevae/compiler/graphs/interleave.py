@@ -48,7 +48,7 @@ def numbers(node: ir.Node, name: str) -> list[int]:
 
 
 def cropped(node: ir.Node) -> bool:
-    """Return whether the result is smaller than the interleaved image."""
+    """Return True if the result is smaller than the interleaved image."""
     whole = [s * n for s, n in zip(numbers(node, "strides"), numbers(node, "rows"), strict=True)]
     return numbers(node, "sizes") != whole
 
@@ -76,14 +76,14 @@ def hoist(model: ir.Model) -> None:
 
 
 def unary(node: ir.Node) -> bool:
-    """Return whether a node maps each number of its first input alike; others are constants."""
+    """Return True if a node maps each number of its first input alike; others are constants."""
     others = (other for other in node.inputs[1:] if other is not None)
     known = node.op_type in _UNARY and not node.domain
     return known and all(constants.value(other) is not None for other in others)
 
 
 def pointwise(node: ir.Node, value: ir.Value) -> bool:
-    """Return whether a node maps each pixel of `value`, its first input, alike."""
+    """Return True if a node maps each pixel of `value`, its first input, alike."""
     if node.domain or node.inputs[0] is not value:
         return False
     if unary(node):

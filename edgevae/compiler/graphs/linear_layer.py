@@ -10,7 +10,7 @@ from edgevae.compiler.graphs.constants import Array
 def weights_and_bias(layer: ir.Node) -> tuple[Array, Array] | None:
     """Return float32 weights (inputs, outputs) and bias (outputs,), with alpha and beta applied.
 
-    Returns None where they are not constant, weights are no matrix, the bias has a row for each
+    Returns None if they are not constant, weights are no matrix, the bias has a row for each
     row of x, or x is transposed.
     """
     attributes = layer.attributes

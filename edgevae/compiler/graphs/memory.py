@@ -1,4 +1,4 @@
-"""Model what one row costs in memory, for the plans of the bundle's users."""
+"""Model the memory of one row, for the plans of the engine."""
 
 import math
 
@@ -9,7 +9,7 @@ from edgevae.compiler.graphs import shapes
 # onnxruntime's arena, with the workspaces of its convolutions, took two to three times the bytes
 # of the values alive.
 _ARENA = 3
-# A chunk whose values fill this many bytes was among the best of each decoder measured, but for
+# A chunk whose values fill this many bytes was among the best for each measured decoder, except
 # linear ones, which gain nothing from more than `_MAX_ROWS` rows.
 _CACHE = 4 << 20
 _MAX_ROWS = 256

@@ -21,8 +21,8 @@ class CheckSession:
     """A graph of one float32 input, and optionally class numbers, run on the CPU by onnxruntime.
 
     With `exactly`, onnxruntime optimises nothing, so that the graph runs as it is written; the
-    reference that other graphs are compared with is opened so. `rows` is the batch that the graph
-    insists on, None where it takes any.
+    reference that other graphs are compared with is opened so. `rows` is the only batch size
+    that the graph takes, None if it takes any.
     """
 
     def __init__(self, graph: bytes | ir.Model, where: str, *, exactly: bool = False) -> None:
@@ -43,11 +43,11 @@ class CheckSession:
         return Expected(items, self.run(items))
 
     def run(self, items: Floats, y: class_input.Numbers | None = None) -> list[Floats]:
-        """Return the outputs for any number of items, in blocks of the batch that is insisted on.
+        """Return the outputs for any number of items, in blocks of `self.rows` if that is not None.
 
         A conditional graph gets the class numbers y, int64 (N,); for None, those of
-        `class_input.of`. Raises `InputError` where onnxruntime fails, or where an output has
-        another number of rows.
+        `class_input.pseudo_random`. Raises `InputError` if onnxruntime fails, or if an output
+        has another number of rows.
         """
         rows = self.rows or len(items)
         blocks = [slice(first, first + rows) for first in range(0, len(items), rows)]

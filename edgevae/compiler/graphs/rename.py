@@ -1,4 +1,4 @@
-"""Give values neutral names, free of the exporter's modules, scopes and files.
+"""Rename values, so that names of the exporter's modules, scopes and files are removed.
 
 Two exports of one model then become one file.
 """
@@ -36,12 +36,12 @@ def _rename(graph: ir.Graph, ports: set[ir.Value], taken: set[str | None], draft
     counts: Counter[str] = Counter()
     named = set(ports)
 
-    def name(value: ir.Value, wish: str) -> None:
+    def name(value: ir.Value, preferred: str) -> None:
         if value in named:
             return
         named.add(value)
         _strip(value)
-        value.name = draft + (f"{wish}_" if wish in taken else wish)
+        value.name = draft + (f"{preferred}_" if preferred in taken else preferred)
 
     for node in ir.traversal.RecursiveGraphIterator(graph):
         kind = node.op_type.lower()

@@ -25,7 +25,7 @@ def infer(model: ir.Model) -> None:
                 continue
             shape = _merge(_sizes(two[name]), _sizes(three[name]))
             if shape is None and value.is_graph_output():
-                continue  # a port keeps the shape that it was given
+                continue  # a port keeps its shape
             value.dtype = ir.DataType(two[name].elem_type)
             value.shape = shape
 
@@ -42,14 +42,14 @@ def at(model: ir.Model, batch: int) -> dict[str, list[int | None]]:
     return {name: _sizes(tensor) or [] for name, tensor in _at(ir.to_proto(model), batch).items()}
 
 
-def item(model: ir.Model) -> tuple[int, ...]:
+def item_shape(model: ir.Model) -> tuple[int, ...]:
     """Return the shape of one item of the graph's input, without the batch axis."""
     dims = sizes(model.graph.inputs[0]) or []
     return tuple(size for size in dims[1:] if isinstance(size, int))
 
 
 def sizes(value: ir.Value | None) -> list[int | str | None] | None:
-    """Return a shape as numbers, names and None; None where even the rank is unknown."""
+    """Return a shape as numbers, names and None; None if even the rank is unknown."""
     if value is None or value.shape is None:
         return None
     return [size if isinstance(size, int) else size.value for size in value.shape]

@@ -51,7 +51,7 @@ def _groups(model: ir.Model) -> list[Group]:
 
 
 def _plain(node: ir.Node) -> bool:
-    """Return whether weights are constant, ungrouped, and the bias has a number an output."""
+    """Return True if weights are constant, ungrouped, and the bias has a number for each output."""
     weights, bias = (constants.value(value) for value in (*node.inputs, None)[1:3])
     if weights is None or (len(node.inputs) > 2 and bias is None):
         return False
@@ -69,7 +69,7 @@ def _to_image(node: ir.Node) -> bool:
 
 
 def _is_local(group: Group, model: ir.Model) -> bool:
-    """Return whether no nested graph reads a value of the group."""
+    """Return True if no nested graph reads a value of the group."""
     return all(usage.node.graph is model.graph for value in group for usage in value.uses())
 
 

@@ -264,7 +264,7 @@ class _Quantiser:
     # --- which values are needed as bytes, and in which range ------------------------------------
 
     def _wanted(self, value: ir.Value) -> bool:
-        """Return whether an operator that takes bytes reads a value."""
+        """Return True if an operator that takes bytes reads a value."""
         users = [usage.node for usage in value.uses()]
         passing = _UNARY | _JOINS | _MOVES
         return any(

@@ -1,7 +1,7 @@
 """Build the int8 variant of a bundle: its graphs, and how much their pixels differ."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from edgevae.compiler.graphs import CheckSession, Floats
 from edgevae.compiler.int8 import quantise
 from edgevae.compiler.reading import Note
 from edgevae.errors import CheckError
+from edgevae.latents import Prior
 
 MIN_PSNR = 35.0  # dB
 _EQUAL_PSNR = 99.0  # dB of no difference at all, as a manifest holds finite numbers alone
@@ -29,7 +30,7 @@ class Variant(NamedTuple):
 
 def build(
     graphs: Mapping[str, ir.Model],
-    latents: Callable[[int, int], Floats],
+    prior: Prior,
     *,
     check: Mapping[str, Floats],
     x: Floats | None,
@@ -38,21 +39,20 @@ def build(
     force: bool,
     note: Note,
 ) -> Variant:
-    """Quantise the decoder, and the encoder where its pixels too are at least 35 dB.
+    """Quantise the decoder, and the encoder if its pixels too are at least 35 dB.
 
-    `graphs` are in normal form. The decoder is calibrated on latents(rows, seed), which draws from
-    the prior. The encoder is calibrated on half of x, float32 (N, *x_shape), or for None on
-    decoded latents; on these items as they are, and with noise of sigma 0 to `noise`, as in its
-    training. Without x_range, `noise` is in standard deviations of each value. The quality is
-    measured without noise on latents of another seed or the other half of x, and on `check`, the
-    self-check.
+    `graphs` are in normal form. The decoder is calibrated on latents of the prior. The encoder is
+    calibrated on half of x, float32 (N, *x_shape), or for None on decoded latents: on these items
+    as they are, and with noise of sigma 0 to `noise`, as in its training. Without x_range, `noise`
+    is in standard deviations of each value. The quality is measured without noise on latents of
+    another seed or the other half of x, and on `check`, the self-check.
 
-    Raises `CheckError` where the decoder's pixels are below 35 dB, unless `force`.
+    Raises `CheckError` if the decoder's pixels are below 35 dB, unless `force`.
     """
     decoder = CheckSession(graphs["decoder"], "decoder")
     rows = min(_ROWS, max(16, _MAX_NUMBERS // check["x_hat"][0].size))
-    z = latents(rows, 1)
-    test_z = np.concatenate([latents(rows, 2), check["z"]])
+    z = prior.draw(rows, seed=1)
+    test_z = np.concatenate([prior.draw(rows, seed=2), check["z"]])
     quantised = {"decoder": quantise.quantise(graphs["decoder"], z)}
     expected = decoder.run(test_z)
     got = CheckSession(quantised["decoder"], "decoder in int8").run(test_z)

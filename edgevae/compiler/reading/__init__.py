@@ -3,7 +3,7 @@
 from edgevae.compiler.reading.diffusers_folder import Sources
 from edgevae.compiler.reading.diffusers_folder import read as read_folder
 from edgevae.compiler.reading.latent_scale import FIELDS as LATENT_SCALE_FIELDS
-from edgevae.compiler.reading.latent_scale import Latent
+from edgevae.compiler.reading.latent_scale import LatentScale
 from edgevae.compiler.reading.latent_scale import read as read_latent_scale
 from edgevae.compiler.reading.normalise import OPSET, read_graph, simplify, verify
 from edgevae.compiler.reading.ports import Note
@@ -13,7 +13,7 @@ from edgevae.compiler.reading.source_graph import read as read_source
 __all__ = [
     "LATENT_SCALE_FIELDS",
     "OPSET",
-    "Latent",
+    "LatentScale",
     "Note",
     "SourceGraph",
     "Sources",

@@ -4,7 +4,7 @@ import onnx_ir as ir
 
 
 def channels_last(shape: tuple[int, ...]) -> bool:
-    """Return whether items are images (H, W, 1 or 3) of at least 8 pixels a side."""
+    """Return True if items are images (H, W, 1 or 3) of at least 8 pixels a side."""
     return len(shape) == 3 and shape[2] in (1, 3) and min(shape[:2]) >= 8
 
 

@@ -28,7 +28,7 @@ from edgevae.compiler.reading import (
     source_graph,
     unsample,
 )
-from edgevae.compiler.reading.latent_scale import Latent
+from edgevae.compiler.reading.latent_scale import LatentScale
 from edgevae.compiler.reading.ports import Note
 from edgevae.errors import InputError
 
@@ -69,8 +69,8 @@ def read(
     `size` is the height and width of the images in pixels, or one number for both; it defaults to
     the config's sample_size. `scaling_factor` overrides the config's.
 
-    Raises `InputError` where there is no decoder, where the latent's scale or the size is
-    unknown, or where the graphs are of float16, in which such models overflow.
+    Raises `InputError` if there is no decoder, if the latent's scale or the size is
+    unknown, or if the graphs are of float16, in which such models overflow.
     """
     root = Path(folder)
     paths = {role: root / f"vae_{role}" / "model.onnx" for role in ("decoder", "encoder")}
@@ -78,7 +78,7 @@ def read(
         alone = ", and an encoder alone makes no bundle" if paths["encoder"].is_file() else ""
         raise InputError(
             f"{root}: expected vae_decoder/model.onnx, as `optimum-cli export onnx` writes it, got "
-            f"no such file{alone}; give --decoder and --encoder for graphs that lie elsewhere"
+            f"no such file{alone}; pass --decoder and --encoder for graphs that lie elsewhere"
         )
     notes: list[str] = []
     note = notes.append
@@ -86,10 +86,10 @@ def read(
     scale = latent_scale.read(config, str(root), scaling_factor)
     decoder = _open(paths["decoder"], note)
     z_shape, x_shape = _fix_decoder(decoder, str(paths["decoder"]), config, tuple(size), note)
-    scale = scale.over(z_shape[0], str(root))
+    scale = scale.for_channels(z_shape[0], str(root))
     x_range = infer.bounds(decoder.graph.outputs[0]) or _RANGE
     note(f"range: {x_range[0]:g} to {x_range[1]:g}, unless --range says another")
-    latent_scale.ahead(decoder, scale.own)
+    latent_scale.map_input(decoder, scale.own)
     encoder, model = None, "autoencoder" if config.get("_class_name") in _POINTS else "vae"
     if paths["encoder"].is_file():
         where, encoder = str(paths["encoder"]), _open(paths["encoder"], note)
@@ -163,14 +163,14 @@ def _fix_decoder(
             f"of channels, got none; add it"
         )
     pixels = size or config.get("sample_size")
-    z_shape = fix_size.of_decoder(model, z, channels, pixels, where, note)
+    z_shape = fix_size.fix_decoder(model, z, channels, pixels, where, note)
     x_shape = fix_size.output_shape(model, where, z_shape)
     fix_size.check(size, x_shape, where)
     return z_shape, x_shape
 
 
 def _fix_encoder(
-    model: ir.Model, where: str, z_shape: Shape, x_shape: Shape, scale: Latent, note: Note
+    model: ir.Model, where: str, z_shape: Shape, x_shape: Shape, scale: LatentScale, note: Note
 ) -> str:
     """Fix the shape of x and scale the outputs; return the bundle's `model`."""
     (x,) = ports.find_inputs(model, "encoder", where)
@@ -189,7 +189,9 @@ def _fix_encoder(
         note(f"{where}: {outputs[0].name} is one latent an item, so this is an autoencoder")
     rank = 1 + len(z_shape)
     pairs = zip(outputs, maps, strict=True)
-    model.graph.outputs[:] = [latent_scale.after(model, value, each, rank) for value, each in pairs]
+    model.graph.outputs[:] = [
+        latent_scale.map_output(model, value, each, rank) for value, each in pairs
+    ]
     fix_size.forget(model)
     return model_kind
 

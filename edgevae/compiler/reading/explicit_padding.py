@@ -1,12 +1,12 @@
-"""Write the padding of convolutions as numbers where the exporter wrote a rule."""
+"""Write the padding of convolutions as numbers if the exporter wrote a rule."""
 
 import onnx_ir as ir
 
 from edgevae.compiler.graphs import shapes
 
 
-def settle(model: ir.Model) -> None:
-    """Replace `auto_pad` and `output_shape` of convolutions by `pads`, where sizes are known.
+def set_pads(model: ir.Model) -> None:
+    """Replace `auto_pad` and `output_shape` of convolutions by `pads` if the sizes are known.
 
     The formulas are those of ONNX's Conv and ConvTranspose. A node whose output is larger than
     without any padding is left as it is.
@@ -15,7 +15,7 @@ def settle(model: ir.Model) -> None:
         if _by_rule(node):
             # Before each node, as onnx infers wrong sizes for a ConvTranspose by a rule.
             shapes.infer(model)
-            _settle(node)
+            _set_pads(node)
 
 
 def _by_rule(node: ir.Node) -> bool:
@@ -24,7 +24,7 @@ def _by_rule(node: ir.Node) -> bool:
     return convolves and (rule != "NOTSET" or "output_shape" in node.attributes)
 
 
-def _settle(node: ir.Node) -> None:
+def _set_pads(node: ir.Node) -> None:
     attributes = node.attributes
     size, kernel = shapes.spatial(node.inputs[0]), shapes.spatial(node.inputs[1])
     if size is None or kernel is None:

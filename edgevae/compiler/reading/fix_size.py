@@ -19,19 +19,19 @@ _TRIAL = 8  # rows and columns of the small latent
 
 
 def has_any_size(port: ir.Value) -> bool:
-    """Return whether a port has a fixed number of channels and any height or width."""
+    """Return True if a port has a fixed number of channels and any height or width."""
     dims = list(port.shape or ())
     known = [isinstance(size, int) for size in dims]
     return len(dims) == 4 and known[1] and not all(known[2:])
 
 
-def of_decoder(
+def fix_decoder(
     model: ir.Model, z: ir.Value, channels: int, size: object, where: str, note: Note
 ) -> Shape:
     """Fix the shape of z and return it, without the batch.
 
     `size` is the height and width of x_hat in pixels, one number or a sequence of one or two; it
-    is used where z has any height or width. Raises `InputError` where it is missing or not a
+    is used where z has any height or width. Raises `InputError` if it is missing or not a
     multiple of the factor by which the decoder enlarges.
     """
     sides = dims(z, where)[1:]
@@ -51,7 +51,7 @@ def of_decoder(
 
 
 def check(size: object, x_shape: Shape, where: str) -> None:
-    """Raise `InputError` where a size was asked for, and x_hat has another."""
+    """Raise `InputError` if a size was asked for, and x_hat has another."""
     if size and height_and_width(size, where) != x_shape[1:]:
         raise InputError(
             f"{where}: expected a decoder to {size} pixels, got one that was exported for "
@@ -60,7 +60,7 @@ def check(size: object, x_shape: Shape, where: str) -> None:
 
 
 def dims(value: ir.Value, where: str) -> list[int | None]:
-    """Return channels, height and width of a port, None where they are free."""
+    """Return channels, height and width of a port, None if they are free."""
     sizes = list(value.shape or ())
     if len(sizes) != 4:
         raise InputError(
@@ -77,13 +77,13 @@ def height_and_width(size: object, where: str) -> tuple[int, int]:
     if len(sides) not in (1, 2) or len(sides) != len(numbers):
         raise InputError(
             f"{where}: expected a size, since the graph takes any and a bundle has one, got "
-            f"{size!r:.40}; say --size 256, or --size 256 384 for height and width"
+            f"{size!r:.40}; pass --size 256, or --size 256 384 for height and width"
         )
     return sides[0], sides[-1]
 
 
 def fix(model: ir.Model, port: ir.Value, shape: Shape) -> None:
-    """Give an input its shape, without the batch, and forget the shapes that followed from any."""
+    """Set the shape of an input, without the batch, and forget the shapes of other values."""
     batch = port.shape[0] if port.shape is not None else None
     port.shape = ir.Shape([batch, *shape])
     forget(model)
@@ -109,6 +109,6 @@ def _divided(length: int, factor: int, where: str) -> int:
     if length % factor:
         raise InputError(
             f"{where}: expected a size that is a multiple of {factor}, by which the decoder "
-            f"enlarges, got {length}; say --size {max(1, round(length / factor)) * factor}"
+            f"enlarges, got {length}; pass --size {max(1, round(length / factor)) * factor}"
         )
     return length // factor

@@ -32,19 +32,19 @@ def free(model: ir.Model, batch: int) -> None:
 
 
 def free_sizes(model: ir.Model) -> None:
-    """Replace the sizes of every Resize by scales, where these are whole."""
+    """Replace the sizes of every Resize by scales if these are integers."""
     known = shapes.at(model, 1)
     for node in model.graph:
         if node.op_type == "Resize":
             _free_resize(node, known)
 
 
-def traced(model: ir.Model, session: CheckSession) -> int | None:
+def traced_batch(model: ir.Model, session: CheckSession) -> int | None:
     """Return the one batch that a graph works on, though it declares any; None if it takes any.
 
     PyTorch's TorchScript exporter writes len(x) as a number even where the axis is dynamic.
     """
-    item = shapes.item(model)
+    item = shapes.item_shape(model)
 
     def works(rows: int) -> bool:
         try:
@@ -77,7 +77,7 @@ def _free_expand(node: ir.Node, batch: int) -> None:
 
 
 def _free_resize(node: ir.Node, known: dict[str, list[int | None]]) -> None:
-    """Replace sizes, which have the batch among them, by scales where these are whole."""
+    """Replace sizes, which have the batch among them, by scales if these are integers."""
     if len(node.inputs) < 4 or (target := constants.value(node.inputs[3])) is None:
         return
     before = known.get(node.inputs[0].name or "" if node.inputs[0] else "", [])

@@ -19,14 +19,14 @@ def kind(x_shape: tuple[int, ...]) -> str:
 def x_range(decoder: ir.Model, where: str) -> Interval:
     """Return the least and largest value that a decoder's last operators can produce.
 
-    Raises `InputError` where they bound nothing.
+    Raises `InputError` if they bound nothing.
     """
     interval = bounds(decoder.graph.outputs[0])
     if interval is None:
         last = decoder.graph.outputs[0].producer()
         raise InputError(
             f"{where}: expected pixels to end in an operator that bounds them (Sigmoid, Tanh, "
-            f"Clip), got {last.op_type if last else 'none'}; say their range: --range 0 1, or "
+            f"Clip), got {last.op_type if last else 'none'}; state their range: --range 0 1, or "
             f"x_range=(0, 1)"
         )
     return interval

@@ -1,4 +1,4 @@
-"""Scale latents as the config of a diffusers model says.
+"""Scale latents by the config of a diffusers model.
 
 A diffusion model in a VAE's latent space takes latents of about unit variance. The VAE's graphs
 compute with latents of another scale, here called its own, and its config says how these become
@@ -18,20 +18,20 @@ from edgevae.errors import InputError
 
 Doubles = npt.NDArray[np.float64]
 
-# The fields of a config that say the latent's scale.
+# The fields of a config that state the latent's scale.
 FIELDS = ("scaling_factor", "shift_factor", "latents_mean", "latents_std")
 
 
-class Latent(NamedTuple):
+class LatentScale(NamedTuple):
     """z = (own - shift) * scale by channel: float64 (C,), or (1,) for all channels alike."""
 
     scale: Doubles
     shift: Doubles
 
-    def over(self, channels: int, where: str) -> "Latent":
-        """Return the same with one number for each channel.
+    def for_channels(self, channels: int, where: str) -> "LatentScale":
+        """Return the scale with one number for each channel.
 
-        Raises `InputError` where it has another number of channels.
+        Raises `InputError` if it has another number of channels.
         """
         for name, numbers in (("latents_std", self.scale), ("latents_mean", self.shift)):
             if len(numbers) not in (1, channels):
@@ -40,7 +40,7 @@ class Latent(NamedTuple):
                     f"latent, got {len(numbers)}; is the config of this model?"
                 )
         scale, shift = (np.broadcast_to(numbers, channels).copy() for numbers in self)
-        return Latent(scale, shift)
+        return LatentScale(scale, shift)
 
     @property
     def own(self) -> Affine:
@@ -63,12 +63,12 @@ class Latent(NamedTuple):
         return Affine(*(np.concatenate(pair) for pair in zip(self.mu, self.logvar, strict=True)))
 
 
-def read(config: Mapping[str, Any], where: str, scaling_factor: float | None = None) -> Latent:
+def read(config: Mapping[str, Any], where: str, scaling_factor: float | None = None) -> LatentScale:
     """Return the latent's scale of a diffusers config; `scaling_factor` overrides the config's.
 
     z = (own - shift_factor) * scaling_factor, as in the pipelines of Stable Diffusion 3 and Flux,
     or (own - latents_mean) * scaling_factor / latents_std, as in that of Stable Diffusion XL.
-    Raises `InputError` where the scale is missing, as it must not be guessed, or is given twice.
+    Raises `InputError` if the scale is missing, as it must not be guessed, or is stated twice.
     """
     fields = {key: config.get(key) for key in ("shift_factor", "latents_mean", "latents_std")}
     factor = config.get("scaling_factor") if scaling_factor is None else scaling_factor
@@ -76,7 +76,7 @@ def read(config: Mapping[str, Any], where: str, scaling_factor: float | None = N
     if factor is None and std is None:
         raise InputError(
             f"{where}: expected scaling_factor, by which the model's users scale its latents, got "
-            f"none; add it to the config, or say --scaling-factor 0.18215 (Stable Diffusion 1 and "
+            f"none; add it to the config, or pass --scaling-factor 0.18215 (Stable Diffusion 1 and "
             f"2; XL has 0.13025; 1 where latents are not scaled): a wrong one decodes to noise"
         )
     if (mean is None) != (std is None):
@@ -97,10 +97,10 @@ def read(config: Mapping[str, Any], where: str, scaling_factor: float | None = N
             f"{where}: expected scaling_factor and latents_std above 0, got "
             f"{', '.join(f'{number:g}' for number in scale)} for scaling_factor / latents_std"
         )
-    return Latent(scale, shift)
+    return LatentScale(scale, shift)
 
 
-def ahead(model: ir.Model, affine: Affine) -> None:
+def map_input(model: ir.Model, affine: Affine) -> None:
     """Apply a map of channels to the graph's input, which keeps its name and shape."""
     (port,) = [value for value in model.graph.inputs if not value.is_initializer()]
     first = ir.Value(name=port.name, type=port.type, shape=port.shape)
@@ -111,7 +111,7 @@ def ahead(model: ir.Model, affine: Affine) -> None:
     model.graph.insert_before(model.graph[0], nodes)
 
 
-def after(model: ir.Model, value: ir.Value, affine: Affine, rank: int) -> ir.Value:
+def map_output(model: ir.Model, value: ir.Value, affine: Affine, rank: int) -> ir.Value:
     """Return a value of `rank` axes, the batch included, after a map of its channels."""
     nodes, mapped = _nodes(model, value, affine, rank)
     model.graph.extend(nodes)

@@ -31,7 +31,7 @@ from edgevae.compiler.reading.source_graph import SourceGraph
 from edgevae.errors import CheckError, InputError
 
 OPSET = 18
-IR_VERSION = 8  # what opset 18 came with: onnxruntime 1.14 and later read it
+IR_VERSION = 8  # that of opset 18, which onnxruntime 1.14 and later read
 
 _ROWS = 7  # of random numbers, on which a graph is compared with its source
 
@@ -44,7 +44,7 @@ def read_graph(source: bytes | Path, role: str = "decoder", **options: Any) -> i
 def normalise(source: SourceGraph, note: Note = ignore) -> ir.Model:
     """Return the same function in normal form, after comparing both on random rows.
 
-    Raises `InputError` where rows of the source depend on each other, or where its batch was
+    Raises `InputError` if rows of the source depend on each other, or if its batch was
     traced as a number and cannot be freed.
     """
     model = simplify(source, note)
@@ -63,8 +63,8 @@ def simplify(source: SourceGraph, note: Note = ignore) -> ir.Model:
     fold.constants_alone(model)
     if source.reference.rows is not None:
         free_batch.free(model, source.reference.rows)
-        note(f"{source.where}: the batch was traced as {source.reference.rows}; made it any")
-    explicit_padding.settle(model)
+        note(f"{source.where}: the batch was traced as {source.reference.rows}; made it dynamic")
+    explicit_padding.set_pads(model)
     fold.fold(model)
     while fold_affine.rewrite(model):
         pass
@@ -76,8 +76,8 @@ def simplify(source: SourceGraph, note: Note = ignore) -> ir.Model:
 def verify(source: SourceGraph, model: ir.Model) -> None:
     """Compare a graph in normal form with its source: alone, and in batches of 2 and 7.
 
-    Raises `InputError` where rows depend on each other, or the batch cannot be freed, and
-    `CheckError` where the results differ for no such reason.
+    Raises `InputError` if rows depend on each other, or the batch cannot be freed, and
+    `CheckError` if the results differ for no such reason.
     """
     rows = np.random.default_rng(0).standard_normal((_ROWS, *source.item_shape), np.float32)
     _refuse_mixing(source, rows)
@@ -101,12 +101,12 @@ def verify(source: SourceGraph, model: ir.Model) -> None:
         )
     raise CheckError(
         f"{where}: folding constants changed the results by {error:.1e}, more than "
-        f"{LIMIT}; this is a fault of edgevae's: please report it"
+        f"{LIMIT}; this is a defect of edgevae: please report it"
     )
 
 
 def _convert(source: ir.Model, where: str, note: Note) -> ir.Model:
-    """Return a copy of the graph in OPSET, or in its own where onnx cannot convert it."""
+    """Return a copy of the graph in OPSET, or in its own if onnx cannot convert it."""
     lowered = source.clone()
     group_norm.lower(lowered)
     proto = ir.to_proto(lowered)
@@ -133,14 +133,14 @@ def _set_output_shapes(model: ir.Model, reference: CheckSession) -> None:
     """
     if all(output.shape is not None for output in model.graph.outputs):
         return
-    row = np.zeros((1, *shapes.item(model)), np.float32)
+    row = np.zeros((1, *shapes.item_shape(model)), np.float32)
     for output, value in zip(model.graph.outputs, reference.run(row), strict=True):
         output.dtype = ir.DataType.FLOAT
         output.shape = ir.Shape([shapes.BATCH, *value.shape[1:]])
 
 
 def _refuse_mixing(source: SourceGraph, rows: Floats) -> None:
-    """Raise `InputError` where the batch is free and a row depends on its neighbours."""
+    """Raise `InputError` if the batch is free and a row depends on its neighbours."""
     reference = source.reference
     if reference.rows is not None:
         return

@@ -2,7 +2,7 @@
 
 The converter drops how Upsample and Resize place and round pixels, which changes all but nearest
 upsampling by whole factors; this module writes it. It then runs both graphs on random inputs and
-accepts the conversion only where the outputs agree. Later opsets are converted by `normalise`,
+accepts the conversion only if the outputs agree. Later opsets are converted by `normalise`,
 which compares both graphs itself.
 """
 
@@ -27,10 +27,10 @@ _TYPES = {TensorProto.FLOAT, TensorProto.INT64}
 Feeds = dict[str, npt.NDArray[Any]]
 
 
-def lift(proto: onnx.ModelProto, where: str, note: Note) -> onnx.ModelProto:
-    """Return the graph in opset 11, or the graph itself where its opset is 11 or later.
+def convert(proto: onnx.ModelProto, where: str, note: Note) -> onnx.ModelProto:
+    """Return the graph in opset 11, or the graph itself if its opset is 11 or later.
 
-    Raises `InputError` where the converter fails, or its result computes something else.
+    Raises `InputError` if the converter fails, or its result computes something else.
     """
     opset = next((entry.version for entry in proto.opset_import if not entry.domain), 0)
     if opset >= OLDEST:
@@ -40,27 +40,28 @@ def lift(proto: onnx.ModelProto, where: str, note: Note) -> onnx.ModelProto:
         f"{{}}; export the graph again with opset_version=18"
     )
     try:
-        lifted = version_converter.convert_version(proto, OLDEST)
-        lifted.ir_version = max(lifted.ir_version, _IR_VERSION)  # before 4, constants are inputs
-        _place_pixels(lifted)
-        onnx.checker.check_model(lifted)
+        converted = version_converter.convert_version(proto, OLDEST)
+        # Before version 4, constants are inputs.
+        converted.ir_version = max(converted.ir_version, _IR_VERSION)
+        _place_pixels(converted)
+        onnx.checker.check_model(converted)
     except Exception as error:  # the converter's errors have no other base
         raise InputError(refusal.format(f"cannot convert it ({error})")) from error
     try:
-        difference = _difference(proto, lifted)
-    except Exception as error:  # and onnxruntime's have none
+        difference = _difference(proto, converted)
+    except Exception as error:  # nor have onnxruntime's
         raise InputError(
             refusal.format(f"converted it to a graph that cannot be compared with it ({error})")
         ) from error
     if not difference <= LIMIT:
         raise InputError(refusal.format(f"changes its results by {difference:.1e}"))
     note(f"{where}: converted from opset {opset} to {OLDEST}; the results are the same")
-    return lifted
+    return converted
 
 
-def _place_pixels(lifted: onnx.ModelProto) -> None:
-    """Write into every Resize how operators before opset 11 place pixels and round."""
-    for node in lifted.graph.node:
+def _place_pixels(converted: onnx.ModelProto) -> None:
+    """Write into every Resize the placing and rounding of pixels of operators before opset 11."""
+    for node in converted.graph.node:
         if node.op_type == "Resize":
             rules = {
                 "coordinate_transformation_mode": "asymmetric",
@@ -79,7 +80,7 @@ def _difference(before: onnx.ModelProto, after: onnx.ModelProto) -> float:
         feeds = _feeds(before, side)
         try:
             expected = first.run(None, feeds)
-        except Exception:  # this size is none that the graph takes
+        except Exception:  # the graph does not take this size
             if side == _SIDES[-1]:
                 raise
         else:

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from edgevae.errors import InputError
 from edgevae.sampling import MIN_LOGVAR
 
-Note = Callable[[str], None]  # takes a line that tells the user what was assumed
+Note = Callable[[str], None]  # takes a line for the user about an assumption
 
 
 def ignore(line: str) -> None:
@@ -20,7 +20,7 @@ INPUT = {"encoder": "x", "decoder": "z", "activations": "x"}
 OUTPUTS = {"encoder": ("mu", "logvar"), "decoder": ("x_hat",), "activations": ("h",)}
 CLASSES = "y"  # a conditional decoder's second input
 
-# Names that exporters' users give to ports, beside those of edgevae.
+# Common names of ports, beside those of edgevae.
 _LIKE = {
     "mu": r"(z_?)?(mu|mean|loc)s?",
     "logvar": r"(z_?)?log_?(var(iance)?|sigma_?(sq|2))s?",
@@ -45,7 +45,7 @@ def check_item_shape(port: ir.Value, where: str) -> None:
 def find_inputs(model: ir.Model, role: str, where: str) -> list[ir.Value]:
     """Return the graph's float32 input and, for a conditional decoder, its class input.
 
-    The class input is int64 (n,). Raises `InputError` where there are other inputs.
+    The class input is int64 (n,). Raises `InputError` if there are other inputs.
     """
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     class_inputs = [value for value in inputs if role == "decoder" and _of_classes(value)]
@@ -77,23 +77,24 @@ def check_classes(class_inputs: Sequence[ir.Value], classes: int, where: str) ->
 
 
 def choose(
-    model: ir.Model, role: str, where: str, asked: Sequence[str], note: Note
+    model: ir.Model, role: str, where: str, requested: Sequence[str], note: Note
 ) -> list[ir.Value]:
     """Return the outputs that are mu and logvar, or x_hat; one if one tensor holds both.
 
-    They are the ones named by `asked`, else those whose names read like a port's, else the first.
+    They are the ones named by `requested`, else those whose names resemble a port's, else the
+    first ones.
     """
     outputs = list(model.graph.outputs)
     named = {str(value.name): value for value in outputs}
     wanted = OUTPUTS[role]
-    if asked:
-        missing = [name for name in asked if name not in named]
-        if missing or len(asked) > len(wanted):
+    if requested:
+        missing = [name for name in requested if name not in named]
+        if missing or len(requested) > len(wanted):
             raise InputError(
                 f"{where}: expected outputs for {', '.join(wanted)} among {', '.join(named)}, got "
-                f"{', '.join(asked)}"
+                f"{', '.join(requested)}"
             )
-        chosen = [named[name] for name in asked]
+        chosen = [named[name] for name in requested]
     else:
         names = [_like(name, named) for name in wanted]
         chosen = [named[name] for name in names if name is not None]
@@ -115,7 +116,7 @@ def split(model: ir.Model, value: ir.Value, half: int) -> list[ir.Value]:
     return [_slice(model, value, first, first + half) for first in (0, half)]
 
 
-def point(model: ir.Model, mu: ir.Value) -> ir.Value:
+def point_logvar(model: ir.Model, mu: ir.Value) -> ir.Value:
     """Return a new value of mu's shape, -30 everywhere: the logvar of a point posterior."""
     shape = ir.node("Shape", [mu])
     least = ir.tensor(np.array([MIN_LOGVAR], np.float32))
@@ -125,7 +126,7 @@ def point(model: ir.Model, mu: ir.Value) -> ir.Value:
     return node.outputs[0]
 
 
-def name(
+def set_ports(
     model: ir.Model, role: str, inputs: Sequence[ir.Value], outputs: Sequence[ir.Value]
 ) -> None:
     """Make these values the graph's ports and give them edgevae's names."""
@@ -139,7 +140,7 @@ def name(
 
 
 def _like(port: str, named: dict[str, ir.Value]) -> str | None:
-    """Return the only name that reads like a port's; None where none or several do."""
+    """Return the only name that resembles a port's; None if none or several do."""
     pattern = re.compile(_LIKE[port], re.IGNORECASE)
     matches = [name for name in named if name == port] or [
         name for name in named if pattern.fullmatch(name)
@@ -152,8 +153,8 @@ def _refuse_deviation(values: Sequence[ir.Value], where: str) -> None:
         if _DEVIATION.fullmatch(str(value.name).lower()):
             raise InputError(
                 f"{where}: expected mu and logvar, the log of the variance, got output "
-                f"{value.name}, which reads like a standard deviation; export 2 * log(sigma), or "
-                f"name the outputs (--outputs) where it is a log-variance after all"
+                f"{value.name}, which looks like a standard deviation; export 2 * log(sigma), or "
+                f"name the outputs (--outputs) if it is a log-variance"
             )
 
 
@@ -171,7 +172,7 @@ def _check_float32(value: ir.Value, where: str) -> None:
 
 
 def _own(model: ir.Model, value: ir.Value, before: Sequence[ir.Value]) -> ir.Value:
-    """Return the value, or a copy where it is an input, a constant or an output already."""
+    """Return the value, or a copy if it is an input, a constant or an output already."""
     if value.producer() is not None and value not in before:
         return value
     node = ir.node("Identity", [value])

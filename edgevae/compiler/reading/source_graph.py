@@ -45,7 +45,7 @@ class SourceGraph(NamedTuple):
     @property
     def item_shape(self) -> Shape:
         """The shape of one z or x, without the batch axis."""
-        return shapes.item(self.model)
+        return shapes.item_shape(self.model)
 
 
 def read(
@@ -63,14 +63,14 @@ def read(
     """Read an ONNX graph, name its ports and put channels first.
 
     `role` is "encoder", "decoder" or "activations". `outputs` are the names of mu and logvar, or
-    of x_hat, where the graph's own names and order do not say which is which. One output with
+    of x_hat, if the graph's own names and order do not say which is which. One output with
     twice the channels of `latent_shape` is split into mu and logvar; one that is drawn from mu and
     logvar in the graph is replaced by these; with `point` one output is mu, and logvar is -30.
     A decoder of images with any height and width gets those that give `size` pixels; an encoder of
     any height and width gets those of `x_shape`. A decoder of `classes` classes has a second
     input y, int64 (n,).
 
-    Raises `InputError` where the source is not ONNX, or not a VAE's graph of this role.
+    Raises `InputError` if the source is not ONNX, or not a VAE's graph of this role.
     """
     where = role if isinstance(source, bytes) else str(source)
     model = open_graph(source, where, note)
@@ -86,7 +86,7 @@ def read(
     chosen = ports.choose(model, role, where, outputs, note)
     if len(chosen) < len(ports.OUTPUTS[role]):
         chosen = _posterior(model, chosen[0], where, latent_shape, point, note)
-    ports.name(model, role, [port, *class_inputs], chosen)
+    ports.set_ports(model, role, [port, *class_inputs], chosen)
     if class_inputs:
         class_input.mark(model, classes)
     fold.clean(model)
@@ -94,14 +94,14 @@ def read(
     _refuse_noise(model, where)
     if size_is_open:
         channels = fix_size.dims(port, where)[0] or 0
-        fix_size.of_decoder(model, port, channels, size, where, note)
+        fix_size.fix_decoder(model, port, channels, size, where, note)
     return _with_channels_first(model, role, size, where, producer, note)
 
 
 def open_graph(source: bytes | Path, where: str, note: Note = ignore) -> ir.Model:
     """Open an ONNX graph; inline its functions and turn its Constant nodes into initializers.
 
-    Raises `InputError` where it is not ONNX, or of an opset before 11 that cannot be converted.
+    Raises `InputError` if it is not ONNX, or of an opset before 11 that cannot be converted.
     """
     try:
         proto = onnx.load_from_string(source) if isinstance(source, bytes) else onnx.load(source)
@@ -114,7 +114,7 @@ def open_graph(source: bytes | Path, where: str, note: Note = ignore) -> ir.Mode
         raise InputError(
             f"{where}: expected an ONNX graph, got {error}; export it again"
         ) from error
-    model = ir.from_proto(inliner.inline_local_functions(old_opset.lift(proto, where, note)))
+    model = ir.from_proto(inliner.inline_local_functions(old_opset.convert(proto, where, note)))
     common.RemoveInitializersFromInputsPass()(model)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     return model
@@ -124,7 +124,7 @@ def _with_channels_first(
     model: ir.Model, role: str, size: Sequence[int], where: str, producer: str, note: Note
 ) -> SourceGraph:
     """Put the channels of images first, and open the session that later graphs are held to."""
-    if role == "encoder" and channels_last.channels_last(shapes.item(model)):
+    if role == "encoder" and channels_last.channels_last(shapes.item_shape(model)):
         channels_last.turn_input(model)
         note(f"{where}: x has its channels last; put them first")
     reference, shape = _reference(model, where)
@@ -140,8 +140,8 @@ def _with_channels_first(
 def _reference(model: ir.Model, where: str) -> tuple[CheckSession, Shape]:
     """Return a session of a graph as it is, and the shape of one item of its first output."""
     reference = CheckSession(model, where, exactly=True)
-    reference.rows = reference.rows or free_batch.traced(model, reference)
-    first, *_ = reference.run(np.zeros((1, *shapes.item(model)), np.float32))
+    reference.rows = reference.rows or free_batch.traced_batch(model, reference)
+    first, *_ = reference.run(np.zeros((1, *shapes.item_shape(model)), np.float32))
     return reference, first.shape[1:]
 
 
@@ -157,7 +157,7 @@ def _posterior(
     if pair := unsample.unsample(output, where, note):
         return pair
     if point:
-        return [output, ports.point(model, output)]
+        return [output, ports.point_logvar(model, output)]
     return _split(model, output, where, latent_shape, note)
 
 
@@ -173,8 +173,8 @@ def _split(
         want = f"one of {twice}" if twice else "one with an even number of channels"
         raise InputError(
             f"{where}: expected two outputs, mu and logvar, or {want} that holds both, got "
-            f"{output.name} of {shape}; export an encoder that returns mu and logvar, or say "
-            f"--autoencoder where it returns one latent an item"
+            f"{output.name} of {shape}; export an encoder that returns mu and logvar, or pass "
+            f"--autoencoder if it returns one latent for each item"
         )
     half = shape[0] // 2
     note(f"{where}: split {output.name}: channels 0..{half - 1} as mu, the rest as logvar")

@@ -57,7 +57,7 @@ def _is_eps(value: ir.Value | None) -> bool:
 
 
 def _twice(value: ir.Value) -> ir.Value | None:
-    """Return the value that `value` is half of; None where it is not a half."""
+    """Return the value that `value` is half of; None if it is not a half."""
     halves = [(pair, 0.5) for pair in _operands(value, "Mul")]
     halves += [(pair, 2.0) for pair in _operands(value, "Div")[:1]]
     for (operand, number), expected in halves:

@@ -79,7 +79,7 @@ def _merge(model: ir.Model, gemm: ir.Node) -> ir.Node | None:
 
 
 def _wins(weights: Array, conv: Convolution, operator: ir.Node) -> bool:
-    """Return whether merging saves multiplications and adds few weights."""
+    """Return True if merging saves multiplications and adds few weights."""
     transposed = operator.op_type == "ConvTranspose"
     channels = conv.weights.shape[1] * conv.group if transposed else len(conv.weights)
     pixels = math.prod(conv.size if transposed else conv.out)

@@ -1,4 +1,4 @@
-"""Apply the rewrites that make a graph faster; keep each only where it changes nothing but time."""
+"""Apply the rewrites that make a graph faster; keep each only if it changes nothing but time."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -30,8 +30,8 @@ class Pass(NamedTuple):
 class Row(NamedTuple):
     """The result of a pass on one graph.
 
-    `before` and `after` are seconds a row of one thread's work, in chunks as `generate` uses
-    them; None where the cost model alone decided.
+    `before` and `after` are the seconds per row of one thread, in chunks as `generate` uses
+    them; None if the cost model alone decided.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Row(NamedTuple):
 
     @property
     def kept(self) -> bool:
-        """Whether the rewritten graph is used."""
+        """True if the rewritten graph is used."""
         return self.verdict == _KEPT
 
 
 _KEPT = "kept"
-_MAX_ROWS = 32  # of a race: more take longer and show no more
+_MAX_ROWS = 32  # of a race; more rows take longer and show nothing new
 
 # In the order in which they are tried; each pass sees the graph that those before it left.
 PASSES = (
@@ -64,8 +64,8 @@ def optimise(
 ) -> tuple[ir.Model, list[Row]]:
     """Return the graph after every pass that is kept, and a row for each pass.
 
-    A pass is dropped where the graph differs by more than 1e-5 from `expected`, the outputs of
-    the source graph for at least 7 items. With `measure` it is also dropped where it is not
+    A pass is dropped if the graph differs by more than 1e-5 from `expected`, the outputs of
+    the source graph for at least 7 items. With `measure` it is also dropped if it is not
     faster by more than the noise, or slows down a single row. `model` is not changed.
     """
     rows = []

@@ -37,7 +37,7 @@ class Phase(NamedTuple):
 def transposed(kernel: int, stride: int, dilation: int, begin: int) -> list[Phase] | None:
     """Return the phases of a transposed convolution, out[s m - begin + d k] += in[m] w[k].
 
-    Returns None where the kernel leaves a phase without a tap.
+    Returns None if the kernel leaves a phase without a tap.
     """
     phases = []
     for r in range(stride):

@@ -17,7 +17,7 @@ from edgevae.compiler.graphs import Floats, class_input, cpu_session
 _ROUNDS = 9  # the fewest of a race
 _ROUNDS_BY_ROWS = 3  # the fewest of `by_rows`
 _SECONDS = 0.6  # the shortest race
-_MIN_GAIN = 0.01  # a smaller one is not worth a rewrite, whatever the noise
+_MIN_GAIN = 0.01  # a smaller gain does not justify a rewrite, whatever the noise
 
 
 class Race(NamedTuple):
@@ -33,12 +33,12 @@ class Race(NamedTuple):
 
     @property
     def faster(self) -> bool:
-        """Whether the gain is above the noise."""
+        """True if the gain exceeds the noise."""
         return self.gain > 1 + max(self.noise, _MIN_GAIN)
 
     @property
     def slower(self) -> bool:
-        """Whether the loss is above the noise."""
+        """True if the loss exceeds the noise."""
         return self.gain < 1 - max(self.noise, _MIN_GAIN)
 
 
@@ -52,7 +52,7 @@ def run(before: bytes, after: bytes, items: Floats) -> Race:
     rounds = np.array(times)
     ratios = rounds[:, 0] / rounds[:, 1]
     gain = float(np.median(ratios))
-    # The median absolute deviation times 1.4826 is a standard deviation that outliers leave alone.
+    # The median absolute deviation times 1.4826 estimates a standard deviation, robust to outliers.
     deviation = 1.4826 * float(np.median(np.abs(ratios - gain)))
     middle = np.median(rounds, axis=0)
     return Race(float(middle[0]), float(middle[1]), gain, 2 * deviation / len(rounds) ** 0.5)
@@ -61,7 +61,7 @@ def run(before: bytes, after: bytes, items: Floats) -> Race:
 def by_rows(
     graph: bytes, items: Floats, sizes: Sequence[int], *, seconds: float
 ) -> dict[int, float]:
-    """Return the median seconds a row on one thread, by batch size, measured in turns."""
+    """Return the median seconds per row on one thread, by batch size, measured in turns."""
     runs = {size: _runner(graph, np.resize(items, (size, *items.shape[1:]))) for size in sizes}
     times: dict[int, list[float]] = {size: [] for size in sizes}
     end = time.perf_counter() + seconds

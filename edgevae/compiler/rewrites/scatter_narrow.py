@@ -41,14 +41,14 @@ def rewrite(model: ir.Model) -> int:
 
 
 def _wins(conv: Convolution) -> bool:
-    """Return whether a convolution has few outputs and can be written as a transposed one."""
+    """Return True if a convolution has few outputs and can be written as a transposed one."""
     outputs, inputs = conv.weights.shape[:2]
     narrow = outputs <= _MAX_CHANNELS and outputs < inputs and conv.group == 1
     return narrow and max(conv.strides) == 1 and max(conv.kernel) > 1
 
 
 def _can_skip(node: ir.Node, user: ir.Node) -> bool:
-    """Return whether only `user` reads an interleaved image, all of it."""
+    """Return True if only `user` reads an interleaved image, all of it."""
     return only_user(node.outputs[0]) is user and not interleave.cropped(node)
 
 

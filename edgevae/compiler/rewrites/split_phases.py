@@ -30,7 +30,7 @@ def rewrite(model: ir.Model) -> int:
 
 
 def _wins(conv: Convolution) -> bool:
-    """Return whether there is more than one phase, and enough outputs for the lanes."""
+    """Return True if there is more than one phase, and enough outputs for the lanes."""
     return conv.weights.shape[1] * conv.group >= _MIN_CHANNELS and max(conv.strides) > 1
 
 

@@ -62,7 +62,7 @@ def _rewrite(model: ir.Model, node: ir.Node, user: ir.Node, factors: list[int]) 
 def repeats(node: ir.Node) -> list[int] | None:
     """Return how often an upsampling repeats the pixels of each spatial axis.
 
-    Returns None where it does anything but repeat each pixel of an axis equally often, as other
+    Returns None if it does anything but repeat each pixel of an axis equally often, as other
     modes, factors and ways to round do.
     """
     before, after = shapes.sizes(node.inputs[0]), shapes.sizes(node.outputs[0])
@@ -81,7 +81,7 @@ def repeats(node: ir.Node) -> list[int] | None:
 
 
 def _repeats(node: ir.Node, small: int, large: int) -> bool:
-    """Return whether output o is input o // (large / small), by ONNX's definition of Resize."""
+    """Return True if output o is input o // (large / small), by ONNX's definition of Resize."""
     o = np.arange(large, dtype=np.float64)
     old = node.op_type == "Upsample"  # before opset 10: asymmetric, rounded down
     place = "asymmetric" if old else node.attributes.get_string(_PLACE, "half_pixel")

@@ -28,10 +28,10 @@ def rows(count: int = 200) -> np.ndarray:
 
 
 def test_the_class_of_a_row_is_the_same_in_any_batch():
-    numbers = class_input.of(rows(), 3)
+    numbers = class_input.pseudo_random(rows(), 3)
     assert numbers.dtype == np.int64
     assert set(numbers) == {0, 1, 2}
-    np.testing.assert_array_equal(class_input.of(rows()[7:9], 3), numbers[7:9])
+    np.testing.assert_array_equal(class_input.pseudo_random(rows()[7:9], 3), numbers[7:9])
 
 
 def test_a_graph_without_classes_is_fed_rows_alone():
@@ -41,7 +41,7 @@ def test_a_graph_without_classes_is_fed_rows_alone():
 @pytest.mark.parametrize("y", [None, np.zeros(200, np.int64)])
 def test_a_conditional_graph_is_fed_classes(y):
     feeds = class_input.feeds(Session("z", "y"), rows(), y)
-    expected = class_input.of(rows(), 3) if y is None else y
+    expected = class_input.pseudo_random(rows(), 3) if y is None else y
     np.testing.assert_array_equal(feeds["y"], expected)
 
 

@@ -28,7 +28,7 @@ def test_the_batch_is_n_and_a_multiple_of_it_unknown():
 
 def test_sizes_at_a_batch():
     assert shapes.at(model(), 2)["y"] == [8, 12]
-    assert shapes.item(model()) == (2, 4, 6)
+    assert shapes.item_shape(model()) == (2, 4, 6)
 
 
 def test_an_output_keeps_a_shape_that_cannot_be_inferred():

@@ -256,7 +256,7 @@ def test_weights_beside_the_graph_are_read(folder, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"scaling_factor": ...}, "expected scaling_factor.*say --scaling-factor 0.18215"),
+        ({"scaling_factor": ...}, "expected scaling_factor.*pass --scaling-factor 0.18215"),
         ({"scaling_factor": 0}, "scaling_factor and latents_std above 0"),
         ({"scaling_factor": "big"}, "expected scaling_factor to be a number"),
         ({"latents_mean": [0.1, 0.2]}, "latents_mean and latents_std, or neither"),
@@ -265,7 +265,7 @@ def test_weights_beside_the_graph_are_read(folder, tmp_path):
             {"latents_mean": [0, 0.1], "latents_std": [1, 1], "shift_factor": 1.0},
             "expected shift_factor or latents_mean, got both",
         ),
-        ({"sample_size": ...}, "expected a size.*say --size 256"),
+        ({"sample_size": ...}, "expected a size.*pass --size 256"),
         ({"sample_size": 15}, "a multiple of 2, by which the decoder enlarges.*--size 1[46]"),
     ],
 )

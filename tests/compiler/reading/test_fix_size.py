@@ -49,7 +49,7 @@ def test_a_decoder_of_one_free_side_gets_that(tmp_path):
     ("sides", "size", "match"),
     [
         ("h,w", (), r"then fixed sizes, got shape .*say the height and width .*--size 256"),
-        ("h,w", [13], "multiple of 2, by which the decoder enlarges, got 13; say --size 12"),
+        ("h,w", [13], "multiple of 2, by which the decoder enlarges, got 13; pass --size 12"),
         ("h,w", [8, 8, 8], r"expected a size.*got \[8, 8, 8\]"),
         ("h,w", [-8], "expected a size"),
         ("4,4", [16], r"expected a decoder to \[16\] pixels, got one .* \(8, 8\) alone"),

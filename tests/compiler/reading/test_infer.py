@@ -28,7 +28,7 @@ def test_the_last_operators_bound_the_output(layers, expected):
 @pytest.mark.parametrize("layer", [("Relu", [], {}), ("Exp", [], {})])
 def test_an_output_without_bounds_needs_a_range(layer):
     with pytest.raises(
-        InputError, match=f"here: expected pixels .*got {layer[0]}; say their range"
+        InputError, match=f"here: expected pixels .*got {layer[0]}; state their range"
     ):
         infer.x_range(chain((2,), layer), "here")
 

@@ -9,7 +9,7 @@ from edgevae.errors import InputError
 
 def test_z_is_the_shifted_and_scaled_latent():
     scale = latent_scale.read({"scaling_factor": 0.5, "shift_factor": 3.0}, "config")
-    scale = scale.over(2, "config")
+    scale = scale.for_channels(2, "config")
     assert scale.mu.scale.tolist() == [0.5, 0.5]
     own = np.array([1.0, 7.0])
     z = scale.mu.scale * own + scale.mu.shift
@@ -24,7 +24,7 @@ def test_means_and_deviations_are_by_channel():
     scale = latent_scale.read(config, "config")
     np.testing.assert_allclose(scale.scale, [0.5, 0.25])
     with pytest.raises(InputError, match="expected latents_std of 3 numbers"):
-        scale.over(3, "config")
+        scale.for_channels(3, "config")
 
 
 def test_a_factor_of_the_caller_overrides_the_config():
@@ -54,7 +54,9 @@ def test_a_config_that_says_no_scale_is_refused(config, match):
 
 def test_the_input_of_a_graph_is_mapped():
     model = chain((2, 3, 3), ("Neg", [], {}))
-    scale = latent_scale.read({"scaling_factor": 0.5, "shift_factor": 1.0}, "config").over(2, "")
-    latent_scale.ahead(model, scale.own)
+    scale = latent_scale.read({"scaling_factor": 0.5, "shift_factor": 1.0}, "config").for_channels(
+        2, ""
+    )
+    latent_scale.map_input(model, scale.own)
     z = np.ones((1, 2, 3, 3), np.float32)
     np.testing.assert_allclose(CheckSession(model, "test").run(z)[0], -3 * z)

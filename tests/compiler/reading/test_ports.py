@@ -122,7 +122,7 @@ def test_a_graph_that_cannot_be_a_decoder_is_refused(message):
 
 
 def test_a_standard_deviation_is_not_taken_for_a_log_variance():
-    with pytest.raises(InputError, match="output sigma, which reads like a standard deviation"):
+    with pytest.raises(InputError, match="output sigma, which looks like a standard deviation"):
         normalise.read_graph(encoder("mu", "sigma"), "encoder", latent_shape=(2,))
 
 

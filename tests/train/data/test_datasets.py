@@ -87,7 +87,7 @@ def test_a_folder_of_images(images):
 
 def test_images_of_many_sizes_need_a_size(images):
     Image.new("RGB", (9, 9)).save(images / "z.png")
-    with pytest.raises(ValueError, match="give --size"):
+    with pytest.raises(ValueError, match="pass --size"):
         data.load("folder", images)
     assert data.load("folder", images, size=8).x_shape == (3, 8, 8)
 

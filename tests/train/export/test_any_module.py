@@ -103,7 +103,7 @@ def test_an_encoder_and_a_decoder_may_be_submodules_or_a_pair():
 @pytest.mark.parametrize(
     ("model", "options", "says"),
     [
-        (lambda: Flat(), {}, "say --x-shape"),
+        (lambda: Flat(), {}, "pass --x-shape"),
         (lambda: nn.Linear(6, 4), {"x_shape": (6,)}, "a method encode, or a submodule encoder"),
         (lambda: Flat(lambda mu, logvar: {"mu": mu}), {"x_shape": (6,)}, "got dict of mu"),
         (lambda: object(), {}, "expected the factory to return a torch.nn.Module"),
