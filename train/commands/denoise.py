@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
     data = training_data(source, options.data)
     if data.x_shape != source.x_shape:
         raise InputError(
-            f"expected items of shape {source.x_shape}, got {data.x_shape} in {data.name!r}: give "
+            f"expected items of shape {source.x_shape}, got {data.x_shape} in {data.name!r}: pass "
             f"--data what the bundle was trained on"
         )
     written = add_table(source, data.train, options.out or source.path)

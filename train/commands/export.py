@@ -101,6 +101,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def export_checkpoint(options: argparse.Namespace) -> Bundle:
+    """Write the bundle of a checkpoint and, with --data, its scores and its table for denoising."""
     written = export(
         Checkpoint.from_file(options.checkpoint),
         options.out,

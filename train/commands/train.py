@@ -242,7 +242,7 @@ def run(options: argparse.Namespace) -> None:
         for stage in stages[:1] if options.stop_after else stages:
             stage.run(training)
     except KeyboardInterrupt:
-        training.tell(interruption(options, training))
+        training.report(interruption(options, training))
         raise
     if fabric.is_global_zero:
         print(conclusion(options, training))
@@ -251,7 +251,7 @@ def run(options: argparse.Namespace) -> None:
 def resumed_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
     """Return the checkpoint to go on from, if any.
 
-    Raises `InputError` if a new run would replace a checkpoint, and `FileNotFoundError` where
+    Raises `InputError` if a new run would replace a checkpoint, and `FileNotFoundError` if
     there is none to resume.
     """
     last = options.out / "last.pt"
@@ -266,6 +266,7 @@ def resumed_checkpoint(options: argparse.Namespace) -> Checkpoint | None:
 
 
 def read_data(options: argparse.Namespace) -> Data:
+    """Return the data that the options name. Raises `InputError` or `FileNotFoundError`."""
     table = table_settings(options)
     if table:
         if table["kind"] == "signal" and table["stride"] > table["window"]:
@@ -357,7 +358,7 @@ def interruption(options: argparse.Namespace, training: Run) -> str:
     """Return the message of a run that Ctrl-C ended."""
     if training.path.exists():
         return (
-            f"interrupted; {training.path} holds everything up to the last whole epoch; go on "
+            f"interrupted; {training.path} holds everything up to the last complete epoch; go on "
             f"with `{resuming(options)}`"
         )
     return (

@@ -47,7 +47,7 @@ class Data:
 
     @property
     def drawable(self) -> bool:
-        """Return True if the items are pictures."""
+        """True if the items are images."""
         return KINDS[self.kind].drawable
 
     def facts(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Read tables of numbers, one column a feature: vectors, or signals that are cut into windows.
 
 A table is a CSV, Parquet, .npy or .npz file. The files of a folder are runs of one recording, and
-so are the stretches of a file over which the column `runs_by` keeps its value.
+so are the parts of a file over which the column `runs_by` keeps its value.
 """
 
 from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ def load(
     if len(train) < MIN_ITEMS:
         raise InputError(
             f"expected at least {MIN_ITEMS} items to train on in {path}, got {len(train)}: add data"
-            + ("" if kind == "vector" else ", or give a smaller --stride")
+            + ("" if kind == "vector" else ", or pass a smaller --stride")
         )
     medians = None
     if impute:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from edgevae.errors import InputError
 
 Doubles = NDArray[np.float64]
-Stretch = tuple[int, int]  # first step, and the one after the last
+Interval = tuple[int, int]  # the first step, and the step after the last
 
 PIECE = 100  # in windows: a tenth of each such piece of a run is held out, as one block
-SERIES = 10  # runs: of so many or more, whole ones are held out
+SERIES = 10  # from this number of runs on, complete runs are held out
 
 
 def split(
@@ -32,7 +32,7 @@ def split(
     if not long:
         raise InputError(
             f"expected a run of at least {window} steps, one window, the longest has "
-            f"{max(map(len, runs), default=0)}: give a shorter --window"
+            f"{max(map(len, runs), default=0)}: pass a shorter --window"
         )
     rng = np.random.default_rng(seed)
     if len(long) >= SERIES:
@@ -54,7 +54,7 @@ def split(
     if not any(map(len, train)) or not any(map(len, test)):
         raise InputError(
             f"expected runs whose time can be split in two with a gap of {window} steps, got "
-            f"{', '.join(str(len(run)) for run in runs[:5])} steps: give longer runs, or a "
+            f"{', '.join(str(len(run)) for run in runs[:5])} steps: use longer runs, or a "
             f"shorter --window than {window}"
         )
     return train, test
@@ -62,8 +62,8 @@ def split(
 
 def blocks(
     steps: int, window: int, rng: np.random.Generator
-) -> tuple[list[Stretch], list[Stretch]]:
-    """Return the stretches of a run to train on, and those to hold out.
+) -> tuple[list[Interval], list[Interval]]:
+    """Return the intervals of a run to train on, and those to hold out.
 
     Nothing is held out of a run of fewer than five windows.
     """

@@ -36,7 +36,7 @@ from train.data.dataset import Data, as_float
 from train.data.datasets import FASHION_CLASSES, fashion
 from train.evaluation import pictures
 from train.experiments import odds_tables as odds
-from train.export.scores import train_scored_bundle
+from train.experiments.run import train_scored_bundle
 from train.model.recipe import Recipe
 
 METHODS = ("recon", "elbo", "mahalanobis", "default", "nap")

@@ -24,10 +24,11 @@ from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 
 import edgevae
+from edgevae.data import numbered
 from edgevae.errors import InputError
 from train.data import download
 from train.data.dataset import Data
-from train.export.scores import train_scored_bundle
+from train.experiments.run import train_scored_bundle
 from train.model.recipe import Recipe
 
 ADDRESS = (
@@ -123,7 +124,7 @@ def judged(name: str, folder: Path | None, out: Path) -> dict[str, Any]:
     for seed in SEEDS:
         train, test, flags = split(table.figure, x, anomalous, seed)
         items = torch.from_numpy(train)
-        names = tuple(f"x{i}" for i in range(x.shape[1]))
+        names = numbered("x", x.shape[1])
         data = Data(name, "vector", items, items[:100], "CC BY 4.0", names=names)
         recipe = Recipe(**RECIPE, seed=seed)
         source = train_scored_bundle(data, out / f"seed-{seed}", network(x), recipe)

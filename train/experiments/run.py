@@ -1,9 +1,12 @@
-"""Train a model that an experiment describes, as the command line would."""
+"""Train and export a model that an experiment describes, as the command line would."""
 
 from pathlib import Path
 from typing import Any
 
+from edgevae import bundle
 from train.data.dataset import Data
+from train.export.export import export
+from train.export.scores import with_statistics
 from train.model.checkpoint import Checkpoint
 from train.model.recipe import Recipe
 from train.stages.fit import Fit
@@ -44,3 +47,20 @@ def train_model(
     run = begin(make_fabric(out, "csv", precision, accelerator), wanted, data, out, resumed)
     Fit(start=start).run(run)
     return run.checkpoint
+
+
+def train_scored_bundle(
+    data: Data, out: Path, architecture: dict[str, Any], recipe: Recipe
+) -> bundle.Bundle:
+    """Return the bundle of a VAE of these items, with activations and the statistics of scores.
+
+    A bundle that is in `out` already is returned as it is.
+    """
+    if (out / "bundle").exists():
+        return bundle.read(out / "bundle")
+    checkpoint = train_model(
+        data, out, architecture, recipe, precision="32-true", accelerator="cpu"
+    )
+    checkpoint.has_prior = True  # N(0, I)
+    written = export(checkpoint, out / "bundle", activations=True)
+    return with_statistics(written, data)

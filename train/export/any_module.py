@@ -55,8 +55,8 @@ NOT_GAUSSIAN = {
 class Graphs:
     """A module as the graphs of an encoder and a decoder, verified against PyTorch.
 
-    `autoencoder` says that the encoder returns no log-variance; `check` holds the answers of a
-    self-check, and `scale` is what absolute tolerances are relative to.
+    `autoencoder` is true if the encoder returns no log-variance; `check` holds the inputs and
+    outputs of a self-check, and absolute tolerances are relative to `scale`.
     """
 
     def __init__(

@@ -101,7 +101,7 @@ def export(
 
 
 class Graphs:
-    """The ONNX graphs of a model, verified against PyTorch, and the answers of a self-check.
+    """The ONNX graphs of a model, verified against PyTorch, and the outputs of a self-check.
 
     `unit` is the unit of x_hat: 1 for images, the scale and centre of each feature otherwise, as
     float32 errs in proportion to them.

@@ -1,8 +1,6 @@
-"""Add to a bundle what anomaly scores need: statistics of the training items, a calibration."""
+"""Add statistics of the training items and a calibration to a bundle, for anomaly scores."""
 
 import math
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +10,6 @@ from edgevae import bundle, scoring
 from edgevae.data import Features
 from train.data import scaling
 from train.data.dataset import Data, as_float
-from train.experiments.run import train_model
-from train.export.export import export
-from train.model.recipe import Recipe
 
 ALPHA = 0.01
 
@@ -58,20 +53,3 @@ def bounded_items(items: Tensor, features: Features | None) -> Tensor:
 def independent_step(data: Data) -> int:
     """Return the step from a window to the next that shares no time with it; 1 for other kinds."""
     return 1 if data.stride is None else math.ceil(data.x_shape[-1] / data.stride)
-
-
-def train_scored_bundle(
-    data: Data, out: Path, architecture: dict[str, Any], recipe: Recipe
-) -> bundle.Bundle:
-    """Return the bundle of a VAE of these items, with activations and the statistics of scores.
-
-    A bundle that is in `out` already is returned as it is.
-    """
-    if (out / "bundle").exists():
-        return bundle.read(out / "bundle")
-    checkpoint = train_model(
-        data, out, architecture, recipe, precision="32-true", accelerator="cpu"
-    )
-    checkpoint.has_prior = True  # N(0, I)
-    written = export(checkpoint, out / "bundle", activations=True)
-    return with_statistics(written, data)

@@ -77,7 +77,7 @@ class Checkpoint:
 
     @property
     def variational(self) -> bool:
-        """Return True if the model is a VAE; an autoencoder has neither prior nor later stages."""
+        """True for a VAE, False for an autoencoder, which has neither prior nor later stages."""
         return bool(self.architecture["variational"])
 
     @property
@@ -117,7 +117,7 @@ class Checkpoint:
         self.has_prior, self.prior, self.by_class = False, None, False
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint to `path`: a reader never sees half a file."""
+        """Write the checkpoint to `path`, where it appears complete or not at all."""
         content: dict[str, Any] = {
             "architecture": self.architecture,
             "recipe": self.recipe.as_dict(),
@@ -170,21 +170,21 @@ class Checkpoint:
 
         The number of epochs may differ: the learning rate then follows the other schedule.
         """
-        for part, begun, asked in (
+        for part, begun, requested in (
             ("architecture", self.architecture, wanted.architecture),
             ("recipe", asdict(self.recipe), asdict(wanted.recipe)),
         ):
-            for key in {**begun, **asked}:
-                if key != "epochs" and begun.get(key) != asked.get(key):
+            for key in {**begun, **requested}:
+                if key != "epochs" and begun.get(key) != requested.get(key):
                     raise InputError(
                         f"--resume: expected the {part} that the run was begun with, {key} = "
-                        f"{begun.get(key)}, got {asked.get(key)}: give the same options again, or "
-                        "begin a new run in another --out"
+                        f"{begun.get(key)}, got {requested.get(key)}: pass the same options "
+                        "again, or begin a new run in another --out"
                     )
         if not torch.equal(self.samples, wanted.samples):
             raise InputError(
                 f"--resume: expected the data that the run was begun with, {self.data['name']!r}, "
-                f"got others, {wanted.data['name']!r}: give the same --data and --size, or begin "
+                f"got others, {wanted.data['name']!r}: pass the same --data and --size, or begin "
                 "a new run in another --out"
             )
 

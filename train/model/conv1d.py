@@ -43,7 +43,7 @@ def conv1d(
     if steps % 2**halvings:
         raise InputError(
             f"expected a window divisible by {2**halvings} for widths {tuple(widths)}, got "
-            f"{steps}: give fewer --widths (their count less one is the number of halvings), or "
+            f"{steps}: pass fewer --widths (their count less one is the number of halvings), or "
             "another --window"
         )
     smallest = steps >> halvings

@@ -1,7 +1,7 @@
 """The models and their architectures; conv1d.py has the architecture of signals.
 
-Kingma and Welling, "Auto-Encoding Variational Bayes" (2014): an encoder gives mu and logvar,
-z = mu + exp(logvar / 2) * eps, a decoder gives x_hat.
+Kingma and Welling, "Auto-Encoding Variational Bayes" (2014): an encoder returns mu and
+logvar, z = mu + exp(logvar / 2) * eps, and a decoder returns x_hat.
 """
 
 import itertools
@@ -87,7 +87,7 @@ def residual_conv(
     if height % 2**halvings or width % 2**halvings:
         raise InputError(
             f"expected a height and width divisible by {2**halvings} for widths {tuple(widths)}, "
-            f"got {height} x {width}: give fewer --widths (their count less one is the number of "
+            f"got {height} x {width}: pass fewer --widths (their count less one is the number of "
             f"halvings), or resize the images (--size for a folder of them)"
         )
     small = (widths[-1], height >> halvings, width >> halvings)
@@ -253,6 +253,7 @@ class VAE(nn.Module):
         self.register_buffer("scale", torch.ones(self.x_shape))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mu and logvar, each (N, latent_dim), of items x (N, *x_shape)."""
         mu, logvar = self.encoder(self.standardised(x)).chunk(2, dim=1)
         return mu, logvar.clamp(MIN_LOGVAR, MAX_LOGVAR)
 
@@ -274,6 +275,7 @@ class VAE(nn.Module):
         return torch.cat([*hidden, y.chunk(2, dim=1)[0]], dim=1)
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Return x_hat (N, *x_shape) of latents z (N, latent_dim), and of classes y (N,) if any."""
         if y is not None:
             z = torch.cat([z, self.embedding(y)], dim=1)
         logits = self.decoder(z)
@@ -285,6 +287,7 @@ class VAE(nn.Module):
         return torch.sigmoid(logits.float() if self.likelihood == "bernoulli" else logits)
 
     def reparameterize(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        """Return a draw z = mu + exp(logvar / 2) * eps of each posterior (N, latent_dim)."""
         return mu + torch.exp(logvar / 2) * torch.randn_like(mu)
 
     def kl(self, z: Tensor, mu: Tensor, logvar: Tensor, by_z: bool = False) -> Tensor:

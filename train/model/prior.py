@@ -38,7 +38,7 @@ class Free(nn.Module):
     def start(self, x: Tensor) -> None:
         """Ignore the data: the means start at random."""
 
-    def become(self, table: MixtureTable) -> None:
+    def copy_from(self, table: MixtureTable) -> None:
         """Copy the mixture `table`, which has as many components."""
         parts = np.log(table.weights), table.means, table.logvars
         for own, part in zip((self.logits, self.means, self.logvars), parts, strict=True):

@@ -85,7 +85,7 @@ def final_model(checkpoint: Checkpoint) -> VAE:
     model, table = checkpoint.averaged_model(), checkpoint.prior
     if table is not None:
         model.prior = Free(len(table.weights), model.latent_dim)
-        model.prior.become(table)
+        model.prior.copy_from(table)
     model.requires_grad_(False)
     model.encoder.requires_grad_(True)
     return model

@@ -42,7 +42,7 @@ class Fit:
         if schedule.first > schedule.steps:
             raise InputError(
                 f"--resume: expected a checkpoint of at most {schedule.steps:,} steps, those of "
-                f"{recipe.epochs} epochs, got one of {schedule.first:,}: give more --epochs"
+                f"{recipe.epochs} epochs, got one of {schedule.first:,}: pass more --epochs"
             )
         schedule = dataclasses.replace(
             schedule,

@@ -78,7 +78,7 @@ class Run:
         model = torch.compile(model) if self.compile_model else model
         return self.fabric.setup(model, optimizer)
 
-    def tell(self, text: str) -> None:
+    def report(self, text: str) -> None:
         """Print a line about the run on standard error, from the first process."""
         if self.fabric.is_global_zero:
             print(text, file=sys.stderr, flush=True)
@@ -140,11 +140,13 @@ class Trainer:
         """Write a checkpoint at the end of an epoch, if the stage writes one each epoch."""
 
     def state(self, step: int, log_sigma: float | None = None) -> StageState:
+        """Return the state of the parts after `step` steps, for a checkpoint."""
         return StageState(
             step, {name: part.state_dict() for name, part in self.parts.items()}, log_sigma
         )
 
     def load(self, state: StageState) -> None:
+        """Restore the parts from a checkpoint's state."""
         for name, part in self.parts.items():
             part.load_state_dict(state.parts[name])
         self.average.n_averaged.fill_(state.step)
@@ -267,6 +269,7 @@ def corrupt(x: Tensor, noise: float | Tensor, share: float = 0.3) -> Tensor:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameters."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 

@@ -33,7 +33,7 @@ class FitMixture:
         table = None
         if run.fabric.is_global_zero:
             if prior == "fitted":
-                run.tell(f"mixture: fitting up to {components:,} Gaussians to the posteriors")
+                run.report(f"mixture: fitting up to {components:,} Gaussians to the posteriors")
             model = checkpoint.averaged_model().to(run.fabric.device)
             table = generation_prior(model, run.data, prior, components, checkpoint.recipe.seed)
         checkpoint.prior = run.fabric.broadcast(table)

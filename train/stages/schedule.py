@@ -24,10 +24,12 @@ class Schedule:
 
     @property
     def epoch_steps(self) -> int:
+        """The number of steps in an epoch; an incomplete batch is left out."""
         return self.items // self.batch
 
     @property
     def steps(self) -> int:
+        """The number of steps of the complete stage."""
         return self.epochs * self.epoch_steps
 
     @property
@@ -36,6 +38,7 @@ class Schedule:
         return min(self.stop_after or self.epochs, self.epochs) * self.epoch_steps
 
     def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
         return self.learning_rate * cosine(step, self.steps, self.warmup)
 
 

@@ -63,7 +63,7 @@ def test_an_interrupt_keeps_the_last_epoch_and_the_metrics(squares, tmp_path):
         out, log = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in log
-    assert f"interrupted; {last} holds everything up to the last whole epoch" in log
+    assert f"interrupted; {last} holds everything up to the last complete epoch" in log
     assert "--resume`" in log
     assert out == ""
     with (tmp_path / "log/version_0/metrics.csv").open() as file:

@@ -128,5 +128,5 @@ def test_a_table_is_judged_by_every_seed_and_trained_once(tmp_path, monkeypatch)
     assert found["figures"]["default"] == [1.0]
     assert (found["rows"], found["anomalies"]) == (120, 20)
     assert bundle.read(tmp_path / "seed-0/bundle").features.names == ("x0", "x1", "x2", "x3")
-    monkeypatch.setattr("train.export.scores.train_model", None)
+    monkeypatch.setattr("train.experiments.run.train_model", None)
     assert odds.judged("thyroid", None, tmp_path) == found

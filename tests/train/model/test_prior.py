@@ -53,7 +53,7 @@ def test_a_free_mixture_becomes_one_that_was_fitted():
         *(part.astype(np.float32) for part in (rng.dirichlet([1] * 4), *rng.normal(size=(2, 4, 3))))
     )
     free = prior.Free(4, 3)
-    free.become(table)
+    free.copy_from(table)
     z = rng.normal(size=(9, 3)).astype(np.float32)
     expected = table.log_density(z)
     found = prior.log_prob(torch.from_numpy(z), free(None)).detach().numpy()

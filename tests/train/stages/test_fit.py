@@ -85,7 +85,7 @@ def test_more_epochs_drop_the_prior_of_the_shorter_run(squares, tmp_path):
     [
         ("--resume --latent-dim 4", "latent_dim = 3, got 4"),
         ("--resume --batch 4", "batch = 8, got 4"),
-        ("--resume --epochs 2", "at most 18 steps.*give more --epochs"),
+        ("--resume --epochs 2", "at most 18 steps.*pass more --epochs"),
         ("", "pass --resume to go on from it, or another --out"),
     ],
 )
