@@ -14,16 +14,26 @@ from edgevae.bundle.manifest import (
 from edgevae.bundle.reader import find, names, read
 from edgevae.bundle.writer import check_replaceable, extend, write
 
+# Names that were defined here before the kinds of data and the stream had modules of their own.
+from edgevae.data import CASES, KINDS, LIKELIHOODS, Likelihood, Text
+from edgevae.sampling import STREAM
+
 __all__ = [
     "CALIBRATION_FILE",
+    "CASES",
+    "KINDS",
+    "LIKELIHOODS",
     "MODELS",
     "PRIORS",
     "SCHEMA",
+    "STREAM",
     "Bundle",
     "Description",
     "File",
+    "Likelihood",
     "Manifest",
     "Mixture",
+    "Text",
     "Tiles",
     "check_replaceable",
     "extend",
