@@ -8,6 +8,7 @@ from edgevae.data.image import (
     from_pil,
     open_image,
     read_image,
+    read_image_size,
     to_pil,
     to_uint8,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "numbered",
     "open_image",
     "read_image",
+    "read_image_size",
     "to_pil",
     "to_uint8",
 ]

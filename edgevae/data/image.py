@@ -1,6 +1,8 @@
 """Images, grey or RGB, as paths, PIL images, uint8 arrays or float arrays."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
@@ -143,12 +145,30 @@ def open_image(path: str | os.PathLike[str]) -> "PIL.Image.Image":
 
 def read_image(file: IO[bytes], where: str) -> "PIL.Image.Image":
     """Return the image in an open file, as `open_image` does; `where` names it in errors."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
+
+    with _opened(file, where) as image:
+        image.load()
+        return ImageOps.exif_transpose(image)
+
+
+def read_image_size(file: IO[bytes], where: str) -> tuple[int, int]:
+    """Return the width and height in an image file's header, before Exif data turn the image.
+
+    Raises `InputError` if the header is not that of an image.
+    """
+    with _opened(file, where) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(file: IO[bytes], where: str) -> "Iterator[PIL.Image.Image]":
+    """Open an image whose pixels are not read yet; Pillow's errors become `InputError`."""
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(file) as image:
-            image.load()
-            return ImageOps.exif_transpose(image)
+            yield image
     except UnidentifiedImageError as error:
         raise InputError(f"{where}: expected an image file, of a format Pillow reads") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

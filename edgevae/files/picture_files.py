@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import numpy as np
 
 from edgevae.bundle import Bundle
 from edgevae.checks import open_file
-from edgevae.data import IMAGE_SUFFIXES, from_pil, read_image, to_pil
+from edgevae.data import IMAGE_SUFFIXES, from_pil, read_image, read_image_size, to_pil
 from edgevae.errors import InputError
 from edgevae.files.batches import Floats, checked_rows
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 def in_folder(folder: str) -> list[Path]:
@@ -60,7 +57,7 @@ def read_picture(file: IO[bytes], bundle: Bundle, where: str, resize: bool) -> F
     if image.size == (width, height):
         return checked_rows(image, bundle, where)
     if not resize:
-        raise _wrong_size(image, bundle, where)
+        raise _wrong_size(image.size, bundle, where)
     from PIL import Image
 
     try:
@@ -75,23 +72,16 @@ def check_header(path: Path, bundle: Bundle, resize: bool) -> None:
 
     The Exif data, which may turn a picture, are not read yet, so that a picture on its side passes.
     """
-    from PIL import Image, UnidentifiedImageError
-
     _, height, width = bundle.x_shape
     with open_file(path) as file:
-        try:
-            with Image.open(file) as image:
-                if not resize and image.size not in ((width, height), (height, width)):
-                    raise _wrong_size(image, bundle, str(path))
-        except UnidentifiedImageError as error:
-            raise InputError(f"{path}: expected an image file, of a format Pillow reads") from error
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InputError(f"{path}: expected a complete image file, got {error}") from error
+        size = read_image_size(file, str(path))
+    if not resize and size not in ((width, height), (height, width)):
+        raise _wrong_size(size, bundle, str(path))
 
 
-def _wrong_size(image: "Image", bundle: Bundle, where: str) -> InputError:
+def _wrong_size(size: tuple[int, int], bundle: Bundle, where: str) -> InputError:
     _, height, width = bundle.x_shape
     return InputError(
-        f"{where}: expected an image of {width} x {height} pixels, got {image.width} x "
-        f"{image.height}; --resize makes it fit"
+        f"{where}: expected an image of {width} x {height} pixels, got {size[0]} x "
+        f"{size[1]}; --resize makes it fit"
     )
