@@ -422,7 +422,9 @@ class VAE:
         `save` writes it as a bundle. The arguments are those of `scoring.Scorer.calibrate`.
         """
         rows = self.bundle.data.read(x_normal).rows
-        scorer = self._scorer().calibrate(rows, alpha, methods=methods, draws=draws)
+        # Without the calibration in use, which may be damaged and is replaced.
+        scorer = Scorer(self.runner, self.statistics)
+        scorer = scorer.calibrate(rows, alpha, methods=methods, draws=draws)
         calibrated = object.__new__(VAE)  # copy.copy would open the bundle again
         calibrated.__dict__.update(self.__dict__)
         calibrated._tables = {

@@ -134,6 +134,13 @@ def test_damaged_statistics_and_calibrations_are_refused(vae, normals, tmp_path,
         damaged.score(normals(3))
 
 
+def test_a_damaged_calibration_is_replaced_by_a_new_one(vae, normals, tmp_path):
+    damage = {"calibration.npz": {"recon": np.array([2.0, 1.0])}}
+    bundle.extend(vae.bundle, tmp_path / "b", arrays=damage)
+    calibrated = edgevae.load(tmp_path / "b").calibrate(normals(500))
+    assert calibrated.score(normals(3)).p_values.shape == (3,)
+
+
 def test_a_conditional_bundle_is_refused(tiny_paths):
     vae = edgevae.load(tiny_paths["classes"])
     with pytest.raises(InputError, match="needs the class of each item"):
