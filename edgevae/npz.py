@@ -1,6 +1,8 @@
 """Arrays in the .npz files of a bundle, whose names, types and values are checked on reading."""
 
 import io
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae.errors import BundleError
+
+# numpy parses the headers of arrays with `ast`, which in some versions of CPython 3.11 raises a
+# SystemError ("AST constructor recursion depth mismatch") if several threads use it at once.
+_reading = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Replace the lock in a forked child, where the thread that held it does not exist."""
+    global _reading
+    _reading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def dump(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
@@ -32,7 +48,7 @@ def dump_typed(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
 def load(path: Path, keys: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays `keys` of a file, or all; `BundleError` unless all numbers are finite."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with _reading, np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in (file.files if keys is None else keys)}
     except (OSError, ValueError, EOFError, KeyError, _bad_zip()) as error:
         wanted = "" if keys is None else f" {', '.join(keys)}"
