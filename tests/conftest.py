@@ -12,6 +12,7 @@ import pytest
 from tiny import TINIES, Tiny
 
 from edgevae import _core
+from edgevae.engine import tuned
 from edgevae.vae import VAE, load
 
 HERE = Path(__file__).parent
@@ -49,6 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for folder, (marker, _) in LANES.items():
             if folder in item.path.parents:
                 item.add_marker(marker)
+
+
+@pytest.fixture
+def caches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of caches."""
+    monkeypatch.setattr(tuned, "_caches", lambda: tmp_path / "caches")
+    return tmp_path / "caches"
 
 
 @pytest.fixture(autouse=True, scope="session")

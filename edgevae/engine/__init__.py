@@ -1,12 +1,13 @@
 """Graphs on execution providers: sessions, plans and workers, and `Runner`, which holds them."""
 
-from edgevae.engine import cuda, machine, ort, plans, plugins, providers
+from edgevae.engine import cuda, machine, ort, plans, plugins, providers, tuned
 from edgevae.engine.graph import Arrays, Graph, Placement
 from edgevae.engine.machine import cpu_name, usable_threads
 from edgevae.engine.ort import onnxruntime
-from edgevae.engine.plans import Plan, Setting, Tuned
+from edgevae.engine.plans import Plan
 from edgevae.engine.providers import ProviderSpec
 from edgevae.engine.runner import VARIANTS, Runner
+from edgevae.engine.tuned import Setting, Tuned
 from edgevae.engine.workers import run_chunks
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "plugins",
     "providers",
     "run_chunks",
+    "tuned",
     "usable_threads",
 ]

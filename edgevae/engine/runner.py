@@ -12,8 +12,9 @@ from edgevae.data import ClassNumbers
 from edgevae.engine import plans, workers
 from edgevae.engine.graph import Graph, Placement, Shapes
 from edgevae.engine.machine import usable_threads
-from edgevae.engine.plans import Plan, Setting
+from edgevae.engine.plans import Plan
 from edgevae.engine.providers import ProviderSpec, names, prefer
+from edgevae.engine.tuned import Setting
 from edgevae.errors import BundleError, InputError
 from edgevae.latents import Posterior, Prior
 

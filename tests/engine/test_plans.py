@@ -1,6 +1,5 @@
-"""Plans: the sources of a chunk, the bound of memory, and damaged tune files."""
+"""Plans: the sources of a chunk, and the bound of memory."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -10,18 +9,10 @@ from hypothesis import strategies as st
 import edgevae
 from edgevae import bundle
 from edgevae.data import KINDS
-from edgevae.engine import plans
+from edgevae.engine import plans, tuned
 from edgevae.errors import InputError
 
-CPU = plans.Setting("cpu", "float32", 2)
-
-
-@pytest.fixture
-def caches(tmp_path, monkeypatch):
-    """An empty folder of caches."""
-    monkeypatch.setenv("LOCALAPPDATA" if plans.sys.platform == "win32" else "XDG_CACHE_HOME", "")
-    monkeypatch.setattr(plans, "_caches", lambda: tmp_path / "caches")
-    return tmp_path / "caches"
+CPU = tuned.Setting("cpu", "float32", 2)
 
 
 @pytest.fixture
@@ -34,109 +25,16 @@ def test_the_caller_comes_before_tune_before_the_manifest_before_a_guess(grey):
     assert choose(grey, "decoder", CPU) == (8, 64, 2, 1, "a guess by the size of x")
     grey = replace(grey, chunk_rows={"decoder": 24})
     assert choose(grey, "decoder", CPU) == (8, 24, 2, 1, "the manifest")
-    plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(chunk=16, single_call_rows=3)})
+    tuned.write_tuned(grey, CPU, {"decoder": tuned.Tuned(chunk=16, single_call_rows=3)})
     assert choose(grey, "decoder", CPU) == (3, 16, 2, 1, "edgevae tune")
     assert choose(grey, "decoder", CPU, chunk=5) == (5, 5, 2, 1, "the caller")
     assert choose(grey, "encoder", CPU).source == "a guess by the size of x"
 
 
 def test_an_accelerator_gets_larger_chunks_and_two_workers(grey):
-    cuda = plans.Setting("cuda", "float32", 2)
+    cuda = tuned.Setting("cuda", "float32", 2)
     assert plans.choose(grey, "decoder", cuda)[:4] == (8, 1024, 2, 2)
     assert plans.choose(grey, "decoder", cuda, chunk=5)[:4] == (5, 5, 2, 2)
-
-
-def test_a_measurement_holds_for_its_setting_alone(grey, monkeypatch):
-    plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(16, 3)})
-    for other in (CPU._replace(threads=3), CPU._replace(precision="int8")):
-        assert plans.read_tuned(grey, other) == {}
-    other = replace(grey, files={**grey.files, "decoder.onnx": bundle.File("0" * 64, 1)})
-    assert plans.read_tuned(other, CPU) == {}
-    assert plans.read_tuned(replace(grey, name="other"), CPU) == {"decoder": (16, 3)}
-    monkeypatch.setattr(plans, "cpu_name", lambda: "another processor")
-    assert plans.read_tuned(grey, CPU) == {}
-
-
-def test_the_plan_of_another_role_is_kept(grey):
-    plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(16, 3)})
-    plans.write_tuned(grey, CPU, {"encoder": plans.Tuned(8, 2)})
-    path = plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(32, 4)})
-    assert plans.read_tuned(grey, CPU) == {"decoder": (32, 4), "encoder": (8, 2)}
-    assert [*path.parent.iterdir()] == [path]
-
-
-GOOD = {"chunk": 16, "single_call_rows": 3}
-DAMAGED_FILES = [b"", b"{", b"\xff\xfe", b"[" * 100_000]
-DAMAGED_ROLES = [
-    None,
-    [GOOD],
-    {"decoder": None},
-    {"decoder": {"chunk": 16}},
-    {"decoder": {**GOOD, "more": 1}},
-    {"decoder": {**GOOD, "single_call_rows": -1}},
-    {"decoder": {**GOOD, "chunk": 0}},
-    {"decoder": {**GOOD, "chunk": 1e9}},
-    {"decoder": {**GOOD, "chunk": True}},
-    {"decoder": {**GOOD, "chunk": "16"}},
-    {"decoder": {**GOOD, "chunk": 1 << 60}},
-]
-
-
-@pytest.mark.parametrize("content", DAMAGED_FILES + DAMAGED_ROLES, ids=lambda c: str(c)[:40])
-def test_a_damaged_file_counts_as_none(grey, content):
-    path = plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(16, 3)})
-    if not isinstance(content, bytes):
-        content = json.dumps({**json.loads(path.read_bytes()), "roles": content}).encode()
-    path.write_bytes(content)
-    assert plans.choose(grey, "decoder", CPU).source == "a guess by the size of x"
-
-
-def test_a_file_of_the_older_names_is_read(grey):
-    path = plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(16, 3)})
-    content = json.loads(path.read_bytes())
-    content["roles"] = {"decoder": {"chunk": 16, "few": 3}}
-    path.write_text(json.dumps(content))
-    assert plans.read_tuned(grey, CPU) == {"decoder": plans.Tuned(16, 3)}
-
-
-def test_another_machines_file_counts_as_none(grey):
-    path = plans.write_tuned(grey, CPU, {"decoder": plans.Tuned(16, 3)})
-    content = json.loads(path.read_bytes())
-    content["machine"]["cpu"] += " of a later stepping"
-    path.write_text(json.dumps(content))
-    assert plans.read_tuned(grey, CPU) == {}
-
-
-def test_loading_and_running_write_nothing(tiny_paths, caches):
-    edgevae.load(tiny_paths["grey"], "cpu").generate(100, seed=1)
-    assert not caches.exists()
-
-
-def test_without_a_home_there_is_no_cache(grey, monkeypatch):
-    monkeypatch.setattr(plans, "_caches", lambda: None)
-    assert plans.read_tuned(grey, CPU) == {}
-    with pytest.raises(InputError, match="set XDG_CACHE_HOME"):
-        plans.write_tuned(grey, CPU, {})
-
-
-@pytest.mark.parametrize(
-    ("platform", "environment", "folder"),
-    [
-        ("linux", {}, "home/.cache"),
-        ("linux", {"XDG_CACHE_HOME": "/x"}, "/x"),
-        ("linux", {"XDG_CACHE_HOME": "relative"}, "home/.cache"),  # which its specification ignores
-        ("darwin", {}, "home/Library/Caches"),
-        ("win32", {}, "home/AppData/Local"),
-    ],
-)
-def test_the_folder_is_the_platforms(monkeypatch, tmp_path, platform, environment, folder):
-    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(plans.Path, "home", lambda: tmp_path / "home")
-    monkeypatch.setattr(plans.sys, "platform", platform)
-    assert plans._caches() == tmp_path / folder
 
 
 # --- memory ----------------------------------------------------------------------------------
@@ -153,7 +51,7 @@ def test_rows_in_flight_fit_into_half_of_the_memory(tiny_bundle, memory, row, th
             plans.max_rows(made, "decoder", memory)
         return
     most = plans.max_rows(made, "decoder", memory)
-    setting = plans.Setting("cpu", "float32", threads)
+    setting = tuned.Setting("cpu", "float32", threads)
     plan = plans.choose(made, "decoder", setting, chunk=chunk, max_rows=most)
     assert max(plan.single_call_rows, plan.chunk * plan.workers) * row <= memory / 2
     assert min(plan[:4]) >= 1

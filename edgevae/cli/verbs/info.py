@@ -69,10 +69,10 @@ def _bundle_facts(bundle: "Bundle") -> Facts:
 
 def _plan_facts(vae: "VAE", precision: str) -> Facts:
     """Return the plans on the CPU, and on the provider in use if that is another one."""
-    from edgevae.engine import plans
+    from edgevae.engine import Setting, plans
 
-    settings = {"cpu": plans.Setting("cpu", "float32", vae.threads)}
-    settings[vae.provider] = plans.Setting(vae.provider, precision, vae.threads)
+    settings = {"cpu": Setting("cpu", "float32", vae.threads)}
+    settings[vae.provider] = Setting(vae.provider, precision, vae.threads)
     return {
         f"plans_on_{provider}": {
             role: plans.choose(vae.bundle, role, setting)._asdict() for role in vae.bundle.roles

@@ -31,7 +31,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> Result:
     from edgevae import bundle
     from edgevae.diagnostics import tune
-    from edgevae.engine import VARIANTS, Runner, machine, plans
+    from edgevae.engine import VARIANTS, Runner, machine, tuned
 
     model = bundle.read(bundle.find(args.model))
     available = [name for name in ("float32", "int8") if VARIANTS[name] in model.variants]
@@ -42,13 +42,13 @@ def run(args: Namespace) -> Result:
     for precision in precisions:
         runner = Runner(model, args.provider, args.threads, precision=precision)
         measured = tune.measure(runner, seconds=args.seconds)
-        tuned = {}
+        found = {}
         for each in progress(measured, len(model.roles), "graph", count=lambda _: 1):
-            tuned[each.role] = each.tuned
+            found[each.role] = each.tuned
             graphs.append({"precision": precision, **each._asdict(), "tuned": each.tuned._asdict()})
             tables.append(tune.table(precision, each))
         if not args.dry_run:
-            files.append(str(plans.write_tuned(model, runner.setting, tuned)))
+            files.append(str(tuned.write_tuned(model, runner.setting, found)))
     for path in files:
         note(f"wrote {path}; `edgevae info` shows which settings are in use")
     facts = {"provider": runner.provider, "threads": runner.threads, "cpu": machine.cpu_name()}

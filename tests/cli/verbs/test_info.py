@@ -3,7 +3,7 @@
 import json
 
 from edgevae import cli, vae
-from edgevae.engine import plans
+from edgevae.engine import Setting, plans
 
 
 def test_info_describes_the_bundle_and_what_runs_it(grey, capsys):
@@ -29,7 +29,5 @@ def test_info_shows_the_plans_of_the_provider_in_use(grey, monkeypatch, capsys):
     assert cli.main(["info", grey, "--threads", "3", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["plans_on_cpu"]["decoder"]["workers"] == 3
-    expected = plans.choose(
-        vae.load(grey).bundle, "decoder", plans.Setting("another", "float32", 3)
-    )
+    expected = plans.choose(vae.load(grey).bundle, "decoder", Setting("another", "float32", 3))
     assert facts["plans_on_another"]["decoder"] == expected._asdict()

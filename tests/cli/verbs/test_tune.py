@@ -4,15 +4,13 @@ import json
 from pathlib import Path
 
 from edgevae import cli
-from edgevae.engine import plans
 
 
-def test_tune_stores_the_plans_that_info_shows(grey, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(plans, "_caches", lambda: tmp_path / "caches")
+def test_tune_stores_the_plans_that_info_shows(grey, caches, capsys):
     command = ["tune", grey, "--provider", "cpu", "--seconds", "0"]
     assert cli.main([*command, "--dry-run"]) == 0
     assert "decoder in float32" in capsys.readouterr().out
-    assert not (tmp_path / "caches").exists()
+    assert not caches.exists()
     assert cli.main([*command, "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert [Path(path).is_file() for path in facts["files"]] == [True]
