@@ -1,4 +1,4 @@
-"""This machine's processor, and the number of threads that this process may use.
+"""This machine's board and processor, and the number of threads that this process may use.
 
 The number follows the process's affinity and its cgroup's CPU quota. The number of the host's cores
 would be wrong in a container, where it includes cores that others use.
@@ -9,20 +9,70 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# Arm's names of processors by (implementer, part) of /proc/cpuinfo, of those that are common on
+# boards and in data centres.
+_ARM_CORES = {
+    ("0x41", "0xc07"): "Cortex-A7",
+    ("0x41", "0xd03"): "Cortex-A53",
+    ("0x41", "0xd04"): "Cortex-A35",
+    ("0x41", "0xd05"): "Cortex-A55",
+    ("0x41", "0xd07"): "Cortex-A57",
+    ("0x41", "0xd08"): "Cortex-A72",
+    ("0x41", "0xd09"): "Cortex-A73",
+    ("0x41", "0xd0b"): "Cortex-A76",
+    ("0x41", "0xd0c"): "Neoverse-N1",
+    ("0x41", "0xd40"): "Neoverse-V1",
+    ("0x41", "0xd41"): "Cortex-A78",
+    ("0x41", "0xd42"): "Cortex-A78AE",
+    ("0x41", "0xd49"): "Neoverse-N2",
+    ("0x41", "0xd4f"): "Neoverse-V2",
+}
+
 
 @functools.cache
 def cpu_name() -> str:
-    """Return the name of the processor."""
+    """Return the name of the board, if it has one, and of the processor.
+
+    An example is "Raspberry Pi 5 Model B Rev 1.0, Cortex-A76". Machines that differ in speed have
+    different names, as far as the system tells them apart.
+    """
     import platform
 
-    try:
-        with open("/proc/cpuinfo") as lines:
-            names = (
-                line.partition(":")[2].strip() for line in lines if line.startswith("model name")
-            )
-            return next(names)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    cpu = _processor(_content(Path("/proc/cpuinfo")) or "")
+    return _with_board(
+        cpu or platform.processor() or platform.machine(),
+        _content(Path("/proc/device-tree/model")) or "",
+    )
+
+
+def _with_board(processor: str, model: str) -> str:
+    """Return the names of the board and its processor; `model` is the device tree's, or ""."""
+    board = model.strip("\0 \n")  # a device tree's strings end with a zero
+    return f"{board}, {processor}" if board else processor
+
+
+def _processor(cpuinfo: str) -> str:
+    """Return the processor's name by the text of /proc/cpuinfo; "" if the text has none.
+
+    That is its "model name" or, on Arm, the kinds of its cores by their implementer and part.
+    """
+    blocks = [_fields(block) for block in cpuinfo.split("\n\n")]
+    for fields in blocks:
+        if "model name" in fields and "CPU part" not in fields:
+            return fields["model name"]
+    cores = [
+        (fields.get("CPU implementer", "unknown"), fields["CPU part"])
+        for fields in blocks
+        if "CPU part" in fields
+    ]
+    names = [_ARM_CORES.get(core, "Arm implementer {} part {}".format(*core)) for core in cores]
+    return " and ".join(dict.fromkeys(names))  # several kinds in big.LITTLE processors
+
+
+def _fields(block: str) -> dict[str, str]:
+    """Return the fields of a block of /proc/cpuinfo, which describes one core or the machine."""
+    pairs = (line.partition(":") for line in block.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def usable_threads() -> int:
@@ -85,6 +135,6 @@ def _limit(folder: Path) -> tuple[str, str]:
 
 def _content(path: Path) -> str | None:
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except OSError:
         return None

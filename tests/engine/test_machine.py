@@ -1,4 +1,4 @@
-"""The threads that this process may use, by affinity and by the quotas of cgroups."""
+"""The processor's name, and the threads that this process may use."""
 
 import os
 import shutil
@@ -10,6 +10,48 @@ from pathlib import Path
 import pytest
 
 from edgevae.engine import machine
+
+
+def arm_cores(*parts: str, implementer: str = "0x41", more: str = "") -> str:
+    """Return the text of /proc/cpuinfo of an Arm processor, one block for each core."""
+    return "".join(
+        f"processor\t: {i}\n{more}BogoMIPS\t: 108.00\nFeatures\t: fp asimd crc32\n"
+        f"CPU implementer\t: {implementer}\nCPU architecture: 8\nCPU variant\t: 0x0\n"
+        f"CPU part\t: {part}\nCPU revision\t: 3\n\n"
+        for i, part in enumerate(parts)
+    )
+
+
+X86 = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 7B13\nflags\t: fpu\n\n"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        (X86 + X86.replace(": 0", ": 1"), "AMD EPYC 7B13"),
+        (arm_cores(*["0xd03"] * 4), "Cortex-A53"),
+        (arm_cores(*["0xd08"] * 4) + "Model\t\t: Raspberry Pi 4 Model B Rev 1.4\n", "Cortex-A72"),
+        (arm_cores("0xd0b"), "Cortex-A76"),
+        (arm_cores("0xd0b", more="model name\t: ARMv8 Processor rev 1 (v8l)\n"), "Cortex-A76"),
+        (arm_cores("0xd05", "0xd05", "0xd0b"), "Cortex-A55 and Cortex-A76"),
+        (arm_cores("0x022", implementer="0x61"), "Arm implementer 0x61 part 0x022"),
+        ("", ""),
+        ("processor\t: 0\nhart\t: 1\n", ""),
+    ],
+)
+def test_the_processor_is_named_by_its_model_or_by_its_cores(cpuinfo, name):
+    assert machine._processor(cpuinfo) == name
+
+
+def test_boards_with_the_same_processor_have_different_names():
+    assert machine._with_board("Cortex-A72", "") == "Cortex-A72"
+    assert machine._with_board("Cortex-A72", "Raspberry Pi 4 Model B Rev 1.4\0") == (
+        "Raspberry Pi 4 Model B Rev 1.4, Cortex-A72"
+    )
+
+
+def test_this_machine_has_a_name():
+    assert machine.cpu_name().strip()
 
 
 @pytest.fixture
