@@ -18,6 +18,7 @@ COMMANDS = {
     "folder": ("train.commands.train", "train on the data at --data"),
     "export": ("train.commands.export", "write the bundle of a checkpoint or of a PyTorch module"),
     "evaluate": ("train.commands.evaluate", "report on a bundle's likelihood, samples and latents"),
+    "prior": ("train.commands.prior", "fit the mixture that generation draws from, for a bundle"),
     "denoise": ("train.commands.denoise", "add a table for `edgevae denoise` to a bundle"),
     "benchmark": ("train.commands.benchmark", "compare log-likelihoods with published ones"),
     "anomalies": ("train.commands.anomalies", "compare anomaly scores with published ones"),

@@ -4,6 +4,7 @@ from edgevae.bundle.bundle import Bundle, Mixture, how_to_add
 from edgevae.bundle.manifest import (
     CALIBRATION_FILE,
     MODELS,
+    PRIOR_FILE,
     PRIORS,
     SCHEMA,
     Description,
@@ -25,6 +26,7 @@ __all__ = [
     "LIKELIHOODS",
     "MODELS",
     "PRIORS",
+    "PRIOR_FILE",
     "SCHEMA",
     "STREAM",
     "Bundle",

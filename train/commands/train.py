@@ -23,6 +23,7 @@ from train.stages.mixture import FitMixture
 
 # The options that a command changes, besides --out.
 DEFAULTS: dict[str, dict[str, Any]] = {
+    "fashion": {"components": 1024},
     # For teaching: a latent of two dimensions can be drawn, and an MLP is quickly read.
     "fashion2d": {
         "latent_dim": 2,
@@ -183,8 +184,8 @@ def _add_stages(group: argparse._ArgumentGroup) -> None:
         const=5,
         default=0,
         metavar="EPOCHS",
-        help="finally, fine-tune the encoder of images for the decoder and the prior that are "
-        "exported (5 epochs without a number)",
+        help="then fine-tune the encoder of images for the final decoder, and fit the mixture "
+        "again (5 epochs without a number)",
     )
     add(
         "--resume",
@@ -301,7 +302,7 @@ def list_stages(options: argparse.Namespace, data: Data) -> list[Stage]:
     if options.sharpen and not data.text:
         stages.append(FinetuneDecoder(options.sharpen))
     if options.attune:
-        stages.append(FinetuneEncoder(options.attune))
+        stages += [FinetuneEncoder(options.attune), FitMixture()]
     return stages
 
 

@@ -106,7 +106,8 @@ def with_refitted_prior(checkpoint: Checkpoint, data: Data, seed: int) -> Checkp
     torch.manual_seed(seed)
     items = (255 * torch.bernoulli(as_float(data.train))).to(torch.uint8)
     components = checkpoint.architecture["components"]
-    model.prior.copy_from(mixture.fit_mixture(model, items, components, seed))
+    z = mixture.sampled_posteriors(model, items, seed)
+    model.prior.copy_from(mixture.fit_mixture(z, components, seed))
     parts = {**checkpoint.fit.parts, "ema": model.state_dict()}
     return dataclasses.replace(checkpoint, fit=dataclasses.replace(checkpoint.fit, parts=parts))
 

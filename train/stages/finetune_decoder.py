@@ -20,7 +20,7 @@ from edgevae.errors import InputError
 from train.data.dataset import Data, as_float
 from train.model.models import VAE
 from train.stages.loop import Figures, Run, Trainer, averaging, train
-from train.stages.mixture import encode
+from train.stages.mixture import FitMixture, encode
 from train.stages.schedule import Schedule
 
 LEARNING_RATE = 4e-4
@@ -43,7 +43,9 @@ class FinetuneDecoder:
         state = run.checkpoint.finetune_decoder
         schedule = run.schedule(self.name, self.epochs, LEARNING_RATE, seed_offset=1, state=state)
         if schedule.first < schedule.last:
-            run.checkpoint.finetune_encoder = None  # it was trained with another decoder
+            if run.checkpoint.finetune_encoder is not None:  # it was trained with another decoder
+                run.checkpoint.finetune_encoder, run.checkpoint.has_prior = None, False
+                FitMixture().run(run)
             train(run, schedule, AdversarialTrainer(run, schedule))
 
 

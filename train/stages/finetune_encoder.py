@@ -1,9 +1,9 @@
-"""The last stage: an encoder for the decoder and the prior that are exported (`--attune`).
+"""A stage for images: an encoder for the decoder and the prior that are exported (`--attune`).
 
 The first stage trains the encoder together with a decoder that a later stage changes, and under
 N(0, I), where a mixture is fitted afterwards. This stage holds the final decoder and prior fixed.
 The encoder alone goes on maximising the elbo, of noisy items as much as of clean ones, so that it
-reconstructs and denoises better while `generate` draws the same.
+reconstructs and denoises better. A mixture is fitted again afterwards, to the new posteriors.
 """
 
 import torch
@@ -50,6 +50,7 @@ class EncoderTrainer(Trainer):
         self.run, self.recipe = run, run.checkpoint.recipe
         device = run.fabric.device
         self.items = run.data.train.to(device)
+        self.last = schedule.last
         self.bare = final_model(run.checkpoint).to(device, memory_format=torch.channels_last)
         optimizer = adamw(self.bare, LEARNING_RATE)
         self.average = averaging(self.bare, schedule.steps)
@@ -77,6 +78,8 @@ class EncoderTrainer(Trainer):
         items, model = self.items[:SIGMA_ITEMS], self.average.module
         sigma = log_sigma(model, model.decoder, *encode(model, items), items)
         self.run.checkpoint.finetune_encoder = self.state(step, sigma)
+        if step == self.last:
+            self.run.checkpoint.has_prior = False  # it was fitted to the posteriors before
         self.run.save()
 
 

@@ -3,6 +3,8 @@
 The elbo pulls the posteriors towards N(0, I), but their sum, the aggregate posterior, does not fill
 it. A density fitted to that sum after training (ex-post density estimation: Ghosh et al. 2020,
 "From variational to deterministic autoencoders") draws z from where the decoder was trained.
+Sharpening draws from it, and attuning moves the posteriors, so that it is fitted before the first
+and again after the second.
 """
 
 import numpy as np
@@ -58,12 +60,11 @@ def sampled_posteriors(model: VAE, items: Tensor, seed: int) -> NDArray[np.float
     return z
 
 
-def fit_mixture(model: VAE, items: Tensor, components: int = 256, seed: int = 0) -> MixtureTable:
-    """Fit a mixture to the posteriors of the training items by expectation maximisation.
+def fit_mixture(z: NDArray[np.float32], components: int = 256, seed: int = 0) -> MixtureTable:
+    """Fit a mixture to samples z (N, D) of the posteriors by expectation maximisation.
 
     It has `components` Gaussians, or fewer, so that there are at least 20 items for each.
     """
-    z = sampled_posteriors(model, items, seed)
     components = max(1, min(components, len(z) // 20))
     mixture = GaussianMixture(
         components, covariance_type="diag", reg_covar=1e-4, max_iter=100, random_state=seed
@@ -85,7 +86,7 @@ def fit_by_class(
     """
     parts = [items[labels == k] for k in range(model.classes)]
     each = max(1, min(components // model.classes, *(len(part) // 20 for part in parts)))
-    tables = [fit_mixture(model, part, each, seed) for part in parts]
+    tables = [fit_mixture(sampled_posteriors(model, part, seed), each, seed) for part in parts]
     return MixtureTable(
         np.concatenate([table.weights for table in tables]) / len(tables),
         np.concatenate([table.means for table in tables]),
@@ -101,7 +102,7 @@ def generation_prior(
     if prior == "fitted" and model.classes:
         return fit_by_class(model, data.train, data.train_labels, components, seed)
     if prior == "fitted":
-        return fit_mixture(model, data.train, components, seed)
+        return fit_mixture(sampled_posteriors(model, data.train, seed), components, seed)
     if model.prior is None:
         return None
     log_weights, means, logvars = model.prior(model.encode)

@@ -1,4 +1,4 @@
-"""In the last stage of training the encoder alone learns, with the final decoder and prior."""
+"""The encoder alone learns, with the final decoder; then the mixture is fitted again."""
 
 import dataclasses
 
@@ -25,6 +25,12 @@ def train(squares, out, *more):
 
 def same(one, other):
     return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def fitted(checkpoint, squares):
+    """Return the mixture that is fitted to the posteriors of the checkpoint's encoder."""
+    data = load("squares", squares, None, 0)
+    return mixture.generation_prior(checkpoint.averaged_model(), data, "fitted", 2, 0)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +67,10 @@ def test_a_stage_that_was_cut_off_reaches_the_same_weights(squares, whole, tmp_p
         train(squares, tmp_path, "--sharpen", "1", "--attune", "2")
     assert Checkpoint.from_file(tmp_path / "last.pt").finetune_encoder.step == 9
     resumed = train(squares, tmp_path, "--resume", "--sharpen", "1", "--attune", "2")
-    resumed, straight = resumed.finetune_encoder, whole.finetune_encoder
+    prior, resumed, straight = resumed.prior, resumed.finetune_encoder, whole.finetune_encoder
     for part in ("encoder", "ema"):
         assert same(resumed.parts[part], straight.parts[part])
+    np.testing.assert_array_equal(prior.means, whole.prior.means)
     for fact in ("step", "log_sigma"):
         assert getattr(resumed, fact) == getattr(straight, fact)
 
@@ -72,6 +79,13 @@ def test_a_decoder_that_is_sharpened_on_leaves_an_encoder_that_must_learn_again(
     train(squares, tmp_path, "--sharpen", "1", "--attune", "1")
     longer = train(squares, tmp_path, "--resume", "--sharpen", "2")
     assert longer.finetune_encoder is None
+    np.testing.assert_array_equal(longer.prior.means, fitted(longer, squares).means)
+
+
+def test_the_mixture_is_that_of_the_finetuned_encoder(squares, whole):
+    np.testing.assert_array_equal(whole.prior.means, fitted(whole, squares).means)
+    before = dataclasses.replace(whole, finetune_encoder=None)
+    assert not np.array_equal(whole.prior.means, fitted(before, squares).means)
 
 
 def test_it_ships(whole, tmp_path):
