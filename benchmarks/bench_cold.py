@@ -50,7 +50,9 @@ def main() -> None:
     codes = {
         "import numpy": NUMPY,
         "import edgevae": IMPORT,
-        "first image, bare onnxruntime": BARE.format(decoder=str(source.graph("decoder"))),
+        "first image, bare onnxruntime": BARE.format(
+            decoder=str(source.path / source.graph("decoder").file)
+        ),
         "first image, edgevae": FIRST.format(model=str(source.path)),
     }
     rounds = [{name: timed(code) for name, code in codes.items()} for _ in range(args.rounds + 1)]

@@ -28,7 +28,7 @@ def stages(runner: str, provider: str):
     path = bundle.find(MODEL)
     if runner == "edgevae":
         return bench.run_edgevae(provider, str(path))
-    decoder = bundle.read(path).graph("decoder")
+    decoder = path / bundle.read(path).graph("decoder").file
     return bench.run_plain(bench.plain_provider(provider), str(decoder))
 
 

@@ -22,6 +22,11 @@ class Fields:
         self._value: dict[str, object] = value
         self._where = where
 
+    @property
+    def where(self) -> str:
+        """The place of the object, as errors name it."""
+        return self._where
+
     def bad(self, key: str, expected: str) -> BundleError:
         """Return the error for a field whose value is not as expected."""
         return BundleError(
@@ -90,6 +95,14 @@ class Fields:
     def fields(self, key: str) -> "Fields":
         """Return a field whose value is an object."""
         return Fields(self.take(key), f"{self._where}: {key}")
+
+    def objects(self, key: str) -> "Iterator[Fields]":
+        """Yield the objects of a list."""
+        value = self.take(key)
+        if not isinstance(value, list):
+            raise self.bad(key, "a list of objects")
+        for i, each in enumerate(value):
+            yield Fields(each, f"{self._where}: {key}[{i}]")
 
     def each(self) -> "Iterator[tuple[str, Fields]]":
         """Yield the name and the value of each field, all of which are objects."""

@@ -56,7 +56,6 @@ class VAE:
         self.runner = Runner(bundle, **self._arguments)
         self.bundle = bundle
         self.precision = precision
-        self.variant = self.runner.variant
         self.threads = self.runner.threads
         # Tables that are read from the bundle on first use, by the property's name.
         # There is no lock that a fork could copy: at worst two threads read the same table.
@@ -509,8 +508,8 @@ def load(
     name of one, which is used or refused. `threads` is how many to use; None takes the cores that
     affinity and cgroup quota leave to this process. `providers`, instead of `provider`, is a list
     of names or (name, options) as onnxruntime takes it: each is used or refused, and nodes that
-    they do not take run on the CPU. `precision` is "float32"; "int8" for a bundle with that
-    variant, whose cost is in `vae.bundle.quality`; or "bf16" for a provider that supports it.
+    they do not take run on the CPU. `precision` is "float32"; "int8" for a bundle with
+    such graphs, whose cost is in `vae.bundle.quality`; or "bf16" for a provider that supports it.
 
     `chunk` is how many rows a worker runs at a time; None takes the size measured by `edgevae
     tune`, or the bundle's, or a guess, as `vae.plan("decoder")` says. `max_memory`, in bytes or

@@ -17,12 +17,13 @@ import edgevae
 from edgevae import bundle, sampling
 
 PAGE = Path(__file__).parents[1] / "docs" / "bundle-format.md"
-SCHEMA1 = Path(__file__).parent / "bundle" / "schema1"
+SAMPLES = [Path(__file__).parent / "bundle" / schema for schema in ("schema1", "schema2")]
 BUNDLES = [
     *map(bundle.find, bundle.names()),
-    *sorted(path for path in SCHEMA1.iterdir() if path.is_dir()),
+    *sorted(path for folder in SAMPLES for path in folder.iterdir() if path.is_dir()),
 ]
 SELFCHECK = {"encoder": {"x", "mu", "logvar"}, "decoder": {"z", "x_hat"}, "activations": {"x", "h"}}
+HINTS = ("row_bytes", "chunk_rows")
 WORD = 2**32 - 1
 F32 = np.float32
 
@@ -44,18 +45,46 @@ EXP_INVERSE, EXP_HIGH, EXP_LOW = constants("0x1.715476p-1 0x1.62e4p+0 0x1.7f7d1c
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, dict[str, np.ndarray]]]:
     """The manifest of a bundle, and the arrays of its .npz files by file."""
     manifest = json.loads((folder / "manifest.json").read_bytes())
-    assert (manifest["schema"], manifest["stream"]) == (1, 1)
+    assert manifest["schema"] in (1, 2)
+    assert manifest["stream"] == 1
     for name, entry in manifest["files"].items():
         assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name)
         content = (folder / name).read_bytes()
         assert len(content) == entry["bytes"]
         assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+    if manifest["schema"] == 1:
+        manifest["graphs"] = from_schema_1(manifest)
     arrays = {
         name: dict(np.load(folder / name, allow_pickle=False))
         for name in manifest["files"]
         if name.endswith(".npz")
     }
     return manifest, arrays
+
+
+def from_schema_1(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """The list `graphs` that the fields of schema 1 stand for."""
+    return [
+        {
+            "role": role,
+            "target": "any",
+            "precision": "float32" if variant == "fp32" else variant,
+            "file": file,
+            **{key: manifest[key][role] for key in HINTS if role in manifest.get(key, {})},
+        }
+        for variant, files in manifest["variants"].items()
+        for role, file in files.items()
+    ]
+
+
+def graph(manifest: dict[str, Any], role: str, precision: str, target: str) -> str:
+    """The file of the graph that computes a role."""
+    files = {
+        (each["role"], each["precision"], each["target"]): each["file"]
+        for each in manifest["graphs"]
+    }
+    order = [(role, at, to) for at in (precision, "float32") for to in (target, "any")]
+    return next(files[key] for key in order if key in files)
 
 
 def philox(seed: int, block: int, index: int, purpose: int) -> list[int]:
@@ -166,10 +195,22 @@ def test_the_reader_of_the_page_reads_every_bundle(path: Path) -> None:
     assert tuple(manifest["x"]["shape"]) == found.x_shape
     assert tuple(manifest["latent_shape"]) == found.latent_shape
     assert manifest["prior"]["kind"] == found.prior
-    keys = set().union(*(SELFCHECK[role] for role in manifest["variants"]["fp32"]))
+    roles = {each["role"] for each in manifest["graphs"]}
+    keys = set().union(*(SELFCHECK[role] for role in roles))
     assert set(arrays["selfcheck.npz"]) == keys | ({"y"} if manifest.get("classes") else set())
     if "statistics.npz" in arrays:
         assert arrays["statistics.npz"]["mu_mean"].shape == (found.dims,)
+
+
+@every_bundle
+def test_the_reader_of_the_page_takes_the_same_graphs(path: Path) -> None:
+    manifest, _ = read(path)
+    found = bundle.read(path)
+    for role in found.roles:
+        for precision in ("float32", "int8", "bf16"):
+            for target in ("any", "generic", "x86_64", "aarch64"):
+                expected = found.graph(role, precision, (target,))
+                assert graph(manifest, role, precision, target) == expected.file
 
 
 @every_bundle

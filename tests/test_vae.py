@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tiny import int8
 
 import edgevae
 from edgevae import packing, sampling
@@ -574,10 +575,10 @@ def test_threads_may_share_a_vae(tiny_paths):
 def inverted(tinies, tmp_path):
     """The bundle grey, with a decoder of its own in int8: that of the negative."""
     negative = dataclasses.replace(tinies["grey"], x_range=(1.0, 0.0)).decoder()
-    return tinies["grey"].write(tmp_path / "b", variants={"int8": {"decoder": negative}}).path
+    return tinies["grey"].write(tmp_path / "b", further=[int8("decoder", negative)]).path
 
 
-def test_a_precision_is_that_of_the_variant(inverted):
+def test_a_precision_is_that_of_the_graph(inverted):
     plain, int8 = edgevae.load(inverted), edgevae.load(inverted, precision="int8")
     assert (plain.precision, int8.precision) == ("float32", "int8")
     x = plain.generate(4, seed=1)
@@ -590,7 +591,9 @@ def test_a_precision_is_that_of_the_variant(inverted):
 
 
 def test_a_missing_precision_is_refused(tiny_paths):
-    with pytest.raises(BundleError, match=r"has only fp32; make it with `edgevae compile --int8`"):
+    with pytest.raises(
+        BundleError, match=r"has only float32; make it with `edgevae compile --int8`"
+    ):
         edgevae.load(tiny_paths["grey"], precision="int8")
     with pytest.raises(InputError, match="precision: expected float32 or int8 or bf16, got 'half'"):
         edgevae.load(tiny_paths["grey"], precision="half")

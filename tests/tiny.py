@@ -4,12 +4,15 @@ Their ONNX files are data, in tests/graphs beside the script that writes them, s
 runtime need no onnx.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from edgevae import bundle
+from edgevae.bundle import GraphEntry
 from edgevae.data import kind_from_json
 from edgevae.json_fields import Fields
 
@@ -128,7 +131,15 @@ class Tiny:
             "provenance": {"made by": "tests/conftest.py", "seed": 5},
         }
 
-    def write(self, path: Path, **changes: object) -> bundle.Bundle:
+    def write(
+        self,
+        path: Path,
+        *,
+        further: Sequence[tuple[GraphEntry, bytes]] = (),
+        costs: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+        **changes: object,
+    ) -> bundle.Bundle:
+        """Write the model, with other arguments, further graphs, and fields of entries by role."""
         arguments = {**self.arguments(), **changes}
         shape, x_range = arguments.pop("x_shape"), arguments.pop("x_range")
         described = {
@@ -143,10 +154,14 @@ class Tiny:
             described["text"] = arguments.pop("text").as_json()["text"]
         data = kind_from_json(Fields(described, f"manifest of {path}"))
         graphs = {role: arguments.pop(role, None) for role in ("encoder", "decoder", "activations")}
-        fp32 = {role: graph for role, graph in graphs.items() if graph is not None}
+        entries = [
+            (GraphEntry(role, "any", "float32", **costs.get(role, {})), graph)
+            for role, graph in graphs.items()
+            if graph is not None
+        ]
         return bundle.write(
             path,
-            graphs={"fp32": fp32, **arguments.pop("variants", {})},
+            graphs=[*entries, *further],
             selfcheck=arguments.pop("selfcheck"),
             prior=arguments.pop("prior"),
             manifest=bundle.Manifest(data=data, **arguments),
@@ -167,6 +182,11 @@ class Linear(Tiny):
         return {"x_hat": c, "mu": mu.astype(np.float32), "logvar": np.zeros((5, 2), np.float32)}
 
 
+def int8(role: str, graph: bytes, **cost: object) -> tuple[GraphEntry, bytes]:
+    """Return a further graph for `Tiny.write`, which stands for one in 8 bits."""
+    return GraphEntry(role, "any", "int8", **cost), graph
+
+
 TINIES = {
     "grey": Tiny("image", (1, 8, 8), (0.0, 1.0), (4,), components=5, noise=0.5),
     "colour": Tiny("image", (3, 8, 6), (-1.0, 1.0), (2, 3)),
@@ -178,7 +198,7 @@ TINIES = {
 ALL = (
     *TINIES.values(),
     replace(TINIES["grey"], latent_shape=(2,)),  # a latent that can be drawn
-    replace(TINIES["grey"], x_range=(0.0, 0.95)),  # an int8 variant that is off
+    replace(TINIES["grey"], x_range=(0.0, 0.95)),  # one in int8 that is off
     replace(TINIES["grey"], x_range=(1.0, 0.0)),  # one that gives negatives
     Tiny("vector", (3,), None, (2,)),
     Tiny("signal", (2, 4), None, (3,)),

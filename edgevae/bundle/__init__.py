@@ -1,6 +1,7 @@
 """A bundle, the folder that a device needs to run one VAE: its description, reader and writer."""
 
-from edgevae.bundle.bundle import Bundle, Mixture, how_to_add
+from edgevae.bundle.bundle import Bundle, Mixture
+from edgevae.bundle.graph_entry import ANY, GraphEntry, how_to_add
 from edgevae.bundle.manifest import (
     CALIBRATION_FILE,
     MODELS,
@@ -20,6 +21,7 @@ from edgevae.data import CASES, KINDS, LIKELIHOODS, Likelihood, Text
 from edgevae.sampling import STREAM
 
 __all__ = [
+    "ANY",
     "CALIBRATION_FILE",
     "CASES",
     "KINDS",
@@ -32,6 +34,7 @@ __all__ = [
     "Bundle",
     "Description",
     "File",
+    "GraphEntry",
     "Likelihood",
     "Manifest",
     "Mixture",

@@ -4,7 +4,7 @@ manifest.json      the description, and the SHA-256 of every other file
 encoder.onnx       x -> mu, logvar; absent if the bundle only decodes
 decoder.onnx       z -> x_hat
 activations.onnx   x -> h, the encoder's hidden activations, for the score `nap`; optional
-decoder.int8.onnx  the same graphs in other arithmetic, by variant
+decoder.TARGET.int8.onnx, ...  the same graphs for a target or in 8 bits: either part may be absent
 prior.npz          weights (K,), means (K, D), logvars (K, D); absent if the prior is the
                    standard normal, or if there is none
 selfcheck.npz      x, mu, logvar, z, x_hat: inputs and PyTorch's outputs for them; h with
@@ -35,10 +35,6 @@ _SELFCHECK_ARRAYS = {  # the input and the outputs of each graph
     "decoder": ("z", "x_hat"),
     "activations": ("x", "h"),
 }
-_HOW_TO_ADD = {
-    "encoder": "it only decodes; make one with an encoder, by `edgevae compile --encoder`",
-    "activations": "the score `nap` needs them; `python -m train export` writes them",
-}
 
 
 class Mixture(Protocol):
@@ -56,7 +52,8 @@ class Mixture(Protocol):
 class Bundle(Manifest):
     """A bundle whose files have the sizes and hashes that its manifest names.
 
-    The attributes are those of `Manifest`, and `path`, the folder. `likelihood` has a sigma for
+    The attributes are those of `Manifest`, and `path`, the folder: the file of a graph is
+    `path / graph(role).file`. `likelihood` has a sigma for
     each value of x if the manifest has one for each feature.
     """
 
@@ -65,19 +62,6 @@ class Bundle(Manifest):
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.x_shape))
         return f"<edgevae.bundle.Bundle {self.name!r}: {self.kind} of {shape}, {self.path}>"
-
-    def graph(self, role: str, variant: str = "fp32") -> Path:
-        """Return the ONNX file of a role, that of fp32 if the variant has none.
-
-        Raises `BundleError` for a role that the bundle has no graph for.
-        """
-        if variant not in self.variants:
-            names = ", ".join(sorted(self.variants))
-            raise BundleError(f"{self.path}: no variant {variant!r}; the bundle has {names}")
-        files = {**self.variants["fp32"], **self.variants[variant]}
-        if role not in files:
-            raise BundleError(f"{self.path}: no {role}: {how_to_add(role)}")
-        return self.path / files[role]
 
     def mixture(self) -> MixtureTable | None:
         """Return the mixture prior; None if the prior is the standard normal, or none."""
@@ -125,8 +109,3 @@ def selfcheck_arrays(roles: Iterable[str], classes: Sequence[str]) -> list[str]:
     """Return the names of the arrays in the self-check of graphs of these roles."""
     keys = dict.fromkeys(key for role in roles for key in _SELFCHECK_ARRAYS[role])
     return [*keys, "y"] if classes else [*keys]
-
-
-def how_to_add(role: str) -> str:
-    """Return the advice for a bundle that lacks a graph of this role."""
-    return _HOW_TO_ADD.get(role, "the roles are encoder, decoder and activations")

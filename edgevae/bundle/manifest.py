@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from edgevae.bundle import graph_entry, schema1
+from edgevae.bundle.graph_entry import FLOAT32, ROLES, GraphEntry
 from edgevae.data import Features, Kind, Likelihood, Range, Text, kind_from_json, likelihood
+from edgevae.errors import BundleError
 from edgevae.json_fields import Fields
 from edgevae.sampling import STREAM
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 MODELS = ("vae", "autoencoder")
 PRIORS = ("mixture", "normal", "none")
-ROLES = ("encoder", "decoder", "activations")
 
 MANIFEST = "manifest.json"
 PRIOR_FILE = "prior.npz"
@@ -26,7 +28,7 @@ CALIBRATION_FILE = "calibration.npz"
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# The factor of a variant's measured difference from PyTorch that is allowed on another machine,
+# The factor of a precision's measured difference from PyTorch that is allowed on another machine,
 # whose processor may round differently.
 _MARGIN = 2
 
@@ -119,15 +121,14 @@ class Manifest(Description):
     stream: the version of the random stream that latents are drawn from.
     prior: the distribution of latents: a "mixture" of `components`, the standard "normal", or
         "none" for an autoencoder without a mixture, which cannot generate.
-    variants: the ONNX files by variant and role. "fp32" has a decoder; without an encoder the
-        bundle only decodes, and the score `nap` needs activations. Another variant may lack a role.
-    quality: the difference of a variant from fp32, on inputs that it was not calibrated on:
-        `decoder_psnr` and `encoder_psnr`, in dB between the 8-bit pixels that it and fp32 decode,
-        or reconstruct by its encoder; `decoder_max_difference` and `encoder_max_difference`, of any
-        number of x_hat, and of mu and logvar; `decoder_check_difference` and
-        `encoder_check_difference`, the same on the inputs of the self-check.
-    chunk_rows: rows that a worker should run at a time, by role.
-    row_bytes: memory of one more row in flight, by role.
+    graphs: the entries of the ONNX files. Without an encoder the bundle only decodes, and the score
+        `nap` needs activations. Each role has a float32 graph of target "any".
+    quality: the difference of a precision from float32, on inputs that it was not calibrated on:
+        `decoder_psnr` and `encoder_psnr`, in dB between the 8-bit pixels that it and float32
+        decode, or reconstruct by its encoder; `decoder_max_difference` and
+        `encoder_max_difference`, of any number of x_hat, and of mu and logvar;
+        `decoder_check_difference` and `encoder_check_difference`, the same on the inputs of the
+        self-check.
     tiles: the properties of the decoder's tiles; None if it cannot run on tiles of a larger latent.
     calibration: the conditions under which the scores in calibration.npz were computed.
     files: the other files of the bundle, by name.
@@ -143,10 +144,8 @@ class Manifest(Description):
     stream: int = STREAM
     prior: str = "normal"
     components: int = 0
-    variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    graphs: tuple[GraphEntry, ...] = ()
     quality: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    chunk_rows: Mapping[str, int] = field(default_factory=dict)
-    row_bytes: Mapping[str, int] = field(default_factory=dict)
     tiles: Tiles | None = None
     calibration: Mapping[str, str | float] = field(default_factory=dict)
     files: Mapping[str, File] = field(default_factory=dict)
@@ -185,20 +184,39 @@ class Manifest(Description):
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that the bundle has graphs for, of "encoder", "decoder", "activations"."""
-        return tuple(role for role in ROLES if role in self.variants["fp32"])
+        present = {entry.role for entry in self.graphs}
+        return tuple(role for role in ROLES if role in present)
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions that the bundle has graphs in: "float32", and "int8" if it was made."""
+        return tuple(dict.fromkeys(entry.precision for entry in self.graphs))
 
     @property
     def encodes(self) -> bool:
         """True if the bundle has an encoder."""
-        return "encoder" in self.variants["fp32"]
+        return "encoder" in self.roles
 
-    def allowed_difference(self, role: str, variant: str = "fp32") -> float:
+    def graph(
+        self, role: str, precision: str = FLOAT32, targets: tuple[str, ...] = ()
+    ) -> GraphEntry:
+        """Return the entry of the first of `targets` that the role has at a precision.
+
+        "any" is tried last. A role without a graph in the precision has its float32 graph. Raises
+        `BundleError` for a role that the bundle has no graph for.
+        """
+        try:
+            return graph_entry.find(self.graphs, role, precision, targets)
+        except BundleError as error:
+            raise BundleError(f"bundle {self.name!r} has {error}") from None
+
+    def allowed_difference(self, role: str, precision: str = FLOAT32) -> float:
         """Return the largest difference from PyTorch's outputs that the role may show.
 
-        For a variant of known quality that is the tolerance and twice the difference that was
-        measured when the variant was made.
+        For a precision of known quality that is the tolerance and twice the difference that was
+        measured when its graphs were made.
         """
-        measured = self.quality.get(variant, {}).get(f"{role}_check_difference", 0.0)
+        measured = self.quality.get(precision, {}).get(f"{role}_check_difference", 0.0)
         return self.tolerance + _MARGIN * measured
 
     def as_json(self) -> dict[str, Any]:
@@ -216,10 +234,8 @@ class Manifest(Description):
             "noise": self.noise,
             "model": self.model,
             "prior": _prior_as_json(self),
-            "variants": {variant: dict(roles) for variant, roles in self.variants.items()},
-            "quality": {variant: dict(each) for variant, each in self.quality.items()},
-            "chunk_rows": dict(self.chunk_rows),
-            "row_bytes": dict(self.row_bytes),
+            "graphs": [entry.as_json() for entry in self.graphs],
+            "quality": {precision: dict(each) for precision, each in self.quality.items()},
             **data,
             "classes": list(self.classes),
             "tiles": self.tiles and self.tiles.as_json(),
@@ -229,7 +245,7 @@ class Manifest(Description):
             "calibration": dict(self.calibration),
             "files": {name: file.as_json() for name, file in self.files.items()},
         }
-        optional = ("quality", "chunk_rows", "row_bytes", "classes", "tiles", "calibration")
+        optional = ("quality", "classes", "tiles", "calibration")
         omitted = {key for key in optional if not fields[key]}
         if self.model == "vae":
             omitted.add("model")
@@ -237,11 +253,15 @@ class Manifest(Description):
 
     @staticmethod
     def from_json(fields: Fields) -> "Manifest":
-        """Return the description in the fields of manifest.json. Raises `BundleError`."""
+        """Return the description in the fields of manifest.json, of schema 1 or 2.
+
+        Raises `BundleError`.
+        """
         _refuse_other_versions(fields)
+        fields = schema1.upgrade(fields)
         files = _files_from_json(fields)
         prior = _prior_from_json(fields, files)
-        variants = _variants_from_json(fields, files)
+        graphs = graph_entry.entries_from_json(fields, files)
         _require_file(fields, files, SELFCHECK_FILE, "`edgevae verify`")
         if "calibration" in fields:
             _require_file(fields, files, CALIBRATION_FILE, "a calibration")
@@ -255,10 +275,8 @@ class Manifest(Description):
             likelihood=likelihood.likelihood_from_json(fields.fields("likelihood"), data.x_shape),
             noise=fields.number("noise"),
             model=fields.text("model", MODELS) if "model" in fields else "vae",
-            variants=variants,
-            quality=_quality_from_json(fields, variants),
-            chunk_rows=_counts_from_json(fields, "chunk_rows"),
-            row_bytes=_counts_from_json(fields, "row_bytes"),
+            graphs=graphs,
+            quality=_quality_from_json(fields, graphs),
             classes=_classes_from_json(fields),
             tiles=Tiles.from_json(fields.fields("tiles")) if "tiles" in fields else None,
             tolerance=fields.number("tolerance"),
@@ -280,10 +298,11 @@ class Manifest(Description):
 
 def _refuse_other_versions(fields: Fields) -> None:
     """Raise `BundleError` for a schema or a stream whose fields may mean something else."""
-    for key, known in (("schema", SCHEMA), ("stream", STREAM)):
-        if (number := fields.integer(key)) != known:
-            fix = "upgrade edgevae" if number > known else "export the bundle again"
-            raise fields.bad(key, f"{known}, the one this version reads; {fix}")
+    for key, known in (("schema", (schema1.SCHEMA1, SCHEMA)), ("stream", (STREAM,))):
+        if (number := fields.integer(key)) not in known:
+            fix = "upgrade edgevae" if number > max(known) else "export the bundle again"
+            readable = " or ".join(map(str, known))
+            raise fields.bad(key, f"{readable}, which this version reads; {fix}")
 
 
 def _prior_as_json(manifest: Manifest) -> dict[str, Any]:
@@ -313,54 +332,24 @@ def _files_from_json(fields: Fields) -> dict[str, File]:
     return files
 
 
-def _require_file(fields: Fields, files: Mapping[str, File], name: str, needed_by: str) -> str:
-    """Return a file's name. Raises `BundleError` if `files` lacks it."""
+def _require_file(fields: Fields, files: Mapping[str, File], name: str, needed_by: str) -> None:
+    """Raise `BundleError` if `files` lacks a name."""
     if name not in files:
         raise fields.bad("files", f"an object that lists {name!r}, which {needed_by} needs")
-    return name
-
-
-def _variants_from_json(fields: Fields, files: Mapping[str, File]) -> dict[str, dict[str, str]]:
-    variants = {
-        variant: {
-            role: _require_file(fields, files, entry.text(role), f"variant {variant}")
-            for role in entry.names_among(ROLES, required=("decoder",) if variant == "fp32" else ())
-        }
-        for variant, entry in fields.fields("variants").each()
-    }
-    if "fp32" not in variants:
-        raise fields.bad("variants", "an object that holds 'fp32'")
-    for variant, roles in variants.items():
-        if surplus := set(roles) - set(variants["fp32"]):
-            raise fields.bad(
-                "variants", f"without {min(surplus)} in {variant!r}, as 'fp32' has none"
-            )
-    return variants
 
 
 def _quality_from_json(
-    fields: Fields, variants: Mapping[str, Mapping[str, str]]
+    fields: Fields, graphs: tuple[GraphEntry, ...]
 ) -> dict[str, dict[str, float]]:
     if "quality" not in fields:
         return {}
+    precisions = {entry.precision for entry in graphs}
     quality = {}
-    for variant, entry in fields.fields("quality").each():
-        if variant not in variants:
-            raise fields.bad("quality", f"of the listed variants, not of {variant!r}")
-        quality[variant] = {figure: entry.number(figure) for figure in entry}
+    for precision, entry in fields.fields("quality").each():
+        if precision not in precisions:
+            raise fields.bad("quality", f"of the graphs' precisions, not of {precision!r}")
+        quality[precision] = {figure: entry.number(figure) for figure in entry}
     return quality
-
-
-def _counts_from_json(fields: Fields, key: str) -> dict[str, int]:
-    """Return integers of at least 1 by role, in the order of the file."""
-    if key not in fields:
-        return {}
-    entry = fields.fields(key)
-    counts = {role: entry.integer(role) for role in entry.names_among(ROLES)}
-    for role, count in counts.items():
-        if count < 1:
-            raise entry.bad(role, "at least 1")
-    return counts
 
 
 def _classes_from_json(fields: Fields) -> tuple[str, ...]:

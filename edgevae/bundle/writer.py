@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,15 +13,10 @@ from typing import Any
 import numpy.typing as npt
 
 from edgevae import atomic, npz
+from edgevae.bundle import schema1
 from edgevae.bundle.bundle import MIXTURE_ARRAYS, Bundle, Mixture, selfcheck_arrays
-from edgevae.bundle.manifest import (
-    MANIFEST,
-    PRIOR_FILE,
-    ROLES,
-    SELFCHECK_FILE,
-    File,
-    Manifest,
-)
+from edgevae.bundle.graph_entry import ANY, FLOAT32, ROLES, GraphEntry
+from edgevae.bundle.manifest import MANIFEST, PRIOR_FILE, SELFCHECK_FILE, File, Manifest
 from edgevae.bundle.reader import read, read_manifest
 from edgevae.errors import BundleError
 
@@ -31,35 +26,30 @@ _EMPTY: Mapping[str, Any] = MappingProxyType({})
 def write(
     path: str | os.PathLike[str],
     manifest: Manifest,
-    graphs: Mapping[str, Mapping[str, bytes]],
+    graphs: Sequence[tuple[GraphEntry, bytes]],
     *,
     selfcheck: Mapping[str, npt.ArrayLike],
     prior: Mixture | None = None,
 ) -> Bundle:
     """Write a bundle and return it as it is read back.
 
-    `path` is a new folder, an empty one, or a bundle, which is replaced. `graphs` are ONNX files by
-    variant and role, "fp32" among the variants; `selfcheck` has the arrays that `Bundle.selfcheck`
-    returns, and `prior` is the mixture prior. The manifest's files, variants, prior and number of
-    components are set from these.
+    `path` is a new folder, an empty one, or a bundle, which is replaced. `graphs` are
+    entries with the content of their ONNX files, whose names are chosen here: equal graphs are one
+    file. `selfcheck` has the arrays that `Bundle.selfcheck` returns, and `prior` is the mixture
+    prior. The manifest's files, graphs, prior and number of components are set from these.
 
     Raises `BundleError` if the reader would refuse the result, or if `path` holds anything that is
     not part of a bundle. Nothing is changed then.
     """
-    fp32 = {role: graphs["fp32"][role] for role in ROLES if role in graphs["fp32"]}
-    names: dict[str, dict[str, str]] = {}
-    files: dict[str, bytes] = {}
-    others = {variant: roles for variant, roles in graphs.items() if variant != "fp32"}
-    for variant, roles in {"fp32": fp32, **others}.items():
-        names[variant] = {role: _graph_name(role, variant) for role in roles}
-        files |= {names[variant][role]: graph for role, graph in roles.items()}
-    keys = [key for key in selfcheck_arrays(fp32, manifest.classes) if key in selfcheck]
+    entries, files = _named(graphs)
+    roles = [role for role in ROLES if any(entry.role == role for entry in entries)]
+    keys = [key for key in selfcheck_arrays(roles, manifest.classes) if key in selfcheck]
     files[SELFCHECK_FILE] = npz.dump_typed({key: selfcheck[key] for key in keys})
     kind, components = ("none" if manifest.model == "autoencoder" else "normal"), 0
     if prior is not None:
         files[PRIOR_FILE] = npz.dump_typed({key: getattr(prior, key) for key in MIXTURE_ARRAYS})
         kind, components = "mixture", len(prior.weights)
-    manifest = replace(manifest, variants=names, prior=kind, components=components)
+    manifest = replace(manifest, graphs=entries, prior=kind, components=components)
     return _publish(path, manifest.as_json(), files)
 
 
@@ -77,7 +67,8 @@ def extend(
     this version does not know is copied. `path` is as in `write`, or the bundle's own. Raises
     `BundleError` as `write` does; nothing is changed then.
     """
-    manifest: dict[str, object] = json.loads((bundle.path / MANIFEST).read_bytes())
+    known = schema1.upgrade(read_manifest(bundle.path))
+    manifest = {key: known.take(key) for key in known}
     files = {name: (bundle.path / name).read_bytes() for name in bundle.files}
     files |= {name: npz.dump(each) for name, each in arrays.items()}
     return _publish(path, {**manifest, **fields}, files)
@@ -138,5 +129,28 @@ def check_replaceable(target: Path) -> None:
         )
 
 
-def _graph_name(role: str, variant: str) -> str:
-    return f"{role}.onnx" if variant == "fp32" else f"{role}.{variant}.onnx"
+def _named(
+    graphs: Sequence[tuple[GraphEntry, bytes]],
+) -> tuple[tuple[GraphEntry, ...], dict[str, bytes]]:
+    """Return the entries in the order of the manifest with the names of their files, and those.
+
+    float32 comes before other precisions, and the target "any" before others.
+    """
+    entries: list[GraphEntry] = []
+    files: dict[str, bytes] = {}
+    for entry, content in sorted(graphs, key=lambda graph: _order(graph[0])):
+        equal = (file for file, other in files.items() if other == content)
+        name = next(equal, _file_name(entry))
+        files[name] = content
+        entries.append(replace(entry, file=name))
+    return tuple(entries), files
+
+
+def _order(entry: GraphEntry) -> tuple[bool, int, bool]:
+    return entry.precision != FLOAT32, ROLES.index(entry.role), entry.target != ANY
+
+
+def _file_name(entry: GraphEntry) -> str:
+    target = "" if entry.target == ANY else f".{entry.target}"
+    precision = "" if entry.precision == FLOAT32 else f".{entry.precision}"
+    return f"{entry.role}{target}{precision}.onnx"

@@ -13,7 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from edgevae import bundle
-from edgevae.bundle import Description, Manifest
+from edgevae.bundle import ANY, Description, GraphEntry, Manifest
 from edgevae.compiler import expected_outputs, measure_chunk, roles, tiling
 from edgevae.compiler import int8 as int8_graphs
 from edgevae.compiler.graphs import LIMIT, CheckSession, Floats, memory, rename
@@ -133,14 +133,15 @@ def compile(
     check = selfcheck or expected_outputs.compute(sources, z, x_hat, len(description.classes))
     for graph in graphs.values():
         expected_outputs.check(graph.model, check, graph.source.where)
-    manifest = _manifest(described, Path(out).absolute().name, graphs, check, measure)
+    manifest = _manifest(described, Path(out).absolute().name, graphs, check)
     tiles = _tiles(normal["decoder"], z, x_hat, manifest.data, notes.append)
-    models, quality = {"fp32": {role: graph.model for role, graph in graphs.items()}}, {}
+    files, quality = [_float32(role, graph, check, measure) for role, graph in graphs.items()], {}
     if int8 is not None:
         quantised = _quantise(int8, manifest, normal, mixture, check, notes.append)
-        models["int8"], quality["int8"] = quantised.graphs, quantised.quality
+        files += [_int8(role, graph) for role, graph in quantised.graphs.items()]
+        quality["int8"] = quantised.quality
     manifest = dataclasses.replace(manifest, tiles=tiles, quality=quality)
-    written = bundle.write(out, manifest, _serialise(models), selfcheck=check, prior=mixture)
+    written = bundle.write(out, manifest, files, selfcheck=check, prior=mixture)
     return Compiled(written, notes, {role: graph.passes for role, graph in graphs.items()})
 
 
@@ -212,7 +213,6 @@ def _manifest(
     default_name: str,
     graphs: Mapping[str, _Graph],
     check: Mapping[str, npt.NDArray[Any]],
-    measure: bool,
 ) -> Manifest:
     """Return the description of a bundle of these graphs."""
     name, provenance, tolerance = description.name, description.provenance, description.tolerance
@@ -228,8 +228,6 @@ def _manifest(
         **facts,
         latent_shape=graphs["decoder"].source.item_shape,
         opset=max(graph.model.opset_imports[""] for graph in graphs.values()),
-        chunk_rows={role: _chunk(graph, check, measure) for role, graph in graphs.items()},
-        row_bytes={role: memory.row_bytes(graph.model) for role, graph in graphs.items()},
     )
 
 
@@ -298,13 +296,30 @@ def _provenance(graphs: Mapping[str, _Graph]) -> dict[str, str | float]:
     return {**producers, "onnx": onnx.__version__}
 
 
-def _serialise(models: Mapping[str, Mapping[str, ir.Model]]) -> dict[str, dict[str, bytes]]:
-    """Return graphs by variant and role as files, checked by onnx."""
-    files: dict[str, dict[str, bytes]] = {}
-    for variant, by_role in models.items():
-        files[variant] = {}
-        for role, model in by_role.items():
-            proto = ir.to_proto(model)
-            onnx.checker.check_model(proto)
-            files[variant][role] = proto.SerializeToString()
-    return files
+def _float32(
+    role: str, graph: _Graph, check: Mapping[str, Floats], measure: bool
+) -> tuple[GraphEntry, bytes]:
+    """Return the entry of a float32 graph, and its file."""
+    entry = GraphEntry(
+        role,
+        ANY,
+        "float32",
+        row_bytes=memory.row_bytes(graph.model),
+        chunk_rows=_chunk(graph, check, measure),
+    )
+    return entry, _serialised(graph.model)
+
+
+def _int8(role: str, model: ir.Model) -> tuple[GraphEntry, bytes]:
+    """Return the entry of an int8 graph, and its file."""
+    row_bytes, chunk = memory.row_bytes(model), memory.modelled_chunk(model)
+    entry = GraphEntry(role, ANY, "int8", row_bytes=row_bytes, chunk_rows=chunk)
+    return entry, _serialised(model)
+
+
+def _serialised(model: ir.Model) -> bytes:
+    """Return a graph as a file, checked by onnx."""
+    proto = ir.to_proto(model)
+    onnx.checker.check_model(proto)
+    content: bytes = proto.SerializeToString()
+    return content

@@ -80,7 +80,7 @@ def verify(vae: VAE) -> Verification:
 def _tolerance(vae: VAE, key: str, expected: npt.NDArray[np.float32]) -> float:
     """Return the largest difference allowed for an output, by its graph and the precision."""
     role = {"x_hat": "decoder", "h": "activations"}.get(key, "encoder")
-    limit = vae.bundle.allowed_difference(role, vae.variant)
+    limit = vae.bundle.allowed_difference(role, vae.precision)
     if vae.precision == "bf16":
         limit += _BF16 * float(np.abs(expected).max(initial=0))
     return limit

@@ -6,12 +6,13 @@ from edgevae.engine.machine import cpu_name, usable_threads
 from edgevae.engine.ort import onnxruntime
 from edgevae.engine.plans import Plan
 from edgevae.engine.providers import ProviderSpec
-from edgevae.engine.runner import VARIANTS, Runner
+from edgevae.engine.runner import PRECISIONS, Runner
+from edgevae.engine.targets import targets
 from edgevae.engine.tuned import Setting, Tuned
 from edgevae.engine.workers import run_chunks
 
 __all__ = [
-    "VARIANTS",
+    "PRECISIONS",
     "Arrays",
     "Graph",
     "Placement",
@@ -29,6 +30,7 @@ __all__ = [
     "plugins",
     "providers",
     "run_chunks",
+    "targets",
     "tuned",
     "usable_threads",
 ]

@@ -1,4 +1,4 @@
-"""Run one ONNX file, which is opened on first use, into the caller's arrays."""
+"""Run the graph of one role, which is opened on first use, into the caller's arrays."""
 
 import os
 import threading
@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edgevae.bundle import Bundle, GraphEntry
 from edgevae.engine.providers import Choice, Preference, names
 from edgevae.engine.session import nodes, open_session
+from edgevae.engine.targets import targets
 from edgevae.errors import BundleError, ProviderError
 
 Floats = npt.NDArray[np.float32]
@@ -49,13 +51,15 @@ class Placement(NamedTuple):
 
 class _Opened(NamedTuple):
     session: Any
+    entry: GraphEntry
     provider: str
     why: str
 
 
 class Graph:
-    """An ONNX file, opened with the first choice of a preference that works.
+    """The graph of a role, opened with the first choice of a preference that works.
 
+    The file is that of the bundle's entry for the precision and the providers of the choice.
     `inputs` and `outputs` map the names that the graph must have to their shapes without the
     batch axis, where -1 is any size. All are float32 except y, the class numbers, int64. Threads
     may share a graph. A forked process opens its own sessions.
@@ -63,14 +67,16 @@ class Graph:
 
     def __init__(
         self,
-        path: Path,
+        bundle: Bundle,
+        role: str,
         preference: Preference,
         *,
         inputs: Shapes,
         outputs: Shapes,
         precision: str = "float32",
     ) -> None:
-        self._path = path
+        self._bundle = bundle
+        self._role = role
         self._preference = preference
         self.inputs = inputs
         self.outputs = outputs
@@ -80,6 +86,18 @@ class Graph:
         self._sessions: dict[int, _Opened] = {}
         self._accelerator = threading.Lock()
         _graphs.add(self)
+
+    @property
+    def entry(self) -> GraphEntry:
+        """The bundle's entry of the file in use.
+
+        Reading it opens a session of one thread, unless one is open or there is only one choice.
+        """
+        first, *others = self._preference.choices
+        if not others:
+            return self._entry(first)
+        opened = next(iter(self._sessions.values()), None)
+        return (opened or self._opened(1)).entry
 
     def open(self, threads: int) -> str:
         """Open a session with `threads` threads for operators; return its provider's name."""
@@ -92,18 +110,18 @@ class Graph:
 
     def size(self, output: str, threads: int) -> int:
         """Open a session as `open` does; return the size of an output's last axis."""
-        session = self._opened(threads).session
+        session, entry, _, _ = self._opened(threads)
         size = next(port.shape[-1] for port in session.get_outputs() if port.name == output)
         if not isinstance(size, int):
             raise BundleError(
-                f"{self._path}: expected {output} to have a last axis of a fixed size, got "
+                f"{self._file(entry)}: expected {output} to have a last axis of a fixed size, got "
                 f"{size!r}; export the bundle again"
             )
         return size
 
     def run(self, inputs: Arrays, outputs: Mapping[str, Floats], *, threads: int) -> None:
         """Fill `outputs` in place. Every array is C-contiguous and has at least one row."""
-        session, provider, _ = self._opened(threads)
+        session, entry, provider, _ = self._opened(threads)
         small = sum(array.size for array in outputs.values()) <= _COPIED_NUMBERS
         try:
             # An accelerator runs one batch at a time; some (DirectML) break if two are sent.
@@ -111,7 +129,7 @@ class Graph:
                 (_run_and_copy if small else _run_in_place)(session, inputs, outputs)
         except Exception as error:
             raise ProviderError(
-                f"{self._path}: provider {provider!r} failed to run this graph: {error}; "
+                f"{self._file(entry)}: provider {provider!r} failed to run this graph: {error}; "
                 f"`edgevae verify` shows whether the bundle runs here at all"
             ) from error
 
@@ -131,10 +149,18 @@ class Graph:
         return self._open(last, threads, why)
 
     def _open(self, choice: Choice, threads: int, why: str) -> _Opened:
-        session = open_session(self._path, choice, precision=self._precision, threads=threads)
-        _check_ports(self._path, "input", session.get_inputs(), self.inputs)
-        _check_ports(self._path, "output", session.get_outputs(), self.outputs)
-        return _Opened(session, names(choice), why)
+        entry = self._entry(choice)
+        path = self._file(entry)
+        session = open_session(path, choice, precision=self._precision, threads=threads)
+        _check_ports(path, "input", session.get_inputs(), self.inputs)
+        _check_ports(path, "output", session.get_outputs(), self.outputs)
+        return _Opened(session, entry, names(choice), why)
+
+    def _entry(self, choice: Choice) -> GraphEntry:
+        return self._bundle.graph(self._role, self._precision, targets(names(choice)))
+
+    def _file(self, entry: GraphEntry) -> Path:
+        return self._bundle.path / entry.file
 
 
 def _run_and_copy(session: Any, inputs: Arrays, outputs: Mapping[str, Floats]) -> None:

@@ -1,16 +1,17 @@
 """Plans: the number of rows of a graph to run at a time, and the source of that number.
 
 The size of a chunk is, in this order, the caller's; the one that `edgevae tune` measured on this
-machine; the one that was measured or modelled when the bundle was made (`chunk_rows` in the
-manifest); or a guess by the size of x. `max_memory` bounds the rows in flight in all cases.
+machine; the one that was measured or modelled when the bundle was made (`chunk_rows` of the
+graph's entry); or a guess by the size of x. `max_memory` bounds the rows in flight in all cases.
 """
 
 import math
 import re
 from typing import NamedTuple
 
-from edgevae.bundle import Bundle
+from edgevae.bundle import Bundle, GraphEntry
 from edgevae.data import Kind
+from edgevae.engine.targets import targets
 from edgevae.engine.tuned import Setting, read_tuned
 from edgevae.errors import InputError
 
@@ -78,8 +79,8 @@ def choose(
         source = "the caller"
     elif (tuned := read_tuned(bundle, setting).get(role)) is not None:
         chunk, single_call_rows, source = *tuned, "edgevae tune"
-    elif role in bundle.chunk_rows:
-        chunk, source = larger * bundle.chunk_rows[role], "the manifest"
+    elif (rows := _entry(bundle, role, setting).chunk_rows) is not None:
+        chunk, source = larger * rows, "the manifest"
     else:
         chunk, source = larger * guess(bundle.data), "a guess by the size of x"
     if single_call_rows is None:
@@ -89,6 +90,10 @@ def choose(
         chunk, single_call_rows = min(chunk, max_rows // workers), min(single_call_rows, max_rows)
     threads = max(1, setting.threads // workers) if on_cpu else setting.threads
     return Plan(single_call_rows, chunk, workers, threads, source)
+
+
+def _entry(bundle: Bundle, role: str, setting: Setting) -> GraphEntry:
+    return bundle.graph(role, setting.precision, targets(setting.provider))
 
 
 def max_rows(bundle: Bundle, role: str, max_memory: int) -> int:
@@ -114,9 +119,13 @@ def guess(data: Kind) -> int:
 
 
 def row_bytes(bundle: Bundle, role: str) -> int:
-    """Return the memory of one more row in flight: the manifest's `row_bytes`, or an estimate."""
+    """Return the memory of one more row in flight.
+
+    That is the largest `row_bytes` among the role's entries in the manifest, or an estimate.
+    """
+    stated = [entry.row_bytes for entry in bundle.graphs if entry.role == role and entry.row_bytes]
     sizes = _IMAGE_SIZES if bundle.data.drawable else _VECTOR_SIZES
-    return bundle.row_bytes.get(role, 4 * (sizes * math.prod(bundle.x_shape) + bundle.dims))
+    return max(stated, default=4 * (sizes * math.prod(bundle.x_shape) + bundle.dims))
 
 
 def parse_size(value: int | str) -> int:

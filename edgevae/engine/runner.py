@@ -20,8 +20,8 @@ from edgevae.latents import Posterior, Prior
 
 Floats = npt.NDArray[np.float32]
 
-# The bundle's variant that computes in each precision.
-VARIANTS = {"float32": "fp32", "int8": "int8", "bf16": "fp32"}
+# Providers compute float32 graphs in bf16.
+PRECISIONS = ("float32", "int8", "bf16")
 # Chunks for each worker in one batch of a stream, so that workers seldom wait for the caller.
 _CHUNKS_IN_A_BATCH = 4
 
@@ -47,7 +47,7 @@ class Runner:
     ) -> None:
         self.bundle = bundle
         self.precision = precision
-        self.variant = _variant(bundle, precision)
+        _check_precision(bundle, precision)
         self.threads = (
             usable_threads() if threads is None else checks.integer(threads, "threads", least=1)
         )
@@ -73,7 +73,8 @@ class Runner:
         }
         inputs, outputs = ports[role]
         return Graph(
-            self.bundle.graph(role, self.variant),
+            self.bundle,
+            role,
             self.preference,
             inputs=inputs,
             outputs=outputs,
@@ -216,12 +217,11 @@ class Runner:
         )
 
 
-def _variant(bundle: Bundle, precision: str) -> str:
-    if precision not in VARIANTS:
-        raise InputError(f"precision: expected {' or '.join(VARIANTS)}, got {precision!r:.60}")
-    if (variant := VARIANTS[precision]) not in bundle.variants:
+def _check_precision(bundle: Bundle, precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: expected {' or '.join(PRECISIONS)}, got {precision!r:.60}")
+    if precision == "int8" and precision not in bundle.precisions:
         raise BundleError(
-            f"{bundle.path}: precision {precision!r} was asked for, and the bundle has only "
-            f"{', '.join(bundle.variants)}; make it with `edgevae compile --{variant}`"
+            f"{bundle.path}: precision 'int8' was asked for, and the bundle has only "
+            f"{', '.join(bundle.precisions)}; make it with `edgevae compile --int8`"
         )
-    return variant

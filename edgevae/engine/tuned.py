@@ -95,8 +95,8 @@ def write_tuned(bundle: Bundle, setting: Setting, roles: Mapping[str, Tuned]) ->
 def _folder(bundle: Bundle) -> Path | None:
     """Return the folder for a bundle's graphs, which does not depend on the bundle's name."""
     caches = _caches()
-    graphs = {file for roles in bundle.variants.values() for file in roles.values()}
-    digest = _digest(sorted(bundle.files[file].sha256 for file in graphs))
+    graphs = {bundle.files[entry.file].sha256 for entry in bundle.graphs}
+    digest = _digest(sorted(graphs))
     return None if caches is None else caches / "edgevae" / "plans" / digest
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tiny import int8
 
 from edgevae import bundle
 from edgevae.errors import BundleError
@@ -15,7 +16,7 @@ def test_written_files_are_read_back(tinies, tiny_paths, name):
     assert (read.noise, read.licence, read.tolerance) == (tiny.noise, "MIT", 1e-4)
     assert read.provenance == {"made by": "tests/conftest.py", "seed": 5}
     assert read.likelihood == {"name": "gaussian", "sigma": 0.1}
-    assert read.graph("decoder").read_bytes() == tiny.decoder()
+    assert (read.path / read.graph("decoder").file).read_bytes() == tiny.decoder()
     check = read.selfcheck()
     np.testing.assert_array_equal(check["mu"], tiny.encode(check["x"])[0].astype(np.float32))
     if tiny.prior is None:
@@ -39,31 +40,28 @@ def test_only_an_autoencoder_without_a_mixture_has_no_prior(tinies, tmp_path, mo
     assert (written.model, written.prior) == (model, prior)
 
 
-def test_a_variant_stands_in_for_the_roles_it_has(tinies, tmp_path):
+def test_a_precision_stands_in_for_the_roles_it_has(tinies, tmp_path):
     quality = {"int8": {"decoder_psnr": 40.5, "decoder_check_difference": 0.02}}
     written = tinies["grey"].write(
-        tmp_path / "b", variants={"int8": {"decoder": b"int8"}}, quality=quality
+        tmp_path / "b", further=[int8("decoder", b"int8")], quality=quality
     )
-    assert written.variants == {
-        "fp32": {"encoder": "encoder.onnx", "decoder": "decoder.onnx"},
-        "int8": {"decoder": "decoder.int8.onnx"},
-    }
-    assert written.graph("decoder", "int8").read_bytes() == b"int8"
+    assert written.precisions == ("float32", "int8")
+    assert written.graph("decoder", "int8").file == "decoder.int8.onnx"
+    assert (written.path / "decoder.int8.onnx").read_bytes() == b"int8"
     assert written.graph("encoder", "int8") == written.graph("encoder")
+    assert written.graph("decoder", "bf16") == written.graph("decoder")
     assert written.quality == quality
     assert written.allowed_difference("decoder", "int8") == pytest.approx(0.0401)
     assert written.allowed_difference("encoder", "int8") == written.tolerance
     assert written.allowed_difference("decoder") == written.tolerance
-    with pytest.raises(BundleError, match="no variant 'int4'; the bundle has fp32, int8"):
-        written.graph("decoder", "int4")
 
 
 def test_a_bundle_may_only_decode(tinies, tmp_path):
     written = tinies["grey"].write(tmp_path / "b", encoder=None)
     assert not written.encodes
-    assert written.variants == {"fp32": {"decoder": "decoder.onnx"}}
+    assert [entry.file for entry in written.graphs] == ["decoder.onnx"]
     assert written.selfcheck().keys() == {"z", "x_hat"}
-    with pytest.raises(BundleError, match="no encoder: it only decodes"):
+    with pytest.raises(BundleError, match="'tiny-image' has no encoder: it only decodes"):
         written.graph("encoder")
 
 
@@ -71,7 +69,7 @@ def test_a_bundle_may_have_activations(tinies, tiny_paths, tmp_path):
     tiny = tinies["grey"]
     written = tiny.write(tmp_path / "b", activations=tiny.activations())
     assert written.roles == ("encoder", "decoder", "activations")
-    assert written.graph("activations").read_bytes() == tiny.activations()
+    assert (written.path / written.graph("activations").file).read_bytes() == tiny.activations()
     with pytest.raises(BundleError, match="no activations: the score `nap` needs them"):
         bundle.read(tiny_paths["grey"]).graph("activations")
 

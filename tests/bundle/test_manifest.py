@@ -29,8 +29,8 @@ def test_a_manifest_that_is_no_object_is_refused(copy, text):
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("schema", 2, "schema must be 1.*upgrade edgevae"),
-        ("schema", 0, "schema must be 1.*export the bundle again"),
+        ("schema", 3, "schema must be 1 or 2.*upgrade edgevae"),
+        ("schema", 0, "schema must be 1 or 2.*export the bundle again"),
         ("schema", "1", "schema must be a whole number"),
         ("schema", True, "schema must be a whole number"),
         ("stream", 9, "stream must be 1"),
@@ -56,24 +56,9 @@ def test_a_manifest_that_is_no_object_is_refused(copy, text):
         ("likelihood", {"name": "gaussian", "sigma": [1, 2]}, "one number, or"),
         ("prior", {"kind": "mixture", "components": 0}, "components must be at least 1"),
         ("prior", {"kind": "flow"}, "kind must be 'mixture' or 'normal' or 'none'"),
-        ("variants", {}, "variants must be an object that holds 'fp32'"),
-        ("variants", {"fp32": {"encoder": "encoder.onnx"}}, "decoder is missing"),
-        ("variants", {"fp32": {"decoder": 1}}, "decoder must be a string"),
-        (
-            "variants",
-            {"fp32": {"decoder": "decoder.onnx"}, "int8": {"encoder": "encoder.onnx"}},
-            "without encoder in 'int8', as 'fp32' has none",
-        ),
         ("quality", [], "quality: expected an object"),
-        ("chunk_rows", {"decoder": 0}, "chunk_rows: decoder must be at least 1, got 0"),
-        ("row_bytes", {"encoder": 1.5}, "encoder must be a whole number of at least 0, got 1.5"),
-        ("quality", {"int4": {}}, "quality must be of the listed variants, not of 'int4'"),
-        ("quality", {"fp32": {"decoder_psnr": "good"}}, "decoder_psnr must be a finite number"),
-        (
-            "variants",
-            {"fp32": {"encoder": "encoder.onnx", "decoder": "x.onnx"}},
-            "an object that lists 'x.onnx', which variant fp32 needs",
-        ),
+        ("quality", {"int4": {}}, "quality must be of the graphs' precisions, not of 'int4'"),
+        ("quality", {"float32": {"decoder_psnr": "good"}}, "decoder_psnr must be a finite number"),
         ("provenance", {"by": ["a"]}, "by must be a string or a finite number"),
         ("files", {}, r"lists 'prior\.npz', which a mixture prior needs"),
         ("model", "gan", "model must be 'vae' or 'autoencoder'"),
@@ -101,12 +86,6 @@ def test_a_file_outside_of_the_bundle_is_refused(copy, name):
     edit(copy, lambda manifest: manifest["files"].update({name: manifest["files"]["prior.npz"]}))
     with pytest.raises(BundleError, match="named by plain file names"):
         bundle.read(copy)
-
-
-def test_the_measurement_of_a_role_is_read_back(tinies, tmp_path):
-    figures = {"chunk_rows": {"encoder": 64, "decoder": 32}, "row_bytes": {"decoder": 4096}}
-    written = tinies["grey"].write(tmp_path / "b", **figures)
-    assert {"chunk_rows": written.chunk_rows, "row_bytes": written.row_bytes} == figures
 
 
 def test_an_unknown_field_and_a_stray_file_are_ignored(copy):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import int8
 
 from edgevae import bundle
 from edgevae.errors import BundleError
@@ -55,8 +56,8 @@ def test_a_bundle_is_the_same_bytes_each_time(tinies, tmp_path):
         ({"noise": float("nan")}, "finite numbers only"),
         ({"provenance": {"by": Path()}}, "strings and finite numbers only"),
         ({"selfcheck": {"x": np.zeros((1, 1, 8, 8))}}, "expected arrays x, mu, logvar, z, x_hat"),
-        ({"variants": {"int8": {"decoder": b""}}, "quality": {"int9": {}}}, "not of 'int9'"),
-        ({"encoder": None, "variants": {"int8": {"encoder": b""}}}, "without encoder in 'int8'"),
+        ({"further": [int8("decoder", b"")], "quality": {"int9": {}}}, "not of 'int9'"),
+        ({"encoder": None, "further": [int8("encoder", b"")]}, "with a float32 encoder"),
         ({"latent_shape": (5,)}, r"means must have shape \(5, 5\), got \(5, 4\)"),
     ],
 )

@@ -1,10 +1,12 @@
 """A graph runs into the caller's arrays, and is refused if it differs from the manifest."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from edgevae import bundle
 from edgevae.engine.graph import Graph, Placement
 from edgevae.engine.providers import Preference, Request
 from edgevae.errors import BundleError, ProviderError
@@ -14,12 +16,13 @@ from edgevae.errors import BundleError, ProviderError
 def decoder(tinies, tiny_paths):
     """Return the grey decoder's graph, on these providers and with these shapes."""
 
-    def make(names=("cpu",), inputs=None, outputs=None, path=tiny_paths["grey"] / "decoder.onnx"):
+    def make(names=("cpu",), inputs=None, outputs=None, path=tiny_paths["grey"]):
         inputs, outputs = inputs or {"z": (4,)}, outputs or {"x_hat": (1, 8, 8)}
         preference = Preference(
             tuple((Request(name, {}),) for name in names), "so the test wants it"
         )
-        return Graph(path, preference, inputs=inputs, outputs=outputs)
+        opened = replace(bundle.read(tiny_paths["grey"]), path=path)
+        return Graph(opened, "decoder", preference, inputs=inputs, outputs=outputs)
 
     return make
 
@@ -57,7 +60,7 @@ def test_a_graph_of_other_ports_is_refused_when_opened(decoder, changes, says):
 def test_a_file_that_is_no_graph_is_refused(decoder, tmp_path):
     (tmp_path / "decoder.onnx").write_bytes(b"not an onnx file")
     with pytest.raises(BundleError, match=r"decoder\.onnx: onnxruntime .* cannot open"):
-        decoder(path=tmp_path / "decoder.onnx").open(1)
+        decoder(path=tmp_path).open(1)
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")

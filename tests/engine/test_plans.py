@@ -20,10 +20,16 @@ def grey(tiny_paths, caches):
     return bundle.read(tiny_paths["grey"])
 
 
+def _stated(opened, role, **facts):
+    """Return a bundle whose entries of a role state these facts."""
+    graphs = (replace(each, **facts) if each.role == role else each for each in opened.graphs)
+    return replace(opened, graphs=tuple(graphs))
+
+
 def test_the_caller_comes_before_tune_before_the_manifest_before_a_guess(grey):
     choose = plans.choose
     assert choose(grey, "decoder", CPU) == (8, 64, 2, 1, "a guess by the size of x")
-    grey = replace(grey, chunk_rows={"decoder": 24})
+    grey = _stated(grey, "decoder", chunk_rows=24)
     assert choose(grey, "decoder", CPU) == (8, 24, 2, 1, "the manifest")
     tuned.write_tuned(grey, CPU, {"decoder": tuned.Tuned(chunk=16, single_call_rows=3)})
     assert choose(grey, "decoder", CPU) == (3, 16, 2, 1, "edgevae tune")
@@ -45,7 +51,7 @@ def test_an_accelerator_gets_larger_chunks_and_two_workers(grey):
     chunk=st.none() | st.integers(1, 500),
 )  # fmt: skip
 def test_rows_in_flight_fit_into_half_of_the_memory(tiny_bundle, memory, row, threads, chunk):
-    made = replace(tiny_bundle, row_bytes={"decoder": row})
+    made = _stated(tiny_bundle, "decoder", row_bytes=row)
     if memory < 2 * row:
         with pytest.raises(InputError, match=f"max_memory: expected at least {2 * row:,} bytes"):
             plans.max_rows(made, "decoder", memory)

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from scipy import stats
+from tiny import int8
 
 import edgevae
 from edgevae import bundle
@@ -108,13 +109,13 @@ def test_p_values_need_a_calibration_of_the_method(vae, normals):
 
 
 def test_a_calibration_is_for_its_precision(linear, normals, tmp_path):
-    variants = {"int8": {"decoder": linear.decoder()}}
-    vae = edgevae.load(linear.write(tmp_path / "a", variants=variants).path)
+    further = [int8("decoder", linear.decoder())]
+    vae = edgevae.load(linear.write(tmp_path / "a", further=further).path)
     path = vae.calibrate(normals(500)).save(tmp_path / "b").path
-    int8 = edgevae.load(path, precision="int8")
+    in_int8 = edgevae.load(path, precision="int8")
     with pytest.raises(InputError, match="in float32, which scores in int8 cannot be compared"):
-        int8.score(normals(3))
-    assert int8.calibrate(normals(500)).score(normals(3)).p_values is not None
+        in_int8.score(normals(3))
+    assert in_int8.calibrate(normals(500)).score(normals(3)).p_values is not None
 
 
 @pytest.mark.parametrize(

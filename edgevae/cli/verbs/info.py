@@ -43,8 +43,7 @@ def run(args: Namespace) -> Result:
 def _bundle_facts(bundle: "Bundle") -> Facts:
     """Return the description of a bundle: its manifest, with the prior in words."""
     fields = bundle.as_json()
-    for key in ("schema", "chunk_rows", "row_bytes"):  # the plans show the latter two
-        fields.pop(key, None)
+    fields.pop("schema")
     x, prior = fields.pop("x"), fields.pop("prior")
     priors = {
         "mixture": f"mixture of {bundle.components}",
@@ -62,7 +61,6 @@ def _bundle_facts(bundle: "Bundle") -> Facts:
         "prior": priors[prior["kind"]],
         **({"prior_by_class": True} if bundle.by_class else {}),
         **fields,
-        "variants": {variant: sorted(roles) for variant, roles in bundle.variants.items()},
         "quality": fields.get("quality", {}),
     }
 

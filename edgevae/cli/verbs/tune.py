@@ -31,11 +31,10 @@ def add_options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> Result:
     from edgevae import bundle
     from edgevae.diagnostics import tune
-    from edgevae.engine import VARIANTS, Runner, machine, tuned
+    from edgevae.engine import Runner, machine, tuned
 
     model = bundle.read(bundle.find(args.model))
-    available = [name for name in ("float32", "int8") if VARIANTS[name] in model.variants]
-    precisions = args.precision or available
+    precisions = args.precision or model.precisions
     graphs: list[Facts] = []
     tables: list[str] = []
     files: list[str] = []

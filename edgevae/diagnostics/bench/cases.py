@@ -73,7 +73,7 @@ def run_once(
     subject = [case.runner, case.provider, str(opened.path)]
     if case.runner == "sess.run":
         plain = plain_provider(case.provider, threads)
-        subject = [case.runner, plain, str(opened.graph("decoder"))]
+        subject = [case.runner, plain, str(opened.path / opened.graph("decoder").file)]
     script = Path(process.__file__).absolute()
     limits = [json.dumps([*batches]), str(seconds), str(threads)]
     # edgevae turns onnxruntime's telemetry off, which saves time. The plain script has it off too.

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import ROOT
+from tiny import int8
 
 from edgevae import cli
 from edgevae.diagnostics import verify as selfcheck
@@ -43,13 +44,13 @@ def test_verify_refuses_other_answers_with_6(tinies, tmp_path, capsys):
     assert "logvar differ from the outputs" in printed.err
 
 
-def test_verify_allows_a_variant_the_difference_that_is_known(tinies, tmp_path, capsys):
+def test_verify_allows_int8_the_difference_that_is_known(tinies, tmp_path, capsys):
     tiny = tinies["grey"]
     dim = dataclasses.replace(tiny, x_range=(0.0, 0.95)).decoder()
     for difference, code in ((0.03, 0), (0.01, 6)):
         path = str(tmp_path / str(code))
         quality = {"int8": {"decoder_check_difference": difference}}
-        tiny.write(Path(path), variants={"int8": {"decoder": dim}}, quality=quality)
+        tiny.write(Path(path), further=[int8("decoder", dim)], quality=quality)
         assert cli.main(["verify", path, "--precision", "int8", "--json"]) == code
         report = json.loads(capsys.readouterr().out)
         assert report["precision"] == "int8"

@@ -59,8 +59,8 @@ def test_a_bundle_states_the_quality_of_int8(decoder, encoder, tmp_path):
     assert quality["decoder_psnr"] > int8.MIN_PSNR
     assert quality["encoder_psnr"] > int8.MIN_PSNR
     assert 0 < quality["decoder_check_difference"] <= quality["decoder_max_difference"] < 0.5
-    assert compiled.bundle.graph("decoder", "int8").name == "decoder.int8.onnx"
-    assert compiled.bundle.graph("encoder", "int8").name == "encoder.int8.onnx"
+    assert compiled.bundle.graph("decoder", "int8").file == "decoder.int8.onnx"
+    assert compiled.bundle.graph("encoder", "int8").file == "encoder.int8.onnx"
     plain, small = (edgevae.load(tmp_path / "b", precision=p) for p in ("float32", "int8"))
     x, other = plain.generate(200, seed=9), small.generate(200, seed=9)
     assert abs(int8.psnr(x, other, (0, 1)) - quality["decoder_psnr"]) < 3
@@ -88,7 +88,9 @@ def test_an_encoder_that_loses_more_stays_in_float32(decoder, encoder, tmp_path,
 
     monkeypatch.setattr(int8, "psnr", psnr)
     compiled = compile_it(decoder, tmp_path / "b", encoder)
-    assert compiled.bundle.variants["int8"] == {"decoder": "decoder.int8.onnx"}
+    assert [entry.file for entry in compiled.bundle.graphs if entry.precision == "int8"] == [
+        "decoder.int8.onnx"
+    ]
     assert "encoder_psnr" not in compiled.bundle.quality["int8"]
     assert any("encoder stays in float32" in note and "20.0 dB" in note for note in compiled.notes)
 
@@ -129,7 +131,8 @@ def test_the_verb_makes_int8(decoder, encoder, tmp_path, capsys):
     assert "int8: decoder_psnr" in capsys.readouterr().err
     assert cli.main(["info", str(tmp_path / "b"), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)["bundle"]
-    assert facts["variants"]["int8"] == ["decoder", "encoder"]
+    roles = [entry["role"] for entry in facts["graphs"] if entry["precision"] == "int8"]
+    assert roles == ["encoder", "decoder"]
     assert facts["quality"]["int8"]["decoder_psnr"] > 35
     out = ["--model", str(tmp_path / "b"), "--out", str(tmp_path / "x.png")]
     assert cli.main(["generate", "4", "--precision", "int8", *out]) == 0

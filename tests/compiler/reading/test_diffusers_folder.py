@@ -135,7 +135,10 @@ def test_the_bundle_s_z_is_the_scaled_latent_of_one_size(own, folder, tmp_path):
     np.testing.assert_allclose(posterior.logvar, logvar + 2 * np.log(0.2), atol=CLOSE)
     z = torch.randn(3, 2, 8, 8)
     np.testing.assert_allclose(vae.decode(z.numpy()), own.decode(z / 0.2), atol=CLOSE)
-    kinds = [node.op_type for node in onnx.load(vae.bundle.graph("encoder")).graph.node]
+    kinds = [
+        node.op_type
+        for node in onnx.load(vae.bundle.path / vae.bundle.graph("encoder").file).graph.node
+    ]
     assert kinds == ["Conv", "Slice", "Slice"]  # the scale is in its weights
 
 

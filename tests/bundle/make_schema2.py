@@ -1,6 +1,8 @@
-"""Write the bundles of schema 1 that every later reader and writer must keep to the byte.
+"""Write the bundles of schema 2 that every later reader and writer must keep to the byte.
 
-python tests/bundle/make_schema1.py tests/bundle/schema1
+python tests/bundle/make_schema2.py tests/bundle/schema2
+
+The bundles in tests/bundle/schema1 are the same but `targets`, by the last writer of schema 1.
 """
 
 import sys
@@ -12,10 +14,10 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))  # for tiny
 
-from tiny import TINIES, Tiny
+from tiny import TINIES, Tiny, int8
 
 from edgevae import bundle
-from edgevae.bundle import Bundle, Tiles
+from edgevae.bundle import Bundle, GraphEntry, Tiles
 from edgevae.data import Features, Text
 
 
@@ -32,14 +34,18 @@ def write(tiny: Tiny, path: Path, **changes: object) -> Bundle:
 def image(path: Path) -> Bundle:
     """Grey images with a mixture prior, int8, tiles, statistics and a calibration."""
     tiny = TINIES["grey"]
+    decoder = {"row_bytes": 4096, "chunk_rows": 32}
     written = write(
         tiny,
         path,
         activations=tiny.activations(),
-        variants={"int8": {"decoder": replace(tiny, x_range=(0.0, 0.95)).decoder()}},
+        further=[int8("decoder", replace(tiny, x_range=(0.0, 0.95)).decoder(), **decoder)],
         quality={"int8": {"decoder_psnr": 41.5, "decoder_check_difference": 0.05}},
-        chunk_rows={"decoder": 32, "encoder": 64, "activations": 64},
-        row_bytes={"decoder": 4096, "encoder": 2048},
+        costs={
+            "decoder": decoder,
+            "encoder": {"row_bytes": 2048, "chunk_rows": 64},
+            "activations": {"chunk_rows": 64},
+        },
         tiles=Tiles(scale=2, receptive=1, overlap=2, difference=0.001),
         likelihood={"name": "bernoulli"},
     )
@@ -103,6 +109,18 @@ def decoder(path: Path) -> Bundle:
     return write(TINIES["grey"], path, encoder=None, noise=0.0)
 
 
+def targets(path: Path) -> Bundle:
+    """Graphs for targets, two of which are one file, and the costs of calls."""
+    tiny, other = TINIES["grey"], replace(TINIES["grey"], x_range=(0.0, 0.95)).decoder()
+    entries = [
+        GraphEntry("decoder", "x86_64", "float32", chunk_rows=16, call_us={1: 20.5, 16: 300}),
+        GraphEntry("decoder", "aarch64", "float32", chunk_rows=8, call_us={1: 90.0}),
+        GraphEntry("decoder", "x86_64", "int8"),
+    ]
+    further = [(entry, other) for entry in entries]
+    return write(tiny, path, further=further, costs={"decoder": {"call_us": {1: 25.0}}})
+
+
 BUNDLES: tuple[Callable[[Path], Bundle], ...] = (
     image,
     colour,
@@ -112,6 +130,7 @@ BUNDLES: tuple[Callable[[Path], Bundle], ...] = (
     classes,
     autoencoder,
     decoder,
+    targets,
 )
 
 
