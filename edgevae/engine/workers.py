@@ -4,14 +4,22 @@ Each worker runs its operators on its own thread only, so workers do not wait fo
 the activations of a chunk stay in the cache of one core. A worker allocates what a chunk needs
 beside its slice of the caller's array, so that memory depends on the chunk and the number of
 workers, not on the number of rows.
+
+The threads of the pool are started when they are first needed and kept; a call wakes them. All
+callers of a process share them. A caller is itself one of its workers, so it makes progress if
+every thread of the pool is busy.
 """
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from queue import SimpleQueue
+
+Work = Callable[[int, int], None]  # work(first, last) runs the rows first .. last - 1
 
 
-def run_chunks(rows: int, chunk: int, workers: int, work: Callable[[int, int], None]) -> None:
+def run_chunks(rows: int, chunk: int, workers: int, work: Work) -> None:
     """Call work(first, last) for chunks of at most `chunk` rows that cover range(rows).
 
     The calling thread is one of the workers. After the first exception, including an interrupt, no
@@ -21,58 +29,99 @@ def run_chunks(rows: int, chunk: int, workers: int, work: Callable[[int, int], N
     # no worker waits while another runs a last full chunk.
     count = -(-rows // chunk)
     count = min(rows, -(-count // workers) * workers)
-    queue = deque((rows * i // count, rows * (i + 1) // count) for i in range(count))
-    failures: list[BaseException] = []
-    # A lock for each thread, held while it runs. An interrupt may hide that a thread was started;
-    # but once the queue is empty, a thread that holds no lock here yet takes no chunk.
-    running: list[threading.Lock] = []
+    job = _Job(deque((rows * i // count, rows * (i + 1) // count) for i in range(count)), work)
+    try:
+        if workers > 1 and count > 1:
+            _pool.help(job, min(workers, count) - 1)
+        job.run_chunks()
+    except BaseException as failure:  # an interrupt between two chunks
+        job.stop(failure)
+    job.wait()
+    if job.failures:
+        raise job.failures[0]
 
-    def run_from_queue() -> None:
+
+class _Job:
+    """The chunks of one call that no worker has taken yet, and the failures of those that ran."""
+
+    def __init__(self, chunks: deque[tuple[int, int]], work: Work) -> None:
+        self._chunks = chunks
+        self._work = work
+        self.failures: list[BaseException] = []
+        # A lock for each thread of the pool, held while it runs. A thread that has none here yet
+        # when the chunks are used up finds no chunk, so nobody has to wait for it.
+        self._running: list[threading.Lock] = []
+
+    def run_chunks(self) -> None:
+        """Run chunks until none is left."""
         try:
             while True:
                 try:
-                    first, last = queue.popleft()
+                    first, last = self._chunks.popleft()
                 except IndexError:
                     return
-                work(first, last)
+                self._work(first, last)
         except BaseException as failure:
-            queue.clear()
-            failures.append(failure)
+            self.stop(failure)
 
-    def run_in_thread() -> None:
+    def help(self) -> None:
+        """Run chunks in a thread of the pool."""
         lock = threading.Lock()
         with lock:
-            running.append(lock)
-            run_from_queue()
+            self._running.append(lock)
+            self.run_chunks()
 
-    threads = [
-        threading.Thread(target=run_in_thread, daemon=True) for _ in range(min(workers, count) - 1)
-    ]
-    try:
-        for thread in threads:
-            thread.start()
-        run_from_queue()
-    except BaseException as failure:
-        queue.clear()
-        failures.append(failure)
-    for lock in running:
-        _wait(lock, queue, failures)
-    for thread in threads:
-        if thread.is_alive():
-            thread.join()
-    if failures:
-        raise failures[0]
+    def stop(self, failure: BaseException) -> None:
+        """Keep a failure, and drop the chunks that no worker has taken."""
+        self._chunks.clear()
+        self.failures.append(failure)
+
+    def wait(self) -> None:
+        """Wait for the pool, even through interrupts: it writes into the caller's memory."""
+        for lock in self._running:
+            while lock.locked():
+                try:
+                    lock.acquire()
+                except KeyboardInterrupt as interrupt:
+                    self.stop(interrupt)
+                else:
+                    lock.release()
 
 
-def _wait(
-    lock: threading.Lock, queue: deque[tuple[int, int]], failures: list[BaseException]
-) -> None:
-    """Wait for a thread, even through interrupts: it writes into the caller's memory."""
-    while lock.locked():
-        try:
-            lock.acquire()
-        except KeyboardInterrupt as interrupt:
-            queue.clear()
-            failures.append(interrupt)
-        else:
-            lock.release()
+class _Pool:
+    """The threads of a process that help callers.
+
+    A job waits in a queue until a thread is free; a thread that comes after all chunks were taken
+    drops it. The threads are daemons, which end with the process.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._threads = 0
+
+    def help(self, job: _Job, threads: int) -> None:
+        """Let up to `threads` threads run chunks of a job."""
+        # Two callers that come here at the same time may start a few threads more than needed.
+        while self._threads < threads:
+            self._threads += 1
+            threading.Thread(target=self._serve, name="edgevae worker", daemon=True).start()
+        for _ in range(threads):
+            self._jobs.put(job)
+
+    def _serve(self) -> None:
+        while True:
+            # Without a local variable, which would keep the caller's arrays while it waits.
+            self._jobs.get().help()
+
+
+_pool = _Pool()
+
+
+def _abandon_pool() -> None:
+    """Start with an empty pool in a forked child, where the parent's threads do not exist."""
+    global _pool
+    _pool = _Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_pool)
