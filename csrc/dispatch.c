@@ -261,6 +261,11 @@ void ev_pack_f32(uint8_t *out, const float *x, size_t n, size_t channels, size_t
                          width);
 }
 
+void ev_extremes_f32(float *least, float *most, const float *x, size_t n)
+{
+    active->extremes(least, most, x, n);
+}
+
 void ev_gather(void *out, const void *const *parts, const size_t *bytes, size_t count)
 {
     char *to = out;

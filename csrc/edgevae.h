@@ -47,6 +47,11 @@ void ev_reparameterize_f32(float *out, const float *mu, const float *logvar, uin
 void ev_pack_f32(uint8_t *out, const float *x, size_t n, size_t channels, size_t height,
                  size_t width, ptrdiff_t item_stride, ptrdiff_t line_stride);
 
+/* *least and *most = the smallest and the largest of x[n], n >= 1. NaN counts as larger than infinity,
+ * or as smaller than minus infinity if its sign bit is set, so that both are finite only if every
+ * number is. The result is exact. */
+void ev_extremes_f32(float *least, float *most, const float *x, size_t n);
+
 /* Copy parts[0 .. count - 1], of bytes[i] bytes each, one after the other to out. */
 void ev_gather(void *out, const void *const *parts, const size_t *bytes, size_t count);
 

@@ -55,6 +55,9 @@ struct kernels {
      * out[width][channels]. Domain: every float; values outside [0, 1] are clamped, and NaN gives
      * 0. Maximum error: one level, see pack.h. */
     void (*pack)(uint8_t *out, const float *x, size_t plane, size_t channels, size_t width);
+
+    /* The smallest and the largest of x[n], n >= 1. Domain: every float. Exact, see extremes.h. */
+    void (*extremes)(float *least, float *most, const float *x, size_t n);
 };
 
 /* The vector kernels use the vector extension of GCC and clang and need little-endian lanes. Other

@@ -105,5 +105,6 @@ const struct kernels ev_kernels_avx512 = {
     .scale = scale,
     .affine = affine,
     .pack = pack,
+    .extremes = extremes,
 };
 #endif

@@ -18,6 +18,7 @@
  *   store_3                         write a vector of three-byte pixels; it writes 4 * LANES bytes,
  *                                   of which the last LANES are arbitrary
  */
+#include "extremes.h"
 #include "kernels.h"
 #include "normal.h"
 #include "pack.h"
@@ -340,4 +341,10 @@ static TARGET void pack(uint8_t *out, const float *x, size_t plane, size_t chann
                                      load_levels(at + 2 * plane) << 16);
         }
     pack_pixels(out, x, plane, channels, i, width);
+}
+
+/* The compiler vectorizes the loop for the instruction set of TARGET. */
+static TARGET void extremes(float *least, float *most, const float *x, size_t n)
+{
+    extremes_of(least, most, x, n);
 }

@@ -122,5 +122,6 @@ const struct kernels ev_kernels_neon = {
     .scale = scale,
     .affine = affine,
     .pack = pack,
+    .extremes = extremes,
 };
 #endif

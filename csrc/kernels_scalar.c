@@ -1,4 +1,5 @@
 /* The reference kernel: one number at a time. The vector kernels must give the same bits. */
+#include "extremes.h"
 #include "kernels.h"
 #include "normal.h"
 #include "pack.h"
@@ -71,6 +72,11 @@ static void pack(uint8_t *out, const float *x, size_t plane, size_t channels, si
     pack_pixels(out, x, plane, channels, 0, width);
 }
 
+static void extremes(float *least, float *most, const float *x, size_t n)
+{
+    extremes_of(least, most, x, n);
+}
+
 const struct kernels ev_kernels_scalar = {
     .name = "scalar",
     .is_supported = is_supported,
@@ -80,4 +86,5 @@ const struct kernels ev_kernels_scalar = {
     .scale = scale,
     .affine = affine,
     .pack = pack,
+    .extremes = extremes,
 };

@@ -104,5 +104,6 @@ const struct kernels ev_kernels_sse2 = {
     .scale = scale,
     .affine = affine,
     .pack = pack,
+    .extremes = extremes,
 };
 #endif

@@ -342,6 +342,47 @@ cdef int copy_rows(object batch, str batch_name, object parts, str parts_name,
     return 0
 
 
+# -- Checks ----------------------------------------------------------------------------------------
+
+def is_finite(x):
+    """Return True if a float32 array, C-contiguous, holds neither NaN nor infinity.
+
+    Raises InputError for another array.
+    """
+    cdef float least, most
+    get_extremes(x, &least, &most)
+    return isfinite(least) and isfinite(most)
+
+
+def extremes(x):
+    """Return the smallest and the largest number of a float32 array, C-contiguous and not empty.
+
+    At least one of them is NaN or infinite if any number of x is. Raises InputError for another
+    array.
+    """
+    cdef float least, most
+    if get_extremes(x, &least, &most) == 0:
+        raise InputError(f"x: expected at least one number, got {describe(x)}")
+    return least, most
+
+
+cdef Py_ssize_t get_extremes(object x, float *least, float *most) except -1:
+    """Store the extremes of x, which are 0 if x is empty; return how many numbers x has."""
+    cdef Py_buffer view
+    cdef PyThreadState *thread
+    view.obj = NULL
+    least[0] = most[0] = 0
+    try:
+        get_floats_view(x, "x", &view)
+        if view.len != 0:
+            thread = release_gil(view.len // 4)
+            ev_extremes_f32(least, most, <float *>view.buf, view.len // 4)
+            restore_gil(thread)
+        return view.len // 4
+    finally:
+        PyBuffer_Release(&view)
+
+
 # -- Kernels ---------------------------------------------------------------------------------------
 
 def kernels():

@@ -83,6 +83,17 @@ cdef int get_contiguous_view(object array, str name, char code, int ndim,
     return require_contiguous(array, name, view)
 
 
+cdef int get_floats_view(object array, str name, Py_buffer *view) except -1:
+    """Take a view of a C-contiguous float32 array with any number of axes."""
+    if PyObject_GetBuffer(array, view, PyBUF_RECORDS_RO) != 0:
+        PyErr_Clear()
+        view.obj = NULL
+    elif has_code(view, c"f") and <uintptr_t>view.buf % 4 == 0:
+        return require_contiguous(array, name, view)
+    raise InputError(f"{name}: expected an aligned float32 array in native byte order, got "
+                     f"{describe(array)}; numpy.ascontiguousarray({name}, 'float32') makes one")
+
+
 cdef int get_rows_view(object array, str name, Py_buffer *view) except -1:
     """Take a view of a C-contiguous float32 or uint8 array with one axis or more."""
     if PyObject_GetBuffer(array, view, PyBUF_RECORDS_RO) != 0:

@@ -52,6 +52,7 @@ cdef extern from "edgevae.h" nogil:
                                uint64_t index, size_t draws, size_t rows, size_t dims)
     void ev_pack_f32(uint8_t *out, const float *x, size_t n, size_t channels, size_t height,
                      size_t width, ptrdiff_t item_stride, ptrdiff_t line_stride)
+    void ev_extremes_f32(float *least, float *most, const float *x, size_t n)
     void ev_gather(void *out, const void *const *parts, const size_t *bytes, size_t count)
     void ev_scatter(void *const *parts, const void *batch, const size_t *bytes, size_t count)
     int ev_select_kernel(const char *name)

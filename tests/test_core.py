@@ -3,6 +3,7 @@
 import array
 import gc
 import inspect
+import math
 import os
 import subprocess
 import sys
@@ -10,6 +11,9 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from edgevae import _core
 from edgevae.errors import InputError
@@ -368,3 +372,36 @@ def test_an_unknown_kernel_in_the_environment_variable_is_an_input_error():
     assert done.returncode != 0
     assert "InputError: EDGEVAE_KERNEL: expected one of" in done.stderr
     assert "scalar" in done.stderr
+
+
+# --- extremes --------------------------------------------------------------------------------
+
+
+@given(
+    x=arrays(np.float32, st.integers(1, 70), elements=st.floats(width=32)),
+    offset=st.integers(0, 3),
+)
+def test_extremes_are_exact_and_show_every_nan_and_infinity(x, offset):
+    x = np.concatenate([np.full(offset, np.nan, np.float32), x])[offset:]
+    finite = bool(np.isfinite(x).all())
+    least, most = _core.extremes(x)
+    assert (math.isfinite(least) and math.isfinite(most)) == finite
+    assert _core.is_finite(x) == finite
+    if finite:
+        assert (least, most) == (x.min(), x.max())
+
+
+def test_an_empty_array_is_finite_and_has_no_extremes():
+    empty = np.empty((0, 3), np.float32)
+    assert _core.is_finite(empty)
+    with pytest.raises(InputError, match="x: expected at least one number"):
+        _core.extremes(empty)
+
+
+@pytest.mark.parametrize(
+    "x", [np.zeros(3), np.zeros((4, 4), np.float32)[:, :2], [1.0], np.zeros(3, ">f4"), None]
+)
+def test_extremes_take_contiguous_float32_alone(x):
+    for function in (_core.is_finite, _core.extremes):
+        with pytest.raises(InputError, match="x: expected a"):
+            function(x)

@@ -117,6 +117,13 @@ static void call_mixture(float *out, struct shape s)
                    s.seed, s.index, 0.7f, COMPONENTS - 1, s.rows, s.dims);
 }
 
+/* Without numbers the extremes are not defined. */
+static void call_extremes(float *out, struct shape s)
+{
+    if (s.rows * s.dims)
+        ev_extremes_f32(out, out + 1, mu[s.offset] + s.offset, s.rows * s.dims);
+}
+
 /* Pack up to rows x dims numbers as an image of 1 to 5 channels and 1 to 3 lines, with gaps between
  * the lines. */
 static void check_pack(struct shape s)
@@ -155,6 +162,7 @@ static void check_shape(struct shape s)
     check("scale", s, n, call_scale);
     check("reparameterize", s, n, call_reparameterize);
     check("mixture", s, n, call_mixture);
+    check("extremes", s, 2, call_extremes);
     if (n < 256)
         check("two draws", s, 2 * n, call_two_draws);
     check_pack(s);
