@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import sampling
+from edgevae._core import is_finite
 from edgevae.errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -62,15 +63,27 @@ def drawing(
 def latents(z: npt.ArrayLike) -> Floats:
     """Return z as a C-contiguous array of finite float32."""
     try:
+        # Most callers pass such an array, which needs no conversion.
+        rows, finite = (z, is_finite(z)) if type(z) is np.ndarray else (None, False)
+    except InputError:
+        rows = None
+    if rows is None:
+        rows = _converted(z)
+        finite = is_finite(rows)
+    if not finite:
+        raise InputError("z: expected finite numbers, got NaN or infinity; remove such rows")
+    return rows
+
+
+def _converted(z: npt.ArrayLike) -> Floats:
+    try:
         rows = np.asarray(z)
     except ValueError:  # lists of different lengths
         rows = np.asarray(None)
     if rows.dtype.kind not in "fiu":
         raise InputError(f"z: expected an array of float32, got {z!r:.60}")
-    rows = np.ascontiguousarray(rows, np.float32)
-    if not np.isfinite(rows).all():
-        raise InputError("z: expected finite numbers, got NaN or infinity; remove such rows")
-    return rows
+    # A view of a subclass's memory that is not aligned is copied too.
+    return np.require(rows, np.float32, ["C", "A"])
 
 
 def output_array(

@@ -55,6 +55,8 @@ class VAE:
         }
         self.runner = Runner(bundle, **self._arguments)
         self.bundle = bundle
+        self._data, self._latent_shape = bundle.data, bundle.latent_shape
+        self._classes = bundle.classes
         self.precision = precision
         self.threads = self.runner.threads
         # Tables that are read from the bundle on first use, by the property's name.
@@ -207,7 +209,7 @@ class VAE:
         A single item is a batch of one. Raises `InputError` for a wrong type, shape or dtype,
         for NaN and infinity, and for values far outside of the range the model was trained on.
         """
-        return self.runner.encode(self.bundle.data.read(x).rows)
+        return self.runner.encode(self._data.read(x).rows)
 
     def activations(self, x: Any) -> Floats:
         """Return the encoder's hidden activations h of each item of x: float32 (N, H).
@@ -242,7 +244,7 @@ class VAE:
             return tiling.decode(self.runner, z, labels, overlap, out)
         if overlap is not None or out is not None:
             raise InputError("overlap, out: expected with tile=True alone; leave them out")
-        rows, single = read_latents(z, self.bundle.latent_shape)
+        rows, single = read_latents(z, self._latent_shape)
         x_hat = self.runner.decode(rows, self._class_numbers(labels, len(rows)))
         return x_hat[0] if single else x_hat
 
@@ -466,7 +468,9 @@ class VAE:
 
     def _class_numbers(self, labels: Labels | None, n: int) -> ClassNumbers | None:
         """Return the checked class number of each of n rows; None for a bundle without classes."""
-        return class_numbers(labels, self.bundle.classes, n)
+        if labels is None and not self._classes:
+            return None
+        return class_numbers(labels, self._classes, n)
 
     def _generated_classes(self, labels: Labels | None, n: int, start: int) -> ClassNumbers | None:
         """Return the class number of each of n generated rows, each class in turn by default."""

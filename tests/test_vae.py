@@ -646,7 +646,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_an_accelerator_gets_larger_chunks_and_one_at_a_time(grey, tiny_paths, monkeypatch):
-    sizes, running, run = [], threading.Lock(), graph._run_in_place
+    sizes, running, run = [], threading.Lock(), graph.run_in_place
 
     def note(session, inputs, outputs):
         assert running.acquire(blocking=False), "two runs at once"
@@ -655,13 +655,15 @@ def test_an_accelerator_gets_larger_chunks_and_one_at_a_time(grey, tiny_paths, m
         running.release()
 
     expected = grey.generate(4000, seed=1)
-    monkeypatch.setattr(graph, "_run_in_place", note)
+    monkeypatch.setattr(graph, "run_in_place", note)
     monkeypatch.setattr(Runner, "provider", "cuda")
     grey = edgevae.load(tiny_paths["grey"], "cpu")
     decoder = grey.graph("decoder")
     sessions = decoder._sessions
     decoder.open(grey.threads)
-    sessions[grey.threads] = sessions[grey.threads]._replace(provider="cuda")
+    sessions[grey.threads] = sessions[grey.threads]._replace(
+        provider="cuda", turn=decoder._accelerator
+    )
     assert (grey.generate(4000, seed=1) == expected).all()
     assert sizes == [1000] * 4
 

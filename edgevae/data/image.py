@@ -57,13 +57,15 @@ class Image(Kind):
         gives a list back. Raises `InputError` as `Kind.read` does, and for a file that is no image
         or has another size.
         """
+        if isinstance(x, np.ndarray):
+            if x.dtype != np.uint8:
+                return super().read(x)
+            batch, single = batched(x, self.pixel_shape)
+            return Items(self.from_pixels(batch), self.pixels, single)
         if isinstance(x, (str, os.PathLike)):
             x = open_image(x)
         if hasattr(x, "convert"):
             return self._read_pil(x)
-        if isinstance(x, np.ndarray) and x.dtype == np.uint8:
-            batch, single = batched(x, self.pixel_shape)
-            return Items(self.from_pixels(batch), self.pixels, single)
         return super().read(x)
 
     def _read_pil(self, image: "PIL.Image.Image") -> Items:

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from edgevae._core import extremes
 from edgevae.errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -18,8 +18,7 @@ Range = tuple[float, float]
 _SLACK = 4
 
 
-@dataclass(frozen=True)
-class Items:
+class Items(NamedTuple):
     """A caller's items as float32 rows (N, *x_shape), and the way back.
 
     `restore` converts any number of such rows into a batch of the caller's type. `single` is true
@@ -52,20 +51,23 @@ def batched(x: npt.NDArray[Any], item_shape: tuple[int, ...]) -> tuple[npt.NDArr
 
     Raises `InputError` for any other shape.
     """
-    if x.shape == item_shape:
-        return x[None], True
-    if x.ndim == len(item_shape) + 1 and x.shape[1:] == item_shape:
+    shape = x.shape
+    if shape[1:] == item_shape:
         return x, False
+    if shape == item_shape:
+        return x[None], True
     dims = ", ".join(map(str, item_shape))
-    raise InputError(f"x: expected {x.dtype} of shape (N, {dims}) or ({dims}), got {x.shape}")
+    raise InputError(f"x: expected {x.dtype} of shape (N, {dims}) or ({dims}), got {shape}")
 
 
 def check_values(rows: Floats, x_range: Range | None) -> None:
-    """Raise `InputError` for NaN and infinity, and for values far outside of the range."""
+    """Raise `InputError` for NaN and infinity, and for values far outside of the range.
+
+    `rows` is C-contiguous.
+    """
     if not rows.size:
         return
-    # The minimum and the maximum show every NaN and infinity without a mask of the rows' size.
-    least, most = float(rows.min()), float(rows.max())
+    least, most = extremes(rows)
     if not (math.isfinite(least) and math.isfinite(most)):
         bad = ~np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
         raise InputError(

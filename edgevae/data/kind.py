@@ -47,10 +47,10 @@ class Kind(ABC):
         list back. Raises `InputError` for a wrong type, shape or dtype, for NaN and infinity, and
         for values far outside of x_range.
         """
-        if isinstance(x, (list, tuple)):
-            return self._read_list(x)
         if isinstance(x, np.ndarray) and x.dtype.kind == "f":
             return self._read_floats(x)
+        if isinstance(x, (list, tuple)):
+            return self._read_list(x)
         raise InputError(
             f"x: expected {self.accepts}, got {type_name(x)}; numpy.asarray(x, 'float32') converts"
         )
@@ -79,7 +79,7 @@ class Kind(ABC):
         if self.features is not None:
             rows = self.features.imputed(rows)
         check_values(rows, self.x_range)
-        return Items(rows, lambda x_hat: x_hat, single)
+        return Items(rows, _unchanged, single)
 
     def allocate(
         self,
@@ -141,6 +141,10 @@ class Kind(ABC):
         """Return the kind that `as_json` described. Raises `BundleError`."""
         x = fields.fields("x")
         return cls(x.shape("shape"), x.span("range"))
+
+
+def _unchanged(x_hat: Floats) -> Floats:
+    return x_hat
 
 
 def check_dtype(dtype: str) -> None:

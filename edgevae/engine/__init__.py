@@ -1,7 +1,8 @@
 """Graphs on execution providers: sessions, plans and workers, and `Runner`, which holds them."""
 
 from edgevae.engine import cuda, machine, ort, plans, plugins, providers, tuned
-from edgevae.engine.graph import Arrays, Graph, Placement
+from edgevae.engine.binding import Arrays
+from edgevae.engine.graph import Graph, Placement
 from edgevae.engine.machine import cpu_name, usable_threads
 from edgevae.engine.ort import onnxruntime
 from edgevae.engine.plans import Plan

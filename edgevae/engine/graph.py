@@ -4,29 +4,28 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from edgevae.bundle import Bundle, GraphEntry
+from edgevae.engine.binding import (
+    Arrays,
+    Bindings,
+    Floats,
+    Shapes,
+    copy_same_shape,
+    run_and_return,
+    run_in_place,
+)
 from edgevae.engine.providers import Choice, Preference, names
 from edgevae.engine.session import nodes, open_session
 from edgevae.engine.targets import targets
 from edgevae.errors import BundleError, ProviderError
 
-Floats = npt.NDArray[np.float32]
-Shapes = Mapping[str, tuple[int, ...]]
-Arrays = Mapping[str, npt.NDArray[Any]]
-
 # The dtype of a port, and onnxruntime's name of it. Only class numbers are not floats.
 _FLOATS = "float32", "tensor(float)"
 _TYPES = {"y": ("int64", "tensor(int64)")}
-
-# Up to this many numbers, copying the outputs costs less than binding them, about 10 microseconds.
-_COPIED_NUMBERS = 1 << 14
 
 
 class Placement(NamedTuple):
@@ -54,6 +53,8 @@ class _Opened(NamedTuple):
     entry: GraphEntry
     provider: str
     why: str
+    bindings: Bindings
+    turn: AbstractContextManager[object]  # is held while an accelerator runs
 
 
 class Graph:
@@ -110,7 +111,7 @@ class Graph:
 
     def size(self, output: str, threads: int) -> int:
         """Open a session as `open` does; return the size of an output's last axis."""
-        session, entry, _, _ = self._opened(threads)
+        session, entry, *_ = self._opened(threads)
         size = next(port.shape[-1] for port in session.get_outputs() if port.name == output)
         if not isinstance(size, int):
             raise BundleError(
@@ -119,19 +120,46 @@ class Graph:
             )
         return size
 
+    def call(self, inputs: Arrays, rows: int, *, threads: int) -> list[Floats]:
+        """Return new arrays of the outputs, in their order, of one call for all rows.
+
+        Every input is C-contiguous and has `rows` >= 1 rows.
+        """
+        opened = self._sessions.get(threads) or self._opened(threads)
+        try:
+            if rows <= opened.bindings.most_rows:
+                binding = opened.bindings.take(rows, inputs)
+                binding.run(inputs)
+                results = [buffer.copy() for buffer in binding.outputs.values()]
+                opened.bindings.give(rows, binding)
+                return results
+            with opened.turn:
+                return run_and_return(opened.session, inputs, rows, self.outputs)
+        except Exception as error:
+            raise self._failure(opened, error) from error
+
     def run(self, inputs: Arrays, outputs: Mapping[str, Floats], *, threads: int) -> None:
         """Fill `outputs` in place. Every array is C-contiguous and has at least one row."""
-        session, entry, provider, _ = self._opened(threads)
-        small = sum(array.size for array in outputs.values()) <= _COPIED_NUMBERS
+        opened = self._sessions.get(threads) or self._opened(threads)
+        rows = len(next(iter(inputs.values())))
         try:
-            # An accelerator runs one batch at a time; some (DirectML) break if two are sent.
-            with nullcontext() if provider == "cpu" else self._accelerator:
-                (_run_and_copy if small else _run_in_place)(session, inputs, outputs)
+            if rows <= opened.bindings.most_rows:
+                binding = opened.bindings.take(rows, inputs)
+                binding.run(inputs)
+                for name, buffer in binding.outputs.items():
+                    copy_same_shape(name, buffer, outputs[name])
+                opened.bindings.give(rows, binding)
+                return
+            with opened.turn:
+                run_in_place(opened.session, inputs, outputs)
         except Exception as error:
-            raise ProviderError(
-                f"{self._file(entry)}: provider {provider!r} failed to run this graph: {error}; "
-                f"`edgevae verify` shows whether the bundle runs here at all"
-            ) from error
+            raise self._failure(opened, error) from error
+
+    def _failure(self, opened: _Opened, error: Exception) -> ProviderError:
+        return ProviderError(
+            f"{self._file(opened.entry)}: provider {opened.provider!r} failed to run this graph: "
+            f"{error}; `edgevae verify` shows whether the bundle runs here at all"
+        )
 
     def _opened(self, threads: int) -> _Opened:
         if threads not in self._sessions:
@@ -154,30 +182,18 @@ class Graph:
         session = open_session(path, choice, precision=self._precision, threads=threads)
         _check_ports(path, "input", session.get_inputs(), self.inputs)
         _check_ports(path, "output", session.get_outputs(), self.outputs)
-        return _Opened(session, entry, names(choice), why)
+        provider = names(choice)
+        on_cpu = provider == "cpu"
+        bindings = Bindings(session, self.inputs, self.outputs, keep=on_cpu)
+        # An accelerator runs one batch at a time; some (DirectML) break if two are sent.
+        turn = nullcontext() if on_cpu else self._accelerator
+        return _Opened(session, entry, provider, why, bindings, turn)
 
     def _entry(self, choice: Choice) -> GraphEntry:
         return self._bundle.graph(self._role, self._precision, targets(names(choice)))
 
     def _file(self, entry: GraphEntry) -> Path:
         return self._bundle.path / entry.file
-
-
-def _run_and_copy(session: Any, inputs: Arrays, outputs: Mapping[str, Floats]) -> None:
-    results = session.run([*outputs], dict(inputs))
-    for (name, array), result in zip(outputs.items(), results, strict=True):
-        if result.shape != array.shape:  # numpy might broadcast it
-            raise ValueError(f"output {name}: expected shape {array.shape}, got {result.shape}")
-        array[...] = result
-
-
-def _run_in_place(session: Any, inputs: Arrays, outputs: Mapping[str, Floats]) -> None:
-    binding = session.io_binding()
-    for name, array in inputs.items():
-        binding.bind_cpu_input(name, array)
-    for name, array in outputs.items():
-        binding.bind_output(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
-    session.run_with_iobinding(binding)
 
 
 _graphs: weakref.WeakSet[Graph] = weakref.WeakSet()
@@ -187,13 +203,13 @@ def _abandon_sessions() -> None:
     """Drop the parent's sessions in a forked child, where their threads do not exist.
 
     Running such a session would wait for its threads for ever, and so would its destructor, which
-    hung children at their exit. So the sessions are never destroyed.
+    hung children at their exit. So the sessions and their bindings are never destroyed.
     """
     import ctypes
 
     for graph in _graphs:
         for opened in graph._sessions.values():
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(opened.session))
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(opened))
         graph._sessions.clear()
         graph._accelerator = threading.Lock()  # a thread of the parent may hold the old one
 

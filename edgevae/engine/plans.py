@@ -2,7 +2,9 @@
 
 The size of a chunk is, in this order, the caller's; the one that `edgevae tune` measured on this
 machine; the one that was measured or modelled when the bundle was made (`chunk_rows` of the
-graph's entry); or a guess by the size of x. `max_memory` bounds the rows in flight in all cases.
+graph's entry); or a guess by the size of x. In the last two cases a chunk is larger if it would
+take too little time for a call. `max_memory` bounds the rows in flight in all cases. How many
+workers share the rows follows from their costs (`costs`).
 """
 
 import math
@@ -11,12 +13,23 @@ from typing import NamedTuple
 
 from edgevae.bundle import Bundle, GraphEntry
 from edgevae.data import Kind
+from edgevae.engine.costs import Costs, estimated, known
 from edgevae.engine.targets import targets
 from edgevae.engine.tuned import Setting, read_tuned
 from edgevae.errors import InputError
 
-# Up to this many rows per thread, one call with onnxruntime's own threads is faster than workers.
+# Without known costs, up to this many rows per thread are one call with onnxruntime's own threads.
 _SINGLE_CALL_ROWS_PER_THREAD = 4
+# A worker gets rows of at least this many microseconds, and waking its thread takes about as long
+# as `_WAKE_US`.
+_WORKER_US = 60.0
+_WAKE_US = 30.0
+# The share of a call that its threads do not divide (Amdahl), for convolutions of a few rows.
+_SERIAL = 0.15
+# A chunk takes at least this many microseconds, so that the cost of a call beside its rows does not
+# matter, unless its rows take more memory than this.
+_CHUNK_US = 300.0
+_CHUNK_BYTES = 8 << 20
 # The factor by which an accelerator's chunk is larger than the CPU's.
 ACCELERATED = 16
 
@@ -44,11 +57,16 @@ _SIZE = re.compile(r"(\d+(?:\.\d*)?)\s*([kKMGT]?)(i?)B?")
 
 
 class Plan(NamedTuple):
-    """The division of the rows of one graph.
+    """The division of the rows of one graph, by their number and their cost.
 
-    Up to `single_call_rows` rows are one call whose operators use all threads. More rows are
-    divided into chunks of at most `chunk` rows, which `workers` workers run, each with `threads`
-    threads for its operators. `source` says where the chunk comes from.
+    Up to `single_call_rows` rows are one call whose operators use `call_threads` threads, all that
+    there are. More rows are divided into chunks of at most `chunk` rows, which up to `workers`
+    workers run, each with `threads` threads for its operators. A worker beside the caller has at
+    least `worker_rows` rows, since fewer cost less than waking its thread. `source` says where the
+    chunk and the costs come from.
+
+    A number of rows is always divided in the same way, so that its result has the same bits in
+    each call.
     """
 
     single_call_rows: int
@@ -56,6 +74,15 @@ class Plan(NamedTuple):
     workers: int
     threads: int
     source: str
+    worker_rows: int = 1
+    call_threads: int = 1
+
+    def division(self, rows: int) -> tuple[int, int, int]:
+        """Return the largest chunk, the workers and the threads of each for so many rows."""
+        if rows <= self.single_call_rows:
+            return rows, 1, self.call_threads
+        workers = min(self.workers, rows // self.worker_rows)
+        return self.chunk, max(1, workers), self.threads
 
 
 def choose(
@@ -74,22 +101,53 @@ def choose(
     # An accelerator has its own parallelism, and takes larger chunks one at a time. While it runs
     # the chunk of one worker, the other packs its last one and draws the noise of its next one.
     workers, larger = (setting.threads, 1) if on_cpu else (2, ACCELERATED)
+    entry = _entry(bundle, role, setting)
+    costs, estimate = (costs_of(bundle, entry)) if on_cpu else (None, "")
     single_call_rows = None
     if chunk is not None:
         source = "the caller"
     elif (tuned := read_tuned(bundle, setting).get(role)) is not None:
         chunk, single_call_rows, source = *tuned, "edgevae tune"
-    elif (rows := _entry(bundle, role, setting).chunk_rows) is not None:
-        chunk, source = larger * rows, "the manifest"
     else:
-        chunk, source = larger * guess(bundle.data), "a guess by the size of x"
+        if entry.chunk_rows is not None:
+            chunk, source = larger * entry.chunk_rows, "the manifest"
+        else:
+            chunk, source = larger * guess(bundle.data), "a guess by the size of x"
+        if costs is not None:
+            most = max(chunk, _CHUNK_BYTES // row_bytes(bundle, role))
+            chunk = max(chunk, costs.rows_within(_CHUNK_US, most))
     if single_call_rows is None:
-        single_call_rows = min(chunk, _SINGLE_CALL_ROWS_PER_THREAD * setting.threads)
+        single_call_rows = _single_call_rows(costs, setting.threads, chunk)
     if max_rows is not None:
         workers = min(workers, max_rows)
         chunk, single_call_rows = min(chunk, max_rows // workers), min(single_call_rows, max_rows)
     threads = max(1, setting.threads // workers) if on_cpu else setting.threads
-    return Plan(single_call_rows, chunk, workers, threads, source)
+    worker_rows = 1 if costs is None else costs.rows_within(_WORKER_US, chunk)
+    return Plan(
+        single_call_rows, chunk, workers, threads, source + estimate, worker_rows, setting.threads
+    )
+
+
+def costs_of(bundle: Bundle, entry: GraphEntry) -> tuple[Costs | None, str]:
+    """Return a graph's costs, if they are known or can be estimated, and a note of an estimate."""
+    if (costs := known(entry)) is not None:
+        return costs, ""
+    costs = estimated(bundle, entry)
+    return costs, "" if costs is None else "; costs by the number of weights"
+
+
+def _single_call_rows(costs: Costs | None, threads: int, chunk: int) -> int:
+    """Return the most rows for which one call on all threads is faster than workers."""
+    most = min(chunk, _SINGLE_CALL_ROWS_PER_THREAD * threads)
+    if costs is None:
+        return most
+    if threads == 1 or costs.call(1) < 2 * _WORKER_US:
+        return 0
+    speedup = 1 / (_SERIAL + (1 - _SERIAL) / threads)
+    for rows in range(2, most + 1):
+        if costs.call(-(-rows // threads)) + _WAKE_US < costs.call(rows) / speedup:
+            return rows - 1
+    return most
 
 
 def _entry(bundle: Bundle, role: str, setting: Setting) -> GraphEntry:

@@ -1,6 +1,6 @@
 """A bundle opened on an execution provider: encode and decode rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ from edgevae import checks
 from edgevae.bundle import Bundle, how_to_add
 from edgevae.data import ClassNumbers
 from edgevae.engine import plans, workers
-from edgevae.engine.graph import Graph, Placement, Shapes
+from edgevae.engine.binding import Arrays, Shapes, new_arrays
+from edgevae.engine.graph import Graph, Placement
 from edgevae.engine.machine import usable_threads
 from edgevae.engine.plans import Plan
 from edgevae.engine.providers import ProviderSpec, names, prefer
@@ -119,6 +120,7 @@ class Runner:
     def plan(self, role: str) -> Plan:
         """Return how the rows of a role's graph are divided among calls and workers."""
         if role not in self._plans:
+            self.graph(role)  # raises if there is none
             self._plans[role] = plans.choose(
                 self.bundle,
                 role,
@@ -143,21 +145,17 @@ class Runner:
 
     def encode(self, x: Floats) -> Posterior:
         """Return q(z|x) of each row of x."""
-        mu = np.empty((len(x), *self.bundle.latent_shape), np.float32)
-        posterior = Posterior(mu, np.empty_like(mu))
-        self._run_on_x("encoder", x, {"mu": mu, "logvar": posterior.logvar})
-        return posterior
+        return Posterior(*self._call("encoder", {"x": x}, len(x)))
 
     def activations(self, x: Floats) -> Floats:
         """Return the encoder's hidden activations h of each row of x: float32 (N, H)."""
         h = np.empty((len(x), self.graph("activations").size("h", self.threads)), np.float32)
-        self._run_on_x("activations", x, {"h": h})
+        self._run("activations", {"x": x}, {"h": h})
         return h
 
     def decode(self, z: Floats, y: ClassNumbers | None = None) -> Floats:
         """Return x_hat of each row of z: float32 (N, *x_shape)."""
-        x_hat = np.empty((len(z), *self.bundle.x_shape), np.float32)
-        self.decode_into(lambda first, last: z[first:last], x_hat, y)
+        (x_hat,) = self._call("decoder", {"z": z} if y is None else {"z": z, "y": y}, len(z))
         return x_hat
 
     def reconstruct(self, x: Floats, y: ClassNumbers | None = None) -> Floats:
@@ -192,29 +190,39 @@ class Runner:
 
         self._divide("decoder", len(out), work)
 
-    def _run_on_x(self, role: str, x: Floats, outputs: Mapping[str, Floats]) -> None:
-        """Fill `outputs` from the rows of x by a graph whose only input is x."""
+    def _call(self, role: str, inputs: Arrays, n: int) -> list[Floats]:
+        """Return a graph's outputs for n rows of its inputs."""
+        plan = self._plans.get(role) or self.plan(role)
+        chunk, count, threads = plan.division(n)
+        if count == 1 and 0 < n <= chunk:
+            return self._graphs[role].call(inputs, n, threads=threads)
+        outputs = new_arrays(n, self._graphs[role].outputs)
+        self._run(role, inputs, outputs)
+        return list(outputs.values())
+
+    def _run(self, role: str, inputs: Arrays, outputs: Arrays) -> None:
+        """Fill a graph's outputs, in place, from its inputs."""
         graph = self.graph(role)
 
         def work(first: int, last: int, threads: int) -> None:
-            rows = slice(first, last)
-            views = {name: array[rows] for name, array in outputs.items()}
-            graph.run({"x": x[rows]}, views, threads=threads)
+            graph.run(
+                {name: array[first:last] for name, array in inputs.items()},
+                {name: array[first:last] for name, array in outputs.items()},
+                threads=threads,
+            )
 
-        self._divide(role, len(x), work)
+        self._divide(role, len(next(iter(inputs.values()))), work)
 
     def _divide(self, role: str, n: int, work: Callable[[int, int, int], None]) -> None:
         """Call work(first, last, threads of an operator) for chunks that cover range(n)."""
         if not n:
             return
-        plan = self.plan(role)
-        if n <= plan.single_call_rows:
-            work(0, n, self.threads)
+        chunk, count, threads = (self._plans.get(role) or self.plan(role)).division(n)
+        if count == 1 and n <= chunk:
+            work(0, n, threads)
             return
-        self._graphs[role].open(plan.threads)  # otherwise every worker would open a session
-        workers.run_chunks(
-            n, plan.chunk, plan.workers, lambda first, last: work(first, last, plan.threads)
-        )
+        self._graphs[role].open(threads)  # otherwise every worker would open a session
+        workers.run_chunks(n, chunk, count, lambda first, last: work(first, last, threads))
 
 
 def _check_precision(bundle: Bundle, precision: str) -> None:

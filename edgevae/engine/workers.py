@@ -77,7 +77,10 @@ class _Job:
         self.failures.append(failure)
 
     def wait(self) -> None:
-        """Wait for the pool, even through interrupts: it writes into the caller's memory."""
+        """Wait for the pool, even through interrupts: it writes into the caller's memory.
+
+        The job may still be in the queue of the pool afterwards; it then holds no array.
+        """
         for lock in self._running:
             while lock.locked():
                 try:
@@ -86,6 +89,11 @@ class _Job:
                     self.stop(interrupt)
                 else:
                     lock.release()
+        self._work = _nothing
+
+
+def _nothing(first: int, last: int) -> None:
+    """Do no work, as a job whose chunks were all taken."""
 
 
 class _Pool:

@@ -15,9 +15,10 @@ def read_latents(z: npt.ArrayLike, latent_shape: tuple[int, ...]) -> tuple[Float
     Raises `InputError` for another shape or type, and for NaN and infinity.
     """
     rows = checks.latents(z)
-    if rows.shape == latent_shape:
+    shape = rows.shape
+    if shape[1:] == latent_shape:
+        return rows, False
+    if shape == latent_shape:
         return rows[None], True
-    if rows.shape[1:] != latent_shape or rows.ndim != len(latent_shape) + 1:
-        dims = ", ".join(map(str, latent_shape))
-        raise InputError(f"z: expected shape (N, {dims}) or ({dims}), got {rows.shape}")
-    return rows, False
+    dims = ", ".join(map(str, latent_shape))
+    raise InputError(f"z: expected shape (N, {dims}) or ({dims}), got {shape}")
