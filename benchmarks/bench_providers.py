@@ -16,38 +16,30 @@ from edgevae import bundle
 from edgevae.diagnostics import bench
 from edgevae.engine import providers
 
-MODEL = os.environ.get("EDGEVAE_BENCH_MODEL", "fashion")
+MODEL = bundle.read(bundle.find(os.environ.get("EDGEVAE_BENCH_MODEL", "fashion")))
+CASES = bench.Sweep(providers.available()).cases(MODEL)
 
-pytestmark = [
-    pytest.mark.parametrize("runner", bench.RUNNERS),
-    pytest.mark.parametrize("provider", providers.available()),
-]
-
-
-def stages(runner: str, provider: str):
-    path = bundle.find(MODEL)
-    if runner == "edgevae":
-        return bench.run_edgevae(provider, str(path))
-    decoder = path / bundle.read(path).graph("decoder").file
-    return bench.run_plain(bench.plain_provider(provider), str(decoder))
+pytestmark = pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"{case.provider}-{case.runner}-{case.graph}"
+)
 
 
-@pytest.mark.parametrize("batch", bench.BATCHES)
-def test_latency(benchmark, provider, runner, batch):
-    benchmark.group = f"{provider}, batch {batch}"
-    running = stages(runner, provider)
+@pytest.mark.parametrize("rows", bench.rounds.BATCHES)
+def test_latency(benchmark, tmp_path, case, rows):
+    benchmark.group = f"{case.provider}, {rows} rows"
+    task = bench.rounds.task_of(MODEL, case, bench.Effort((rows,)), tmp_path)
+    running = bench.process.RUNNERS[case.runner](task)
+    next(running)
     next(running)
     generate = next(running)
-    x_hat = benchmark(generate, batch)
-    benchmark.extra_info["images_per_s"] = batch / benchmark.stats["median"]
-    assert len(x_hat) == batch
+    x_hat = benchmark(generate, rows)
+    benchmark.extra_info["images_per_s"] = rows / benchmark.stats["median"]
+    assert len(x_hat) == rows
 
 
-def test_cold_start(benchmark, provider, runner):
-    benchmark.group = f"{provider}, fresh process to first image"
-    case = bench.Case(runner, provider)
-    report = benchmark.pedantic(
-        bench.run_once, (case, MODEL), {"batches": ()}, rounds=7, warmup_rounds=1
-    )
+def test_cold_start(benchmark, case):
+    benchmark.group = f"{case.provider}, fresh process to first image"
+    nothing = bench.Effort(rows=())
+    report = benchmark.pedantic(bench.run_once, (MODEL, case, nothing), rounds=7, warmup_rounds=1)
     benchmark.extra_info.update(report["cold"], peak_rss_mib=report["peak_rss_mib"])
     assert min(report["cold"].values()) > 0

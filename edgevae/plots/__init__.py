@@ -1,6 +1,6 @@
 """Pictures: benchmark charts, heat maps and maps of the latent space."""
 
-from edgevae.plots.bench_chart import draw_bench_chart
+from edgevae.plots.bench_chart import BenchBar, draw_bench_chart
 from edgevae.plots.canvas import INK, MARGIN, MUTED, WIDTH, Axis, Box, Canvas
 from edgevae.plots.heatmap import draw_heatmaps
 from edgevae.plots.latent_map import ACTIVE_VARIANCE, draw_latent_maps, draw_scatter
@@ -12,6 +12,7 @@ __all__ = [
     "MUTED",
     "WIDTH",
     "Axis",
+    "BenchBar",
     "Box",
     "Canvas",
     "draw_bench_chart",

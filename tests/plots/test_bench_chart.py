@@ -1,26 +1,21 @@
 """The chart of a benchmark."""
 
-import pytest
-
 from edgevae.plots import bench_chart, canvas
+from edgevae.plots.bench_chart import BenchBar, draw_bench_chart
 
 
-def row(runner: str, provider: str, memory: float | None) -> bench_chart.Row:
-    latency = {"p50_ms": 3.0, "p90_ms": 4.0, "p99_ms": 5.0, "images_per_s": 300.0}
-    return {
-        "runner": runner,
-        "provider": provider,
-        "cold": {"import_ms": 100.0, "session_ms": 10.0, "first_ms": 1.0, "total_ms": 111.0},
-        "batches": {"1": latency, "8": latency},
-        "peak_rss_mib": memory,
-    }
-
-
-@pytest.mark.parametrize("memory", [50.0, None])
-@pytest.mark.parametrize("providers", [("cpu",), ("cpu", "cuda", "openvino", "coreml")])
-def test_the_chart_draws_every_row(providers, memory):
-    rows = [row(r, p, memory) for p in providers for r in ("edgevae", "sess.run")]
-    image = bench_chart.draw_bench_chart(rows, title="title", subtitle="subtitle")
-    colours = {f"#{r:02x}{g:02x}{b:02x}" for _, (r, g, b) in image.getcolors(2**24)}
-    assert set(bench_chart.inks(rows)) <= colours
+def test_the_chart_draws_every_case_in_its_colour():
+    bars = [
+        BenchBar("onnxruntime plain", 1.0, [1.0, 1.0], "2.00 ms"),
+        BenchBar("edgevae compiled", 1.5, [1.4, 1.7], "1.33 ms"),
+        BenchBar("edgevae compiled int8", 4.0, [4.0], "0.500 ms"),
+    ]
+    colours = bench_chart.inks(bars)
+    assert colours["onnxruntime plain"] == bench_chart.PLAIN
+    assert len(set(colours.values())) == 3
+    image = draw_bench_chart({"1 row": bars, "8 rows": bars}, title="a", subtitle="b")
+    drawn = {f"#{r:02x}{g:02x}{b:02x}" for _, (r, g, b) in image.getcolors(2**24)}
+    assert set(colours.values()) <= drawn
     assert image.width == canvas.WIDTH * canvas.SCALE
+    shorter = draw_bench_chart({"1 row": bars}, title="a", subtitle="b")
+    assert shorter.height < image.height

@@ -1,44 +1,36 @@
-"""Measure a bundle on execution providers, beside a plain onnxruntime script on the same graph.
+"""Measure a bundle on execution providers, beside plain onnxruntime on the graph as given.
 
-Each measurement runs in a fresh process (`process`). The processes of all cases run in turns,
-several rounds of them (`cases`), so that a machine that warms up or is shared slows all cases
-alike. Compare the ratios of one run; never compare figures of two runs. `summary` computes the
-medians, percentiles and ratios.
-
-The comparison has a known bias. `sess.run` stands for a user who draws normals with numpy and calls
-the decoder with onnxruntime's defaults, with the options of a provider that make it compute in
-float32. That script does less than edgevae: it draws from N(0, I) even if the bundle has a mixture
-prior, checks no sha256, and does not promise that a seed gives the same latents everywhere.
+Each measurement runs in a fresh process (`process`). The processes of all cases (`cases`) run in
+turns, several rounds of them (`rounds`), so that a machine that warms up or is shared slows all
+cases alike. `summary` computes percentiles and ratios, `tables` shows them, and `baseline` compares
+them with those of an earlier run. docs/measuring.md explains the figures and their biases.
 """
 
-from edgevae.diagnostics.bench.cases import (
-    BATCHES,
-    Case,
-    Report,
-    machine,
-    measure,
-    plain_provider,
-    refusal,
-    run_once,
-)
-from edgevae.diagnostics.bench.process import RUNNERS, peak_rss, run_edgevae, run_plain
-from edgevae.diagnostics.bench.summary import median, percentile, summarise, table
+from edgevae.diagnostics.bench import baseline, cases, percentiles, process, rounds, tables
+from edgevae.diagnostics.bench.cases import Case, Sweep
+from edgevae.diagnostics.bench.percentiles import median, percentile
+from edgevae.diagnostics.bench.process import peak_rss
+from edgevae.diagnostics.bench.rounds import Effort, Report, machine, measure, run_once
+from edgevae.diagnostics.bench.summary import summarise
+from edgevae.diagnostics.bench.tables import table
 
 __all__ = [
-    "BATCHES",
-    "RUNNERS",
     "Case",
+    "Effort",
     "Report",
+    "Sweep",
+    "baseline",
+    "cases",
     "machine",
     "measure",
     "median",
     "peak_rss",
     "percentile",
-    "plain_provider",
-    "refusal",
-    "run_edgevae",
+    "percentiles",
+    "process",
+    "rounds",
     "run_once",
-    "run_plain",
     "summarise",
     "table",
+    "tables",
 ]

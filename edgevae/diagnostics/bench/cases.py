@@ -1,116 +1,112 @@
-"""Run the cases of a benchmark, each in fresh processes, and name the machine they ran on."""
+"""The cases of a benchmark: what is run, by which runner, on which graph, with which settings."""
 
-import json
-import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
+from edgevae.bundle import ANY, Bundle
+from edgevae.diagnostics.bench.process import ROLES_OF_VERBS
+from edgevae.engine import targets
+from edgevae.errors import InputError
 
-import edgevae
-from edgevae import bundle
-from edgevae.diagnostics.bench import process
-from edgevae.diagnostics.fresh_process import run_python
-from edgevae.engine import cpu_name, onnxruntime, plugins, providers, usable_threads
-from edgevae.errors import CheckError, ProviderError
-
-# The default numbers of rows of one call.
-BATCHES = (1, 8, 64)
-
-Report = dict[str, Any]
+RUNNERS = ("edgevae", "sess.run")
+GRAPHS = ("plain", "compiled")
+VERBS = tuple(ROLES_OF_VERBS)
 
 
-class Case(NamedTuple):
-    """A runner, "edgevae" or "sess.run", with a provider."""
+@dataclass(frozen=True)
+class Case:
+    """A runner on a graph with its settings.
+
+    runner: "edgevae", or "sess.run" for a script that uses onnxruntime alone
+    graph: "plain", the graph as it was given to the compiler, or "compiled", the one that edgevae
+        uses on the provider
+    options: of the provider, as pairs of name and value
+    threads: None is the default of the runner
+    concurrency: how many threads call at the same time
+    """
 
     runner: str
+    graph: str
     provider: str
+    precision: str = "float32"
+    verb: str = "generate"
+    threads: int | None = None
+    concurrency: int = 1
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def baseline(self) -> "Case":
+        """The case that this one is compared with: plain float32 by onnxruntime alone.
+
+        Provider, options, verb, threads and concurrency are the same.
+        """
+        return replace(self, runner="sess.run", graph="plain", precision="float32")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields, with the options as an object."""
+        return {**asdict(self), "options": dict(self.options)}
+
+    @staticmethod
+    def from_json(fields: Mapping[str, Any]) -> "Case":
+        """Return the case whose `as_json` is among the fields. Raises `KeyError`."""
+        own = {name: fields[name] for name in Case.__dataclass_fields__}
+        return Case(**{**own, "options": tuple(own["options"].items())})
 
 
-def measure(
-    model: str,
-    providers: Sequence[str],
-    *,
-    batches: Sequence[int] = BATCHES,
-    rounds: int = 3,
-    seconds: float = 0.5,
-    threads: int = 0,
-) -> Iterator[Report]:
-    """Measure each provider with both runners; yield the report of each process.
+@dataclass(frozen=True)
+class Sweep:
+    """The values of each setting; `cases` combines them.
 
-    model: the name or the path of a bundle
-    providers: short names, such as "cpu"
-    batches: numbers of rows of one call
-    rounds: the number of processes for each case
-    seconds: how long a process repeats the calls of each batch
-    threads: the number of threads; 0 is the default of the runner
-
-    `summarise` turns the reports into rows. Raises `ProviderError` if a provider is not available,
-    `CheckError` if a process fails for another reason.
+    The fields are those of `Case` in the plural. `options` are of a provider, by its name.
     """
-    for _ in range(rounds):
-        for provider in providers:
-            for runner in process.RUNNERS:
-                yield run_once(
-                    Case(runner, provider), model, batches=batches, seconds=seconds, threads=threads
-                )
+
+    providers: Sequence[str]
+    graphs: Sequence[str] = ("compiled",)
+    precisions: Sequence[str] = ("float32",)
+    verbs: Sequence[str] = ("generate",)
+    threads: Sequence[int | None] = (None,)
+    concurrencies: Sequence[int] = (1,)
+    options: Mapping[str, Mapping[str, str]] | None = None
+
+    def cases(self, bundle: Bundle) -> list[Case]:
+        """Return the cases, each once: those of a baseline together, after the baseline.
+
+        A case of onnxruntime alone is left out if its graphs are the files of the baseline's, as
+        they are where compiling gained nothing. Raises `InputError` if the bundle lacks a role.
+        """
+        options = self.options or {}
+        found: dict[Case, None] = {}
+        for provider, verb, threads, callers in product(
+            self.providers, self.verbs, self.threads, self.concurrencies
+        ):
+            own = tuple(options.get(provider, {}).items())
+            base = Case("sess.run", "plain", provider, "float32", verb, threads, callers, own)
+            _check_roles(bundle, verb)
+            found[base] = None
+            for precision, graph in product(self.precisions, self.graphs):
+                alone = replace(base, graph=graph, precision=precision)
+                if precision == "bf16" or files(bundle, alone) != files(bundle, base):
+                    found[alone] = None
+                found[replace(alone, runner="edgevae")] = None
+        return [*found]
 
 
-def run_once(
-    case: Case,
-    model: str,
-    *,
-    batches: Sequence[int] = BATCHES,
-    seconds: float = 0.5,
-    threads: int = 0,
-) -> Report:
-    """Return the report of one fresh process: cold start, duration of each call, peak memory.
-
-    The arguments and the errors are those of `measure`.
-    """
-    opened = bundle.read(bundle.find(model))
-    subject = [case.runner, case.provider, str(opened.path)]
-    if case.runner == "sess.run":
-        plain = plain_provider(case.provider, threads)
-        subject = [case.runner, plain, str(opened.path / opened.graph("decoder").file)]
-    script = Path(process.__file__).absolute()
-    limits = [json.dumps([*batches]), str(seconds), str(threads)]
-    # edgevae turns onnxruntime's telemetry off, which saves time. The plain script has it off too.
-    done = run_python(str(script), *subject, *limits, ORT_DISABLE_TELEMETRY="1")
-    if done.returncode:
-        error = ProviderError if done.returncode == process.NO_PROVIDER else CheckError
-        raise error(done.stderr.strip() or f"{case.runner} on {case.provider} ended unexpectedly")
-    report: Report = json.loads(done.stdout.splitlines()[-1])
-    return {**report, **case._asdict()}
-
-
-def refusal(model: str, provider: str) -> str | None:
-    """Return why a provider cannot run a bundle, found by a fresh process; None if it can."""
-    try:
-        run_once(Case("edgevae", provider), model, batches=())
-    except ProviderError as error:
-        return str(error)
-    return None
-
-
-def plain_provider(provider: str, threads: int = 0) -> str:
-    """Return the `provider` of `process.run_plain`, with the options that make it use float32."""
-    settings = providers.settings(providers.Request(provider, {}), "float32", threads)
-    module = plugins.installed().get(provider)
-    ort_name = plugins.load(provider) or providers.ort_name(provider)
-    return json.dumps([ort_name, settings, module and str(plugins.library(module))])
-
-
-def machine() -> Report:
-    """Return the facts that figures depend on beside the model: processor, threads, versions."""
+def files(bundle: Bundle, case: Case) -> dict[str, Path]:
+    """Return the ONNX file of each role that the case's verb runs."""
+    preferred = (ANY,) if case.graph == "plain" else targets(case.provider)
+    precision = "float32" if case.precision == "bf16" else case.precision
     return {
-        "cpu": cpu_name(),
-        "system": platform.platform(),
-        "threads": usable_threads(),
-        "edgevae": edgevae.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        # From the module, since several distributions may have installed it.
-        "onnxruntime": onnxruntime().__version__,
+        role: bundle.path / bundle.graph(role, precision, preferred).file
+        for role in ROLES_OF_VERBS[case.verb]
     }
+
+
+def _check_roles(bundle: Bundle, verb: str) -> None:
+    if missing := set(ROLES_OF_VERBS[verb]) - set(bundle.roles):
+        raise InputError(
+            f"verb {verb!r} needs the graphs {' and '.join(ROLES_OF_VERBS[verb])}, and bundle "
+            f"{bundle.name!r} has no {min(missing)}; measure another verb"
+        )

@@ -1,101 +1,83 @@
-"""Summarise the reports of processes: medians, percentiles, ratios, and a table of them."""
+"""Summarise the reports of processes: percentiles, spread between processes, ratios."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
 
-from edgevae.diagnostics.bench.cases import Case, Report
+from edgevae.diagnostics.bench.cases import Case
+from edgevae.diagnostics.bench.percentiles import earned, median
 from edgevae.diagnostics.bench.process import PHASES
+from edgevae.diagnostics.bench.rounds import Report
+
+_MEMORY = ("peak_rss_mib", "steady_rss_mib")
 
 
 def summarise(reports: Sequence[Report]) -> list[Report]:
     """Return one row for each case, in the order of the reports.
 
-    The cold start and the memory are medians of the processes; latencies are percentiles of the
-    calls of all processes together. Times are in milliseconds, memory in MiB, throughput in images
-    per second. `nodes` counts the decoder's nodes on each provider, if known. The `ratios` of
-    edgevae's rows compare with the row of sess.run on the same provider; above 1, edgevae is
-    better.
+    Beside the fields of the case, a row has
+
+    files, nodes: the ONNX file of each role, and its nodes on each provider; None if unknown
+    processes: their number
+    cold: the medians over processes of import_ms, session_ms, first_ms and their total_ms
+    peak_rss_mib, steady_rss_mib: medians over processes; None if unknown
+    calls: by the number of rows of one call, as `_calls` describes
+    times_plain: the cold start and the peak memory of the baseline, divided by those of this case
     """
+    by_case: dict[Case, list[Report]] = {}
+    for report in reports:
+        by_case.setdefault(Case.from_json(report), []).append(report)
     rows = []
-    for case in dict.fromkeys(_case(report) for report in reports):
-        own = [report for report in reports if _case(report) == case]
-        cold = {phase: median([r["cold"][phase] for r in own]) for phase in PHASES}
-        memory = [r["peak_rss_mib"] for r in own if r["peak_rss_mib"] is not None]
-        row: Report = {**case._asdict(), "processes": len(own), "nodes": own[0].get("nodes")}
-        row["cold"] = {**cold, "total_ms": median([sum(r["cold"].values()) for r in own])}
-        row["peak_rss_mib"] = median(memory) if memory else None
-        row["batches"] = {
-            batch: _latency(int(batch), [ms for r in own for ms in r["latencies_ms"][batch]])
-            for batch in own[0]["latencies_ms"]
+    for case, own in by_case.items():
+        row: Report = {**case.as_json(), "files": own[0]["files"], "nodes": own[0].get("nodes")}
+        row["processes"] = len(own)
+        row["cold"] = {phase: median([r["cold"][phase] for r in own]) for phase in PHASES}
+        row["cold"]["total_ms"] = median([sum(r["cold"].values()) for r in own])
+        for key in _MEMORY:
+            known = [r[key] for r in own if r[key] is not None]
+            row[key] = median(known) if known else None
+        row["calls"] = {
+            batch: _calls(int(batch), [r["calls"][batch] for r in own]) for batch in own[0]["calls"]
         }
         rows.append(row)
-    for row in rows:
-        compared = Case("sess.run", row["provider"])
-        plain = next((other for other in rows if _case(other) == compared), None)
-        if plain and row is not plain:
-            row["ratios"] = _ratios(row, plain)
+    by_key = {Case.from_json(row): row for row in rows}
+    for case, row in by_key.items():
+        if base := by_key.get(case.baseline):
+            _compare(row, base)
     return rows
 
 
-def table(rows: Sequence[Report]) -> str:
-    """Return the rows of `summarise` as text, one line for each provider, runner and batch."""
-    head = (
-        f"{'provider':<10} {'runner':<9} {'batch':>5} {'p50 ms':>8} {'p90 ms':>8} {'p99 ms':>8} "
-        f"{'img/s':>8} {'ratio':>6}   {'import':>6} {'session':>7} {'first':>6} {'cold ms':>8} "
-        f"{'RSS MiB':>8}   nodes"
-    )
-    lines = [head, "-" * len(head)]
-    for row in rows:
-        for i, (batch, latency) in enumerate(row["batches"].items()):
-            ratio = row.get("ratios", {}).get("batches", {}).get(batch)
-            line = (
-                f"{row['provider']:<10} {row['runner']:<9} {batch:>5} {latency['p50_ms']:>8.3f} "
-                f"{latency['p90_ms']:>8.3f} {latency['p99_ms']:>8.3f} "
-                f"{latency['images_per_s']:>8.0f} {f'{ratio:.2f}x' if ratio else '':>6}"
-            )
-            lines.append(line if i else f"{line}   {_process_columns(row)}".rstrip())
-    return "\n".join(lines)
+def _calls(rows: int, processes: Sequence[Mapping[str, Any]]) -> Report:
+    """Return the figures of the calls with some number of rows, of all processes together.
 
-
-def _process_columns(row: Report) -> str:
-    """Return the columns that do not depend on the batch: cold start, memory and nodes."""
-    cold, rss = row["cold"], row["peak_rss_mib"]
-    nodes = ", ".join(f"{count} {name}" for name, count in (row["nodes"] or {}).items())
-    return (
-        f"{cold['import_ms']:>6.0f} {cold['session_ms']:>7.0f} {cold['first_ms']:>6.1f} "
-        f"{cold['total_ms']:>8.0f} {'-' if rss is None else f'{rss:.0f}':>8}   {nodes}"
-    )
-
-
-def median(values: Sequence[float]) -> float:
-    """Return the nearest-rank median: of an even number of values, the lower middle one."""
-    return percentile(values, 50)
-
-
-def percentile(values: Sequence[float], q: float) -> float:
-    """Return the nearest-rank percentile, q in (0, 100], which is one of the values."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(q / 100 * len(ordered)) - 1)]
-
-
-def _case(report: Report) -> Case:
-    return Case(report["runner"], report["provider"])
-
-
-def _latency(batch: int, times: Sequence[float]) -> Report:
-    percentiles = {f"p{q}_ms": percentile(times, q) for q in (50, 90, 99)}
-    throughput = 1e3 * batch * len(times) / sum(times)
-    return {**percentiles, "images_per_s": throughput, "calls": len(times)}
-
-
-def _ratios(row: Report, plain: Report) -> Report:
-    """Return sess.run / edgevae of the median latencies, of the cold start and of the memory."""
-    rss = row["peak_rss_mib"], plain["peak_rss_mib"]
+    calls: their number
+    mean_ms; p50_ms, p90_ms, p99_ms, p99.9_ms: None for a percentile that is not earned
+    rows_per_s: of all callers together
+    cpu_ms: the processor time of one call, of all threads
+    process_p50_ms: the median of each process
+    times_plain: the median over rounds of the baseline's median divided by this one's
+    round_times_plain: that ratio in each round
+    """
+    times = [ms for process in processes for ms in process["ms"]]
+    wall, cpu = (sum(process[key] for process in processes) for key in ("wall_ms", "cpu_ms"))
     return {
-        "batches": {
-            batch: plain["batches"][batch]["p50_ms"] / row["batches"][batch]["p50_ms"]
-            for batch in row["batches"]
-        },
-        "cold": plain["cold"]["total_ms"] / row["cold"]["total_ms"],
-        "memory": rss[1] / rss[0] if rss[0] and rss[1] else None,
+        "calls": len(times),
+        "mean_ms": fmean(times),
+        **{f"{name}_ms": value for name, value in earned(times).items()},
+        "rows_per_s": 1e3 * rows * len(times) / wall,
+        "cpu_ms": cpu / len(times),
+        "process_p50_ms": [median(process["ms"]) for process in processes],
+    }
+
+
+def _compare(row: Report, base: Report) -> None:
+    """Add the ratios to the baseline's row; above 1, this row is better."""
+    for batch, calls in row["calls"].items():
+        pairs = zip(base["calls"][batch]["process_p50_ms"], calls["process_p50_ms"], strict=False)
+        calls["round_times_plain"] = [plain / own for plain, own in pairs]
+        calls["times_plain"] = median(calls["round_times_plain"])
+    own, plain = row["peak_rss_mib"], base["peak_rss_mib"]
+    row["times_plain"] = {
+        "cold": base["cold"]["total_ms"] / row["cold"]["total_ms"],
+        "peak_memory": plain / own if own and plain else None,
     }
