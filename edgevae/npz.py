@@ -45,11 +45,17 @@ def dump_typed(arrays: Mapping[str, npt.ArrayLike]) -> bytes:
     return dump({key: np.asarray(value, _dtype(key)) for key, value in arrays.items()})
 
 
-def load(path: Path, keys: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays `keys` of a file, or all; `BundleError` unless all numbers are finite."""
+def load(
+    path: Path, keys: Sequence[str] | None = None, optional: Sequence[str] = ()
+) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays `keys` of a file and those of `optional` that it has; None takes all.
+
+    Raises `BundleError` unless all numbers are finite.
+    """
     try:
         with _reading, np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in (file.files if keys is None else keys)}
+            found = [key for key in optional if key in file.files]
+            arrays = {key: file[key] for key in (file.files if keys is None else [*keys, *found])}
     except (OSError, ValueError, EOFError, KeyError, _bad_zip()) as error:
         wanted = "" if keys is None else f" {', '.join(keys)}"
         raise BundleError(
@@ -63,9 +69,14 @@ def load(path: Path, keys: Sequence[str] | None = None) -> dict[str, npt.NDArray
     return arrays
 
 
-def load_typed(path: Path, keys: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    """Return arrays of the prior or the self-check; `BundleError` for a wrong dtype."""
-    arrays = load(path, keys)
+def load_typed(
+    path: Path, keys: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, npt.NDArray[Any]]:
+    """Return arrays of the prior or the self-check as `load` does.
+
+    Raises `BundleError` for a wrong dtype.
+    """
+    arrays = load(path, keys, optional)
     for key, array in arrays.items():
         if array.dtype != _dtype(key):
             raise BundleError(

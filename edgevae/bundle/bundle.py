@@ -8,7 +8,8 @@ decoder.TARGET.int8.onnx, ...  the same graphs for a target or in 8 bits: either
 prior.npz          weights (K,), means (K, D), logvars (K, D); absent if the prior is the
                    standard normal, or if there is none
 selfcheck.npz      x, mu, logvar, z, x_hat: inputs and PyTorch's outputs for them; h with
-                   activations; y, the class numbers, with a conditional decoder
+                   activations; y, the class numbers, with a conditional decoder; x_hat.int8,
+                   mu.int8, logvar.int8, the outputs of graphs in 8 bits
 statistics.npz     statistics of the training items, for scores; optional
 calibration.npz    scores of held-out normal items; optional
 """
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import npz
+from edgevae.bundle.graph_entry import FLOAT32, GraphEntry
 from edgevae.bundle.manifest import PRIOR_FILE, SELFCHECK_FILE, Manifest
 from edgevae.errors import BundleError
 from edgevae.sampling import MixtureTable
@@ -81,20 +83,23 @@ class Bundle(Manifest):
         return MixtureTable(**arrays)
 
     def selfcheck(self) -> dict[str, npt.NDArray[Any]]:
-        """Return inputs of the graphs and PyTorch's outputs for them.
+        """Return inputs of the graphs and the outputs expected for them.
 
         A bundle with an encoder has x, mu and logvar of one count of rows; every bundle has z and
         x_hat of another. One with activations has h (N, H) too, as many as x, and one with classes
-        y, as many as z.
+        y, as many as z. These outputs are PyTorch's. Those of an int8 graph have ".int8" after
+        their names; a bundle of an earlier version has none.
         """
         path = self.path / SELFCHECK_FILE
-        arrays = npz.load_typed(path, selfcheck_arrays(self.roles, self.classes))
+        keys = selfcheck_arrays(self.roles, self.classes)
+        arrays = npz.load_typed(path, keys, own_outputs(self.graphs))
         shapes = {"x": self.x_shape, "x_hat": self.x_shape, "y": ()}
         if "h" in arrays:
             shapes["h"] = arrays["h"].shape[-1:]
         for key, array in arrays.items():
-            rows = len(arrays["z" if key in (*_SELFCHECK_ARRAYS["decoder"], "y") else "x"])
-            npz.check_shape(path, key, array, (rows, *shapes.get(key, self.latent_shape)))
+            name = key.partition(".")[0]
+            rows = len(arrays["z" if name in (*_SELFCHECK_ARRAYS["decoder"], "y") else "x"])
+            npz.check_shape(path, key, array, (rows, *shapes.get(name, self.latent_shape)))
         return arrays
 
     def arrays(self, name: str) -> dict[str, npt.NDArray[Any]] | None:
@@ -109,3 +114,14 @@ def selfcheck_arrays(roles: Iterable[str], classes: Sequence[str]) -> list[str]:
     """Return the names of the arrays in the self-check of graphs of these roles."""
     keys = dict.fromkeys(key for role in roles for key in _SELFCHECK_ARRAYS[role])
     return [*keys, "y"] if classes else [*keys]
+
+
+def own_outputs(entries: Iterable[GraphEntry]) -> list[str]:
+    """Return the names of the self-check's arrays for graphs of other precisions than float32."""
+    names = (
+        f"{output}.{entry.precision}"
+        for entry in entries
+        for output in _SELFCHECK_ARRAYS[entry.role][1:]
+        if entry.precision != FLOAT32
+    )
+    return list(dict.fromkeys(names))

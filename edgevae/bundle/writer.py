@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from edgevae import atomic, npz
 from edgevae.bundle import schema1
-from edgevae.bundle.bundle import MIXTURE_ARRAYS, Bundle, Mixture, selfcheck_arrays
+from edgevae.bundle.bundle import MIXTURE_ARRAYS, Bundle, Mixture, own_outputs, selfcheck_arrays
 from edgevae.bundle.graph_entry import ANY, FLOAT32, ROLES, GraphEntry
 from edgevae.bundle.manifest import MANIFEST, PRIOR_FILE, SELFCHECK_FILE, File, Manifest
 from edgevae.bundle.reader import read, read_manifest
@@ -43,7 +43,8 @@ def write(
     """
     entries, files = _named(graphs)
     roles = [role for role in ROLES if any(entry.role == role for entry in entries)]
-    keys = [key for key in selfcheck_arrays(roles, manifest.classes) if key in selfcheck]
+    known = [*selfcheck_arrays(roles, manifest.classes), *own_outputs(entries)]
+    keys = [key for key in known if key in selfcheck]
     files[SELFCHECK_FILE] = npz.dump_typed({key: selfcheck[key] for key in keys})
     kind, components = ("none" if manifest.model == "autoencoder" else "normal"), 0
     if prior is not None:

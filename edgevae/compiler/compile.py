@@ -137,9 +137,10 @@ def compile(
     tiles = _tiles(normal["decoder"], z, x_hat, manifest.data, notes.append)
     files, quality = [_float32(role, graph, check, measure) for role, graph in graphs.items()], {}
     if int8 is not None:
-        quantised = _quantise(int8, manifest, normal, mixture, check, notes.append)
+        quantised = _quantise(int8, manifest, normal, mixture, notes.append)
         files += [_int8(role, graph) for role, graph in quantised.graphs.items()]
         quality["int8"] = quantised.quality
+        check = {**check, **expected_outputs.of_int8(quantised.graphs, check)}
     manifest = dataclasses.replace(manifest, tiles=tiles, quality=quality)
     written = bundle.write(out, manifest, files, selfcheck=check, prior=mixture)
     return Compiled(written, notes, {role: graph.passes for role, graph in graphs.items()})
@@ -236,14 +237,12 @@ def _quantise(
     manifest: Manifest,
     normal: Mapping[str, ir.Model],
     mixture: MixtureTable | None,
-    check: Mapping[str, npt.NDArray[Any]],
     note: Note,
 ) -> int8_graphs.Variant:
     """Return the int8 graphs of the decoder and, if their quality allows it, of the encoder."""
     return int8_graphs.build(
         {role: graph for role, graph in normal.items() if role != "activations"},
         Prior(manifest.latent_shape, mixture),
-        check=check,
         x=options.calibration,
         x_range=manifest.x_range,
         noise=manifest.noise,

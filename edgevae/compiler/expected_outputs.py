@@ -30,17 +30,31 @@ def compute(sources: Mapping[str, SourceGraph], z: Floats, x_hat: Floats, classe
 
 def check(graph: ir.Model, arrays: Arrays, where: str) -> None:
     """Raise `CheckError` unless a compiled graph gives the self-check's outputs to 1e-5."""
-    port, *class_inputs = graph.graph.inputs
-    session = CheckSession(graph, where)
-    y = arrays["y"] if class_inputs else None
-    outputs = session.run(np.asarray(arrays[str(port.name)], np.float32), y)
-    for name, got in zip(session.outputs, outputs, strict=True):
+    for name, got in _run(graph, arrays, where).items():
         error = parity.relative_error(np.asarray(arrays[name]), got)
         if not error <= LIMIT:
             raise CheckError(
                 f"{where}: expected {name} of the self-check to {LIMIT}, got a "
                 f"difference of {error:.1e}; no bundle was written"
             )
+
+
+def of_int8(graphs: Mapping[str, ir.Model], arrays: Arrays) -> Arrays:
+    """Return what int8 graphs, by role, give for the self-check, named such as "x_hat.int8"."""
+    return {
+        f"{name}.int8": output
+        for role, graph in graphs.items()
+        for name, output in _run(graph, arrays, f"{role} in int8").items()
+    }
+
+
+def _run(graph: ir.Model, arrays: Arrays, where: str) -> dict[str, Floats]:
+    """Return a graph's outputs for the self-check's inputs, by name."""
+    port, *class_inputs = graph.graph.inputs
+    session = CheckSession(graph, where)
+    y = arrays["y"] if class_inputs else None
+    outputs = session.run(np.asarray(arrays[str(port.name)], np.float32), y)
+    return dict(zip(session.outputs, outputs, strict=True))
 
 
 def tolerance(arrays: Arrays, model: str) -> float:

@@ -1,89 +1,185 @@
-"""Check that this device computes what PyTorch computed for the bundle's self-check."""
+"""Check that this device computes the outputs that a bundle carries, by every graph it holds."""
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgevae import sampling
+from edgevae.bundle import Bundle, GraphEntry
+from edgevae.engine import Runner, onnxruntime
+from edgevae.errors import BundleError
 from edgevae.vae import VAE
 
 # sha256 of the little-endian bytes of stream 1's normal(257, 33, seed=2**64 - 59, start=2**32 - 7).
 GOLDEN = "eb57002701975b7ba0d6459f6df8799273a9e4ad8aff70c26fee0bdb0568effd"
 
+# The least peak signal-to-noise ratio of the outputs of int8 graphs, in dB.
+MIN_PSNR = 50.0
+
 # bfloat16 has 8 bits of precision. The tolerance is that of 16 roundings in the same direction, as
 # a share of the largest number.
 _BF16 = 16 * 2.0**-8
 
+Outputs = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class GraphCheck:
+    """The outputs of one graph, compared with those that the bundle carries.
+
+    `file` and `target` are those of the bundle's entry, `precision` and `provider` say how it ran,
+    and `in_use` is True for the graphs that the VAE uses. `differences` has the difference of each
+    output by its name: the largest absolute one where `measure` is "max", the root of the mean
+    square where it is "rms", for int8. `limits` has the largest differences allowed.
+    """
+
+    file: str
+    target: str
+    precision: str
+    provider: str
+    in_use: bool
+    measure: str
+    differences: Mapping[str, float]
+    limits: Mapping[str, float]
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of the outputs that differ by more than the limit, or are NaN."""
+        return [key for key, value in self.differences.items() if not value <= self.limits[key]]
+
+    def __str__(self) -> str:
+        outputs = ", ".join(
+            f"{key} {value:.1e}, at most {self.limits[key]:.1e}"
+            for key, value in self.differences.items()
+        )
+        where = f"{self.precision} on {self.provider}{', in use' if self.in_use else ''}"
+        words = f"FAILED: {', '.join(self.failed)}" if self.failed else "ok"
+        return f"{self.file:<24} {where}: {self.measure} difference of {outputs}: {words}"
+
 
 @dataclass(frozen=True)
 class Verification:
-    """The outputs of a VAE, compared with those that its bundle carries.
+    """The outputs of all graphs of a bundle, compared with those that the bundle carries.
 
-    `differences` has the largest absolute difference of each output (mu, logvar, h and x_hat, if
-    the bundle carries them), `tolerances` the largest one allowed. `passed` states for each
-    output whether the difference is within the tolerance, and for "stream" whether the golden
-    latents are equal bit for bit.
+    `provider` and `precision` are those of the VAE, which ran the graphs in use; onnxruntime's
+    CPU provider ran the others. `stream` is True if the golden latents are equal bit for bit.
     """
 
     bundle: str
     provider: str
     precision: str
-    tolerances: Mapping[str, float]
-    differences: Mapping[str, float]
-    passed: Mapping[str, bool]
+    graphs: tuple[GraphCheck, ...]
+    stream: bool
 
     @property
     def failed(self) -> list[str]:
-        """The names of the outputs that failed."""
-        return [key for key, passed in self.passed.items() if not passed]
+        """The graphs that failed, such as "decoder.onnx (x_hat)", and "stream" if that did."""
+        graphs = [f"{each.file} ({', '.join(each.failed)})" for each in self.graphs if each.failed]
+        return graphs if self.stream else [*graphs, "stream"]
 
     def __str__(self) -> str:
-        words = {True: "ok", False: "FAILED"}
-        lines = [
-            f"{self.bundle} on {self.provider} in {self.precision}, against the outputs it carries:"
-        ]
-        for key, value in self.differences.items():
-            limit = f"at most {self.tolerances[key]:.1e}: {words[self.passed[key]]}"
-            lines.append(f"  {key:<8} max abs difference {value:.2e}, {limit}")
-        lines.append(f"  {'stream':<8} golden latents, to the bit: {words[self.passed['stream']]}")
-        return "\n".join(lines)
+        stream = f"stream: golden latents, to the bit: {'ok' if self.stream else 'FAILED'}"
+        lines = [f"{self.bundle}, against the outputs it carries:", *map(str, self.graphs), stream]
+        return "\n  ".join(lines)
 
 
 def verify(vae: VAE) -> Verification:
-    """Compute the outputs that the bundle carries, and the golden latents, and compare them."""
-    expected = vae.bundle.selfcheck()
-    outputs = {"x_hat": vae.decode(expected["z"], labels=expected.get("y"))}
-    if vae.bundle.encodes:
-        posterior = vae.encode(expected["x"])
-        outputs = {"mu": posterior.mu, "logvar": posterior.logvar, **outputs}
-    if "activations" in vae.bundle.roles:
-        outputs["h"] = vae.activations(expected["x"])
-    differences = {
-        key: float(np.abs(output - expected[key]).max(initial=0)) for key, output in outputs.items()
-    }
-    tolerances = {key: _tolerance(vae, key, expected[key]) for key in outputs}
-    # NaN fails as well, since <= is false for it.
-    passed = {key: value <= tolerances[key] for key, value in differences.items()}
+    """Compare the outputs of all graphs, and the golden latents, with the expected ones.
+
+    The graphs in use run as the VAE runs them, every other file of the bundle on the CPU.
+    """
+    in_use = verify_runner(vae.runner)
+    expected, seen = vae.bundle.selfcheck(), {check.file for check in in_use}
+    others = {entry.file: entry for entry in vae.bundle.graphs if entry.file not in seen}
     return Verification(
         bundle=vae.bundle.name,
         provider=vae.provider,
         precision=vae.precision,
-        tolerances=tolerances,
-        differences=differences,
-        passed={**passed, "stream": _stream_sha256() == GOLDEN},
+        graphs=(*in_use, *(_check_on_cpu(vae.bundle, each, expected) for each in others.values())),
+        stream=_stream_sha256() == GOLDEN,
     )
 
 
-def _tolerance(vae: VAE, key: str, expected: npt.NDArray[np.float32]) -> float:
-    """Return the largest difference allowed for an output, by its graph and the precision."""
-    role = {"x_hat": "decoder", "h": "activations"}.get(key, "encoder")
-    limit = vae.bundle.allowed_difference(role, vae.precision)
-    if vae.precision == "bf16":
-        limit += _BF16 * float(np.abs(expected).max(initial=0))
-    return limit
+def verify_runner(runner: Runner) -> tuple[GraphCheck, ...]:
+    """Compare the outputs of the graphs that a runner uses with the expected ones."""
+    bundle, expected = runner.bundle, runner.bundle.selfcheck()
+    outputs: dict[str, Outputs] = {}
+    if bundle.encodes:
+        posterior = runner.encode(expected["x"])
+        outputs["encoder"] = {"mu": posterior.mu, "logvar": posterior.logvar}
+    outputs["decoder"] = {"x_hat": runner.decode(expected["z"], expected.get("y"))}
+    if "activations" in bundle.roles:
+        outputs["activations"] = {"h": runner.activations(expected["x"])}
+    checks = []
+    for role, got in outputs.items():
+        graph = runner.graph(role)
+        provider = graph.open(runner.threads)
+        precision = "bf16" if runner.precision == "bf16" else graph.entry.precision
+        checks.append(
+            _compare(bundle, graph.entry, precision, expected, got, provider, in_use=True)
+        )
+    return tuple(checks)
+
+
+def _check_on_cpu(bundle: Bundle, entry: GraphEntry, expected: Outputs) -> GraphCheck:
+    """Run a graph on onnxruntime's CPU provider and compare its outputs."""
+    path, runtime = bundle.path / entry.file, onnxruntime()
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4  # the error is reported here
+    try:
+        session = runtime.InferenceSession(path, options, ["CPUExecutionProvider"])
+        names = [port.name for port in session.get_outputs() if port.name in expected]
+        feeds = {port.name: expected[port.name] for port in session.get_inputs()}
+        outputs = dict(zip(names, session.run(names, feeds), strict=True))
+    except Exception as error:  # onnxruntime's exceptions have no closer base
+        raise BundleError(
+            f"{path}: onnxruntime {runtime.__version__} cannot run this graph on the CPU: {error}; "
+            f"export the bundle again"
+        ) from error
+    return _compare(bundle, entry, entry.precision, expected, outputs, "cpu", in_use=False)
+
+
+def _compare(
+    bundle: Bundle,
+    entry: GraphEntry,
+    precision: str,
+    expected: Outputs,
+    outputs: Outputs,
+    provider: str,
+    *,
+    in_use: bool,
+) -> GraphCheck:
+    """Compare a graph's outputs with the expected ones, as the precision allows."""
+    measure, differences, limits = "max", {}, {}
+    for name, output in outputs.items():
+        own = expected.get(f"{name}.int8") if precision == "int8" else None
+        right = expected[name] if own is None else own
+        error = np.subtract(output, right, dtype=np.float64)
+        if own is None:
+            differences[name] = float(np.abs(error).max(initial=0))
+            limits[name] = bundle.allowed_difference(entry.role, precision)
+            if precision == "bf16":
+                limits[name] += _BF16 * float(np.abs(right).max(initial=0))
+        else:
+            measure = "rms"
+            differences[name] = float(np.sqrt(np.square(error).mean()))
+            limits[name] = _int8_limit(right, bundle.tolerance)
+    return GraphCheck(
+        entry.file, entry.target, precision, provider, in_use, measure, differences, limits
+    )
+
+
+def _int8_limit(right: npt.NDArray[np.float32], tolerance: float) -> float:
+    """Return the largest root mean square difference from what int8 gave where it was made.
+
+    It is that of MIN_PSNR dB, 20 log10(peak / difference), where the peak is the largest expected
+    number minus the smallest; but at least the bundle's tolerance.
+    """
+    return max(tolerance, float(np.ptp(right)) / 10 ** (MIN_PSNR / 20))
 
 
 def _stream_sha256() -> str:

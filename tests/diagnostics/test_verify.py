@@ -1,10 +1,15 @@
 """A device verifies within the tolerance of the bundle and of the precision."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from tiny import int8
 
 import edgevae
+from edgevae.bundle import GraphEntry
 from edgevae.diagnostics import verify
+from edgevae.errors import BundleError
 
 
 @pytest.fixture
@@ -13,9 +18,9 @@ def verify_with_error(tiny_paths, monkeypatch):
 
     def verified(difference: float, precision: str = "float32"):
         vae = edgevae.load(tiny_paths["grey"], "cpu")
-        decode = vae.decode
-        monkeypatch.setattr(vae, "decode", lambda z, labels: decode(z) + np.float32(difference))
-        vae.precision = precision
+        decode = vae.runner.decode
+        monkeypatch.setattr(vae.runner, "decode", lambda z, y: decode(z) + np.float32(difference))
+        vae.runner.precision = precision
         return verify.verify(vae)
 
     return verified
@@ -24,30 +29,67 @@ def verify_with_error(tiny_paths, monkeypatch):
 def test_right_outputs_pass(verify_with_error):
     verification = verify_with_error(0)
     assert verification.failed == []
-    assert set(verification.passed) == {"mu", "logvar", "x_hat", "stream"}
-    assert str(verification).count("ok") == 4
+    assert [list(each.differences) for each in verification.graphs] == [["mu", "logvar"], ["x_hat"]]
+    assert str(verification).count(": ok") == 3
 
 
 @pytest.mark.parametrize(
     ("difference", "precision", "failed"),
     [
-        (1e-3, "float32", ["x_hat"]),
-        (np.nan, "float32", ["x_hat"]),
+        (1e-3, "float32", ["decoder.onnx (x_hat)"]),
+        (np.nan, "float32", ["decoder.onnx (x_hat)"]),
         (1e-3, "bf16", []),
-        (0.08, "bf16", ["x_hat"]),
+        (0.08, "bf16", ["decoder.onnx (x_hat)"]),
     ],
 )
 def test_a_difference_beyond_the_precision_fails(verify_with_error, difference, precision, failed):
     verification = verify_with_error(difference, precision)
     assert verification.failed == failed
-    assert str(verification).count("FAILED") == len(failed)
+    assert str(verification).count("FAILED: x_hat") == len(failed)
 
 
 def test_activations_are_checked_if_the_bundle_has_them(tinies, tmp_path):
     tiny = tinies["grey"]
     path = tiny.write(tmp_path / "b", activations=tiny.activations()).path
-    assert verify.verify(edgevae.load(path)).passed["h"]
+    assert "h" in verify.verify(edgevae.load(path)).graphs[-1].differences
     check = tiny.arguments()["selfcheck"]
     wrong = check | {"h": check["h"] + np.float32(1e-3)}
     path = tiny.write(tmp_path / "c", activations=tiny.activations(), selfcheck=wrong).path
-    assert verify.verify(edgevae.load(path)).failed == ["h"]
+    assert verify.verify(edgevae.load(path)).failed == ["activations.onnx (h)"]
+
+
+def test_graphs_that_are_not_in_use_are_checked_on_the_cpu(tinies, tmp_path):
+    """The graph for another processor gives other outputs."""
+    tiny = tinies["grey"]
+    wrong = dataclasses.replace(tiny, x_range=(0.0, 0.95)).decoder()
+    entry = GraphEntry("decoder", "pdp11", "float32")
+    path = tiny.write(tmp_path / "b", further=[(entry, wrong)]).path
+    verification = verify.verify(edgevae.load(path, "cpu"))
+    assert verification.failed == ["decoder.pdp11.onnx (x_hat)"]
+    assert [each.in_use for each in verification.graphs] == [True, True, False]
+    path = tiny.write(tmp_path / "c", further=[(entry, b"no graph")]).path
+    with pytest.raises(BundleError, match=r"decoder\.pdp11\.onnx: onnxruntime .* cannot run"):
+        verify.verify(edgevae.load(path, "cpu"))
+
+
+@pytest.mark.parametrize(("decibels", "passes"), [(51, True), (49, False)])
+def test_int8_agrees_with_its_own_outputs_to_50_db(tinies, tmp_path, decibels, passes):
+    """Its outputs differ from those in float32 by more."""
+    tiny = tinies["grey"]
+    dim = dataclasses.replace(tiny, x_range=(0.0, 0.95))
+    check = tiny.arguments()["selfcheck"]
+    right = dim.decode(check["z"]).astype(np.float32)
+    noise = np.random.default_rng(0).choice([-1, 1], right.shape) * np.ptp(right)
+    own = {"x_hat.int8": (right + noise * 10 ** (-decibels / 20)).astype(np.float32)}
+    further = [int8("decoder", dim.decoder())]
+    path = tiny.write(tmp_path / "b", further=further, selfcheck=check | own).path
+    for precision in ("float32", "int8"):
+        verification = verify.verify(edgevae.load(path, "cpu", precision=precision))
+        (checked,) = (each for each in verification.graphs if each.precision == "int8")
+        assert (checked.measure, checked.in_use) == ("rms", precision == "int8")
+        assert verification.failed == ([] if passes else ["decoder.int8.onnx (x_hat)"])
+
+
+def test_constant_outputs_of_int8_agree_to_the_tolerance():
+    """They have no range that decibels could refer to."""
+    assert verify._int8_limit(np.ones(3, np.float32), 1e-4) == 1e-4

@@ -22,11 +22,12 @@ def run(args: Namespace) -> Result:
     failure = ""
     if verification.failed:
         failure = (
-            f"{vae.bundle.path} on provider {vae.provider} in {vae.precision}: "
-            f"{', '.join(verification.failed)} differ from the outputs that the bundle carries; "
+            f"{vae.bundle.path} on provider {vae.provider} in {vae.precision}: expected the "
+            f"outputs that the bundle carries, got others from {', '.join(verification.failed)}; "
             f"try --provider cpu for the graphs, EDGEVAE_KERNEL=scalar for the stream"
         )
-    return Result(asdict(verification), text=str(verification), failure=failure)
+    report = {**asdict(verification), "failed": verification.failed}
+    return Result(report, text=str(verification), failure=failure)
 
 
 VERIFY = Verb(
@@ -35,6 +36,7 @@ VERIFY = Verb(
     "edgevae verify fashion --provider cpu",
     add_options,
     run,
-    "The checks are x -> mu, logvar and z -> x_hat, against the outputs that the bundle carries, "
-    "and the latents of the random stream, against golden ones to the bit.",
+    "The checks are x -> mu, logvar and z -> x_hat of every graph, against the outputs that the "
+    "bundle carries, and the latents of the random stream, against golden ones to the bit. The "
+    "graphs in use run on the provider, the others on the CPU.",
 )

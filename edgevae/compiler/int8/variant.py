@@ -32,7 +32,6 @@ def build(
     graphs: Mapping[str, ir.Model],
     prior: Prior,
     *,
-    check: Mapping[str, Floats],
     x: Floats | None,
     x_range: Range,
     noise: float,
@@ -45,19 +44,19 @@ def build(
     calibrated on half of x, float32 (N, *x_shape), or for None on decoded latents: on these items
     as they are, and with noise of sigma 0 to `noise`, as in its training. Without x_range, `noise`
     is in standard deviations of each value. The quality is measured without noise on latents of
-    another seed or the other half of x, and on `check`, the self-check.
+    another seed or the other half of x.
 
     Raises `CheckError` if the decoder's pixels are below 35 dB, unless `force`.
     """
     decoder = CheckSession(graphs["decoder"], "decoder")
-    rows = min(_ROWS, max(16, _MAX_NUMBERS // check["x_hat"][0].size))
-    z = prior.draw(rows, seed=1)
-    test_z = np.concatenate([prior.draw(rows, seed=2), check["z"]])
+    size = decoder.run(prior.draw(1, seed=1))[0].size
+    rows = min(_ROWS, max(16, _MAX_NUMBERS // size))
+    z, test_z = prior.draw(rows, seed=1), prior.draw(rows, seed=2)
     quantised = {"decoder": quantise.quantise(graphs["decoder"], z)}
     expected = decoder.run(test_z)
     got = CheckSession(quantised["decoder"], "decoder in int8").run(test_z)
     decibels = psnr(expected[0], got[0], x_range)
-    quality = _quality("decoder", expected, got, len(check["z"]), decibels)
+    quality = _quality("decoder", expected, got, decibels)
     if not force and quality["decoder_psnr"] < MIN_PSNR:
         raise CheckError(
             f"decoder in int8: expected its pixels to be at least {MIN_PSNR:g} dB from those of "
@@ -70,9 +69,7 @@ def build(
         else:
             calibration, test_x = x[0::2][:rows], x[1::2][:rows]
         calibration = _noised(calibration, noise if x_range else noise * calibration.std(0))
-        encoder, figures = _encoder(
-            graphs["encoder"], decoder, calibration, test_x, check["x"], x_range
-        )
+        encoder, figures = _encoder(graphs["encoder"], decoder, calibration, test_x, x_range)
         if force or figures["encoder_psnr"] >= MIN_PSNR:
             quantised["encoder"] = encoder
             quality |= figures
@@ -90,17 +87,15 @@ def _encoder(
     decoder: CheckSession,
     calibration: Floats,
     test_x: Floats,
-    check: Floats,
     x_range: Range,
 ) -> tuple[ir.Model, dict[str, float]]:
     """Quantise the encoder; its quality is that of the float32 decoder's pixels of its mu."""
     quantised = quantise.quantise(graph, calibration)
-    test_x = np.concatenate([test_x, check])
     expected = CheckSession(graph, "encoder").run(test_x)
     got = CheckSession(quantised, "encoder in int8").run(test_x)
     y = decoder.classes_of(expected[0])  # the same for both
     decibels = psnr(decoder.run(expected[0], y)[0], decoder.run(got[0], y)[0], x_range)
-    return quantised, _quality("encoder", expected, got, len(check), decibels)
+    return quantised, _quality("encoder", expected, got, decibels)
 
 
 def _noised(x: Floats, noise: float | Floats) -> Floats:
@@ -113,16 +108,12 @@ def _noised(x: Floats, noise: float | Floats) -> Floats:
 
 
 def _quality(
-    role: str, expected: Sequence[Floats], got: Sequence[Floats], checks: int, decibels: float
+    role: str, expected: Sequence[Floats], got: Sequence[Floats], decibels: float
 ) -> dict[str, float]:
-    """Return the figures of a role in `Bundle.quality`; the last rows are of the self-check."""
+    """Return the figures of a role in `Bundle.quality`."""
     pairs = zip(expected, got, strict=True)
-    worst = np.max([np.abs(a - b).reshape(len(a), -1).max(1) for a, b in pairs], axis=0)
-    return {
-        f"{role}_psnr": decibels,
-        f"{role}_max_difference": float(worst.max()),
-        f"{role}_check_difference": float(worst[-checks:].max()),
-    }
+    worst = max(float(np.abs(a - b).max()) for a, b in pairs)
+    return {f"{role}_psnr": decibels, f"{role}_max_difference": worst}
 
 
 def psnr(expected: Floats, got: Floats, x_range: Range) -> float:
