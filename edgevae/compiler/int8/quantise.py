@@ -165,25 +165,23 @@ class _Quantiser:
         return True
 
     def _scatter(self, node: ir.Node) -> bool:
-        """Write a ConvTranspose as a Gemm in int8 and Col2Im in float32.
+        """Write a ConvTranspose as a MatMul in int8 and Col2Im in float32.
 
-        The products of a pixel with all taps are one row of the Gemm's output; Col2Im adds each to
-        its pixel.
+        The products of a pixel with all taps are one row of the MatMul's output; Col2Im adds each
+        to its pixel. OpenVINO refuses a Gemm here, between reshapes of the batch.
         """
         conv = _image_convolution(node)
         if conv is None or conv.group > 1 or self._old.opset_imports[""] < _COL2IM:
             return False
         inputs, outputs = conv.weights.shape[:2]
-        x = self._quantised(conv.x)
+        x, count = self._quantised(conv.x), int(np.prod(conv.size))
         last = self._op("Transpose", x.value, perm=_LAST)
-        pixels = x._replace(value=self._op("Reshape", last, np.array([-1, inputs])))
-        layer = self._layer(pixels, conv.weights.reshape(inputs, -1), np.zeros(1), 1)
-        products = self._op("Gemm", self._dequantised(pixels), *layer)
-        count, taps = int(np.prod(conv.size)), int(np.prod(conv.weights.shape[1:]))
-        columns = self._op("Reshape", products, np.array([-1, count, taps]))
+        pixels = x._replace(value=self._op("Reshape", last, np.array([-1, count, inputs])))
+        weights, _ = self._weights(conv.weights.reshape(inputs, -1), 1)
+        products = self._op("MatMul", self._dequantised(pixels), weights)
         image = self._op(
             "Col2Im",
-            self._op("Transpose", columns, perm=(0, 2, 1)),
+            self._op("Transpose", products, perm=(0, 2, 1)),
             np.array(conv.out),
             np.array(conv.kernel),
             strides=conv.strides,
@@ -310,20 +308,24 @@ class _Quantiser:
 
         `axis` is the axis of outputs in the weights.
         """
-        others = tuple(i for i in range(weights.ndim) if i != axis)
-        scale = np.maximum(np.abs(weights).max(axis=others), _heaviest_pair(weights, axis)) / 127
-        if bias is None:
-            bias = np.zeros(1)
-        scale = np.maximum(scale, np.abs(bias) / (float(x.span.scale) * 2**30))  # to fit int32
-        scale = np.maximum(scale, 1e-12).astype(np.float32)
-        zeros = np.zeros(len(scale), np.int8)
-        rounded = np.rint(weights / np.expand_dims(scale, others)).clip(-127, 127).astype(np.int8)
+        bias = np.zeros(1) if bias is None else bias
+        least = np.abs(bias) / (float(x.span.scale) * 2**30)  # so that the bias fits int32
+        dequantised, scale = self._weights(weights, axis, least)
         unit = scale * x.span.scale
         counts = np.rint(np.broadcast_to(bias, scale.shape) / unit.astype(float)).astype(np.int32)
-        return [
-            self._op("DequantizeLinear", rounded, scale, zeros, axis=axis),
-            self._op("DequantizeLinear", counts, unit, zeros.astype(np.int32), axis=0),
-        ]
+        zeros = np.zeros(len(scale), np.int32)
+        return [dequantised, self._op("DequantizeLinear", counts, unit, zeros, axis=0)]
+
+    def _weights(
+        self, weights: Array, axis: int, least: Array | float = 0.0
+    ) -> tuple[ir.Value, Array]:
+        """Return weights in int8, dequantised, and the scale of each output, at least `least`."""
+        others = tuple(i for i in range(weights.ndim) if i != axis)
+        scale = np.maximum(np.abs(weights).max(axis=others), _heaviest_pair(weights, axis)) / 127
+        scale = np.maximum(scale, np.maximum(least, 1e-12)).astype(np.float32)
+        rounded = np.rint(weights / np.expand_dims(scale, others)).clip(-127, 127).astype(np.int8)
+        zeros = np.zeros(len(scale), np.int8)
+        return self._op("DequantizeLinear", rounded, scale, zeros, axis=axis), scale
 
     def _op(self, kind: str, *inputs: ir.Value | Array | np.generic, **attributes: Any) -> ir.Value:
         values = [
