@@ -18,10 +18,15 @@ ProviderSpec = str | tuple[str, Mapping[str, object]]
 
 
 class Provider(NamedTuple):
-    """onnxruntime's name of a provider, and the command that installs it."""
+    """onnxruntime's name of a provider, the command that installs it, and its kind of device.
+
+    `device` is "CPU", "GPU" or "NPU": what the provider runs on unless its option `device_type`
+    names another.
+    """
 
     ort_name: str
     install: str
+    device: str = "GPU"
 
 
 class Request(NamedTuple):
@@ -40,15 +45,20 @@ class Preference(NamedTuple):
     choices: tuple[Choice, ...]
     why: str
 
+    def device_type(self, provider: str) -> str:
+        """Return the kind of device, such as "CPU", of the choice with these names."""
+        return next(device_type(c) for c in self.choices if names(c) == provider)
+
     def __str__(self) -> str:
         """Return the sessions to try, as "cuda or cpu"."""
         return " or ".join(map(names, self.choices))
 
 
+# Its CUDA libraries are those of CUDA 13 from onnxruntime 1.27 on.
 _GPU = "pip uninstall -y onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]'"
 
 PROVIDERS = {
-    "cpu": Provider("CPUExecutionProvider", "pip install onnxruntime"),
+    "cpu": Provider("CPUExecutionProvider", "pip install onnxruntime", "CPU"),
     "cuda": Provider("CUDAExecutionProvider", _GPU),
     "tensorrt": Provider("TensorrtExecutionProvider", f"{_GPU} tensorrt"),
     "migraphx": Provider(
@@ -59,6 +69,7 @@ PROVIDERS = {
         "OpenVINOExecutionProvider",
         "on Intel, pip install onnxruntime-ep-openvino; on other processors, pip uninstall -y "
         "onnxruntime && pip install onnxruntime-openvino",
+        "CPU",
     ),
     "directml": Provider(
         "DmlExecutionProvider",
@@ -66,8 +77,10 @@ PROVIDERS = {
     ),
     "coreml": Provider("CoreMLExecutionProvider", "on macOS, pip install onnxruntime"),
     "webgpu": Provider("WebGpuExecutionProvider", "pip install onnxruntime-ep-webgpu"),
-    "qnn": Provider("QNNExecutionProvider", "pip install onnxruntime-qnn"),
-    "xnnpack": Provider("XnnpackExecutionProvider", "a build of onnxruntime with --use_xnnpack"),
+    "qnn": Provider("QNNExecutionProvider", "pip install onnxruntime-qnn", "NPU"),
+    "xnnpack": Provider(
+        "XnnpackExecutionProvider", "a build of onnxruntime with --use_xnnpack", "CPU"
+    ),
 }
 
 # The providers that "auto" tries before the CPU: only those that are faster for any graph. Others
@@ -112,7 +125,8 @@ def candidates(provider: str) -> tuple[str, ...]:
         raise InputError(f"provider: expected a name such as 'cpu', got {provider!r}")
     built_in = _built_in()
     if provider == "auto":
-        return (*(name for name in _AUTO if name in built_in), "cpu")
+        found = {*built_in, *plugins.installed()}
+        return (*(name for name in _AUTO if name in found), "cpu")
     name = short(provider)
     if name in built_in or name in (listed := available()):
         return (name,)
@@ -156,7 +170,7 @@ def _why(provider: str, choices: tuple[Choice, ...]) -> str:
         return f"auto tries {', then '.join(choice[0].name for choice in choices)}"
     return (
         f"auto tries {', '.join(_AUTO)} first, but this onnxruntime "
-        f"{onnxruntime().__version__} was built without it"
+        f"{onnxruntime().__version__} was built without it, and no plugin adds it"
     )
 
 
@@ -203,7 +217,7 @@ def settings(request: Request, precision: str, threads: int) -> dict[str, str]:
 
 def _load_config(request: Request, precision: str, threads: int) -> str:
     """Return OpenVINO's settings; its default precision is the lowest of the hardware."""
-    kind = request.options.get("device_type", "CPU")
+    kind = device_type((request,))
     own: dict[str, str] = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
     if kind == "CPU":
         own["INFERENCE_NUM_THREADS"] = str(threads)
@@ -218,14 +232,19 @@ def _load_config(request: Request, precision: str, threads: int) -> str:
         ) from error
 
 
+def device_type(choice: Choice) -> str:
+    """Return the kind of device that a choice's first provider runs on: "CPU", "GPU" or "NPU".
+
+    The option `device_type` of OpenVINO and of plugins takes precedence, as it is written.
+    """
+    name, options = choice[0]
+    default = PROVIDERS[name].device if name in PROVIDERS else "GPU"
+    return options.get("device_type", default)
+
+
 def names(choice: Choice) -> str:
     """Return the names of a choice's providers, as "tensorrt, cuda"."""
     return ", ".join(request.name for request in choice)
-
-
-def refusal(provider: str, reason: str, fix: str) -> ProviderError:
-    """Return the error for a provider that is listed but cannot be used."""
-    return ProviderError(f"provider {provider!r} is not available: {reason}; {fix}")
 
 
 def install(choice: Choice) -> str:
@@ -237,11 +256,12 @@ def install(choice: Choice) -> str:
 def short(ort_name: str) -> str:
     """Return the short name of a provider, by its short or full name.
 
-    A provider without a short name keeps its full one.
+    A provider without a short name keeps its full one. A plugin may call its provider otherwise
+    than onnxruntime calls the one built in: CUDA's is CudaPluginExecutionProvider.
     """
     for key, known in PROVIDERS.items():
         if ort_name in (key, known.ort_name):
             return key
-    plain = ort_name.removesuffix("ExecutionProvider").lower()
+    plain = ort_name.removesuffix("ExecutionProvider").removesuffix("Plugin").lower()
     modules = (name for name in plugins.installed() if name.replace("_", "") == plain)
     return next(modules, ort_name)

@@ -5,12 +5,11 @@ that a provider does not support on the CPU. So each session is inspected after 
 `ProviderError` is raised for a provider that is not in it or takes no node of the graph.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgevae.engine import cuda, plugins, providers
+from edgevae.engine import cuda, plugins, providers, refusals
 from edgevae.engine.ort import onnxruntime
 from edgevae.engine.providers import Choice, Request, names
 from edgevae.errors import BundleError, InputError, ProviderError
@@ -44,26 +43,27 @@ def open_session(path: Path, choice: Choice, *, precision: str, threads: int) ->
                 f"{path}: onnxruntime {ort.__version__} cannot open this graph: {error}; "
                 f"upgrade onnxruntime or export the bundle for an older opset"
             ) from error
-        raise providers.refusal(
-            names(choice),
-            " ".join(str(error).split()),
-            f"most often one of its libraries is missing ({providers.install(choice)})",
-        ) from error
+        raise refusals.failed(choice, error) from error
     _refuse_replacements(session, choice)
     return session
 
 
 def nodes(session: Any) -> dict[str, int] | None:
-    """Return how many nodes of the graph each provider took; None if onnxruntime cannot tell.
+    """Return how many nodes of the graph each provider took; None if onnxruntime does not tell.
 
-    The nodes are counted as they were assigned to providers, before they are fused.
+    The nodes are counted as they were assigned to providers, before they are fused. onnxruntime
+    before 1.24 reports none, and up to 1.27 it reports of some built-in providers, such as WebGPU,
+    only the Transposes that it added itself, or nothing. All counts are unknown then.
     """
     if not hasattr(session, "get_provider_graph_assignment_info"):  # before 1.24
         return None
-    counts: Counter[str] = Counter()
+    operators: dict[str, list[str]] = {}
     for part in session.get_provider_graph_assignment_info():
-        counts[part.ep_name] += len(part.get_nodes())
-    return {providers.short(name): count for name, count in counts.items()}
+        types = [node.op_type for node in part.get_nodes()]
+        operators.setdefault(providers.short(part.ep_name), []).extend(types)
+    if not operators or any(set(types) == {"Transpose"} for types in operators.values()):
+        return None
+    return {name: len(types) for name, types in operators.items()}
 
 
 def _add(
@@ -80,11 +80,7 @@ def _add(
             _add_plugin(options, request, plugin, settings, precision)
             continue
         if request.name in cuda.PROVIDERS and cuda.missing():
-            raise providers.refusal(
-                request.name,
-                f"{', '.join(cuda.missing())} cannot be loaded",
-                f"install what is missing ({providers.install((request,))})",
-            )
+            raise refusals.missing(request, cuda.missing())
         built_in[request.name] = providers.ort_name(request.name), settings
     if len(built_in) == len(choice):
         return [*built_in.values()]
@@ -115,12 +111,7 @@ def _add_plugin(
     kind = settings.pop("device_type", None)
     device = plugins.device(ort_name, kind)
     if device is None:
-        raise providers.refusal(
-            request.name,
-            f"its plugin supports no {kind or 'device'} of this machine "
-            f"({plugins.devices_in_words()})",
-            f"use other hardware or another provider ({providers.install((request,))})",
-        )
+        raise refusals.no_device(request.name, kind)
     capabilities = device.ep_metadata.get("OPTIMIZATION_CAPABILITIES", "BF16")
     if precision == "bf16" and "BF16" not in capabilities:
         raise ProviderError(
@@ -139,15 +130,6 @@ def _refuse_replacements(session: Any, choice: Choice) -> None:
     taken = nodes(session)
     for request in choice:
         if request.name not in got:
-            raise providers.refusal(
-                request.name,
-                f"onnxruntime uses {', '.join(got)} instead",
-                f"most often one of its libraries is missing ({providers.install((request,))})",
-            )
+            raise refusals.replaced(request, got)
         if request.name != "cpu" and taken is not None and not taken.get(request.name):
-            raise providers.refusal(
-                request.name,
-                f"it took none of the {sum(taken.values())} nodes of the graph, which went to "
-                f"{', '.join(taken)}",
-                "name it before them, or leave it out",
-            )
+            raise refusals.idle(request.name, taken)

@@ -5,7 +5,7 @@ import json
 import onnxruntime
 import pytest
 
-from edgevae.engine import providers
+from edgevae.engine import plugins, providers
 from edgevae.engine.providers import Request
 from edgevae.errors import InputError, ProviderError
 
@@ -26,6 +26,28 @@ def test_auto_tries_an_accelerator_and_then_the_cpu(pretend):
     pretend("AzureExecutionProvider", "CPUExecutionProvider")
     assert providers.candidates("auto") == ("cpu",)
     assert providers.available() == ["cpu"]  # the other one runs nothing here
+
+
+def test_auto_tries_an_accelerator_that_a_plugin_adds(pretend, monkeypatch):
+    pretend("CPUExecutionProvider")
+    monkeypatch.setattr(plugins, "installed", lambda: {"cuda": "onnxruntime_ep_cuda"})
+    assert providers.candidates("auto") == ("cuda", "cpu")
+    assert providers.prefer("auto", None, "float32").why == "auto tries cuda, then cpu"
+    assert providers.available() == ["cpu", "cuda"]
+    # Its plugin names the provider otherwise than onnxruntime does the one built in.
+    for name in ("CudaPluginExecutionProvider", "CUDAExecutionProvider"):
+        assert providers.candidates(name) == ("cuda",)
+
+
+def test_the_kind_of_device_is_the_providers_or_the_callers(pretend):
+    pretend("OpenVINOExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+    openvino = providers.prefer("openvino", None, "float32")
+    assert openvino.device_type("openvino") == "CPU"
+    auto = providers.prefer("auto", None, "float32")
+    assert (auto.device_type("cuda"), auto.device_type("cpu")) == ("GPU", "CPU")
+    asked = [("openvino", {"device_type": "GPU"}), "cpu"]
+    on_gpu = providers.prefer("auto", asked, "float32")
+    assert on_gpu.device_type("openvino, cpu") == "GPU"
 
 
 def test_short_and_full_names_are_the_same(pretend):

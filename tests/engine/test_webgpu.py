@@ -1,0 +1,70 @@
+"""The shipped bundles verify on WebGPU: on a GPU or, without one, on SwiftShader.
+
+SwiftShader computes on the CPU what a GPU would. It is part of Debian's package chromium, and is
+used where the plugin onnxruntime-ep-webgpu and Vulkan's loader, libvulkan1, are installed too.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
+
+# In a process of its own: a driver may print, and may end its process.
+_COUNT = """
+import edgevae, sys
+vae = edgevae.load(sys.argv[1], "webgpu")
+for role, placement in vae.providers.items():
+    print(role, *(f"{name}={count}" for name, count in (placement.nodes or {}).items()))
+"""
+
+
+@pytest.fixture(scope="module", params=["fashion", "names"])
+def bundle(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Run Python with the environment in which WebGPU finds an adapter; skip if it finds none."""
+    if importlib.util.find_spec("onnxruntime_ep_webgpu") is None:
+        pytest.skip("onnxruntime-ep-webgpu is not installed: pip install -e '.[webgpu]'")
+    software = {}
+    if _SWIFTSHADER.exists():
+        software = {
+            "VK_ICD_FILENAMES": str(_SWIFTSHADER),
+            "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER": "1",
+        }
+
+    def python(*args: str) -> "subprocess.CompletedProcess[str]":
+        environment = {**software, **os.environ}
+        return subprocess.run(
+            [sys.executable, *args], env=environment, capture_output=True, text=True, check=False
+        )
+
+    done = python("-c", "import edgevae; edgevae.load('fashion', 'webgpu').providers")
+    if "finds no device" in done.stderr or "supports no device" in done.stderr:
+        lines = done.stderr.strip().splitlines()
+        pytest.skip(f"no GPU, and no SwiftShader at {_SWIFTSHADER}: {lines[-1]}")
+    return python
+
+
+def test_a_bundle_verifies(run, bundle):
+    done = run("-m", "edgevae", "verify", bundle, "--provider", "webgpu")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("ok\n") == 4
+
+
+def test_all_nodes_run_on_webgpu(run, bundle):
+    done = run("-c", _COUNT, bundle)
+    assert done.returncode == 0, done.stderr
+    counts = dict(line.split() for line in done.stdout.splitlines())
+    assert set(counts) == {"encoder", "decoder"}
+    for placed in counts.values():
+        provider, _, nodes = placed.partition("=")
+        assert provider == "webgpu"
+        assert int(nodes) >= 8  # the smaller bundle's decoder has 3 Gemms and 5 other nodes
