@@ -22,13 +22,13 @@ _NO_DEVICE = re.compile(
 )
 # A status such as "[ONNXRuntimeError] : 11 : EP_FAIL : ", and the place in onnxruntime's sources.
 _STATUS = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
-_SOURCE = re.compile(r"\S*/onnxruntime/\S+\.cc:\d+ .*?(?= status |Failed |Error )")
+_SOURCE = re.compile(r"\S*/onnxruntime/\S+\.cc:\d+ .*?(?=Failed |Error )")
 
 _OTHER = "use another provider, such as provider='cpu'"
 _ADVICE = {  # on a provider that finds no device
     "cuda": "install NVIDIA's driver, and check it with `nvidia-smi`",
     "openvino": (
-        "its plugin runs on Intel's hardware only; on other x86-64 processors, `pip uninstall -y "
+        "it runs on Intel's hardware only; on other x86-64 processors, `pip uninstall -y "
         "onnxruntime onnxruntime-ep-openvino && pip install onnxruntime-openvino`"
     ),
     "webgpu": (
@@ -57,7 +57,7 @@ def no_device(provider: str, kind: str | None) -> ProviderError:
     """Return the error for a plugin that lists no device, or none of this kind, on this machine."""
     return refusal(
         provider,
-        f"its plugin is installed and supports no {kind or 'device'} of this machine "
+        f"its plugin is installed, but supports no {kind or 'device'} of this machine "
         f"({plugins.devices_in_words()})",
         _ADVICE.get(provider, _OTHER),
     )

@@ -57,6 +57,6 @@ def test_a_graph_that_a_provider_cannot_run_is_not_a_missing_library():
 )
 def test_a_plugin_without_a_device_is_installed_already(provider, advice):
     says = str(refusals.no_device(provider, "GPU"))
-    assert "its plugin is installed and supports no GPU of this machine (CPU" in says
+    assert "its plugin is installed, but supports no GPU of this machine (CPU" in says
     assert advice in says
     assert f"pip install onnxruntime-ep-{provider}" not in says
