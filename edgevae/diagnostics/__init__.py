@@ -1,5 +1,6 @@
-"""Diagnostics of a device: verify a bundle, examine the machine, measure and tune the speed."""
+"""Diagnostics of a device: verify a bundle, examine the machine, measure and tune the speed.
 
-from edgevae.diagnostics import bench, doctor, tune, verify
+Each module is imported by itself, so that `numpy_import` runs where NumPy cannot be imported.
+"""
 
-__all__ = ["bench", "doctor", "tune", "verify"]
+__all__ = ["bench", "doctor", "finding", "numpy_import", "tune", "verify"]

@@ -6,18 +6,21 @@ tried in a fresh process, whose end is explained.
 
 import os
 import platform
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from edgevae import bundle
 from edgevae._core import kernels
+from edgevae.diagnostics.finding import (
+    NOTE,
+    OK,
+    PROBLEM,
+    Finding,
+    illegal_instruction,
+    reason,
+)
 from edgevae.diagnostics.fresh_process import run_python
 from edgevae.engine import cuda, machine, ort, plugins, providers
-
-OK, NOTE, PROBLEM = "ok", "note", "problem"
 
 # The processor's features that kernels of edgevae and of onnxruntime use, as in /proc/cpuinfo.
 _FEATURES = (
@@ -26,27 +29,8 @@ _FEATURES = (
     *("asimd", "asimddp", "i8mm", "bf16", "sve"),
 )
 
-# The exit status on Windows of a process that an illegal instruction ended.
-_ILLEGAL_INSTRUCTION = 0xC000001D
 # The exit status of `edgevae` if a provider is not available.
 _NO_PROVIDER = 5
-
-
-class Finding(NamedTuple):
-    """One examined topic.
-
-    `level` is OK, NOTE for something that works but could be better or is unusual, or PROBLEM, for
-    which `fix` states what to do. `says` is the description.
-    """
-
-    level: str
-    topic: str
-    says: str
-    fix: str = ""
-
-    def __str__(self) -> str:
-        line = f"{self.level:<8} {self.topic}: {self.says}"
-        return f"{line}\n{'':<8} -> {self.fix}" if self.fix else line
 
 
 def examine() -> list[Finding]:
@@ -54,7 +38,7 @@ def examine() -> list[Finding]:
     findings = [_processor(), _kernel(), _threads(), *_distributions(), _import()]
     if findings[-1].level == OK:
         findings += [*_plugins(), *_cuda()]
-        findings += [_verified(name, p) for name in bundle.names() for p in providers.available()]
+        findings += _verifications()
     return findings
 
 
@@ -102,7 +86,7 @@ def _import() -> Finding:
     done = run_python("-c", "from edgevae.engine import ort; print(ort.onnxruntime().__version__)")
     if not done.returncode:
         return Finding(OK, "onnxruntime", done.stdout.strip())
-    if done.returncode in (-getattr(signal, "SIGILL", 4), _ILLEGAL_INSTRUCTION):
+    if illegal_instruction(done):
         return Finding(
             PROBLEM,
             "onnxruntime",
@@ -110,7 +94,7 @@ def _import() -> Finding:
             "instructions than this one has",
             "install another version (pip install 'onnxruntime<1.20'), or build it on this machine",
         )
-    says, fix = _reason(done)
+    says, fix = reason(done)
     return Finding(PROBLEM, "onnxruntime", says, fix or "pip install onnxruntime")
 
 
@@ -119,7 +103,7 @@ def _plugins() -> Iterator[Finding]:
         code = f"from edgevae.engine import plugins; print(plugins.register({module!r}))"
         done = run_python("-c", code)
         if done.returncode:
-            yield Finding(PROBLEM, f"plugin {name}", *_reason(done))
+            yield Finding(PROBLEM, f"plugin {name}", *reason(done))
         else:
             yield Finding(OK, f"plugin {name}", f"{module} loads")
 
@@ -128,30 +112,31 @@ def _cuda() -> Iterator[Finding]:
     if not set(cuda.PROVIDERS) & set(providers.available()):
         return
     if missing := cuda.missing():
-        fix = "pip install 'onnxruntime-gpu[cuda,cudnn]', and install NVIDIA's driver"
-        yield Finding(PROBLEM, "cuda", f"{', '.join(missing)} cannot be loaded", fix)
+        yield Finding(PROBLEM, "cuda", f"{', '.join(missing)} cannot be loaded", cuda.fix(missing))
     else:
         yield Finding(OK, "cuda", "its libraries can be loaded")
 
 
-def _verified(name: str, provider: str) -> Finding:
-    """Return the finding whether a shipped bundle verifies on a provider."""
-    topic = f"{name} on {provider}"
-    done = run_python("-m", "edgevae", "verify", name, "--provider", provider)
+def _verifications() -> Iterator[Finding]:
+    """Verify each shipped bundle on each provider in each precision that the bundle holds."""
+    for name in bundle.names():
+        precisions = bundle.read(bundle.find(name)).precisions
+        for provider in providers.available():
+            yield from (_verified(name, provider, precision) for precision in precisions)
+
+
+def _verified(name: str, provider: str, precision: str) -> Finding:
+    """Return the finding whether a shipped bundle verifies on a provider in a precision."""
+    topic = f"{name} on {provider}" + ("" if precision == "float32" else f" in {precision}")
+    arguments = ("verify", name, "--provider", provider, "--precision", precision)
+    done = run_python("-m", "edgevae", *arguments)
     if not done.returncode:
         return Finding(OK, topic, "verifies")
     # A wheel of onnxruntime may contain providers for hardware that this machine does not have.
-    # The providers that "auto" chooses, and installed plugins, should work.
+    # The providers that "auto" chooses, and installed plugins, should work in float32. Others may
+    # refuse a precision, with the reason.
     expected = provider in ("cpu", "cuda") or provider in plugins.installed()
-    level = PROBLEM if expected or done.returncode != _NO_PROVIDER else NOTE
-    return Finding(level, topic, *_reason(done))
-
-
-def _reason(done: "subprocess.CompletedProcess[str]") -> tuple[str, str]:
-    """Return the reason why a process failed, and the fix, "" if its last line states none."""
-    if done.returncode < 0:
-        return f"the process was ended by {signal.Signals(-done.returncode).name}", ""
-    lines = done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"]
-    line = lines[-1].partition("edgevae.errors.ProviderError: ")[2] or lines[-1]
-    reason, _, fix = line.removeprefix("edgevae: ").partition("; ")
-    return reason, fix
+    refused = done.returncode == _NO_PROVIDER
+    if refused and (not expected or (precision != "float32" and provider != "cpu")):
+        return Finding(NOTE, topic, *reason(done))
+    return Finding(PROBLEM, topic, *reason(done))

@@ -11,6 +11,8 @@ from edgevae.engine.ort import onnxruntime
 
 PROVIDERS = ("cuda", "tensorrt")
 
+_DRIVER = "libcuda.so.1 (NVIDIA's driver)"
+
 
 @functools.cache
 def missing() -> tuple[str, ...]:
@@ -27,8 +29,17 @@ def missing() -> tuple[str, ...]:
             ort.preload_dlls()
         libraries = re.findall(r"Failed to load (?:.*[/\\])?([^/\\\s]+): ", output.getvalue())
     if sys.platform == "linux" and not _loads("libcuda.so.1"):
-        libraries.append("libcuda.so.1 (NVIDIA's driver)")
+        libraries.append(_DRIVER)
     return tuple(dict.fromkeys(libraries))
+
+
+def fix(libraries: tuple[str, ...]) -> str:
+    """Return what to do about missing libraries, which `missing` names."""
+    driver = "install NVIDIA's driver, and check it with `nvidia-smi`"
+    if libraries == (_DRIVER,):
+        return driver
+    packages = "pip install 'onnxruntime-gpu[cuda,cudnn]', for CUDA 13"
+    return f"{packages}, and {driver}" if _DRIVER in libraries else packages
 
 
 def _loads(library: str) -> bool:

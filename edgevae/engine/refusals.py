@@ -6,7 +6,7 @@ command that installs it; a missing device, or a graph that a provider cannot ru
 
 import re
 
-from edgevae.engine import plugins
+from edgevae.engine import cuda, plugins
 from edgevae.engine.providers import Choice, Request, install, names
 from edgevae.errors import ProviderError
 
@@ -45,12 +45,8 @@ def refusal(provider: str, reason: str, fix: str) -> ProviderError:
 
 
 def missing(request: Request, libraries: tuple[str, ...]) -> ProviderError:
-    """Return the error for a provider whose shared libraries cannot be loaded."""
-    return refusal(
-        request.name,
-        f"{', '.join(libraries)} cannot be loaded",
-        f"install what is missing ({install((request,))})",
-    )
+    """Return the error for CUDA or TensorRT, whose shared libraries cannot be loaded."""
+    return refusal(request.name, f"{', '.join(libraries)} cannot be loaded", cuda.fix(libraries))
 
 
 def no_device(provider: str, kind: str | None) -> ProviderError:

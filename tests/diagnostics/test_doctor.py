@@ -1,11 +1,17 @@
 """The doctor finds the problems of a machine, survives them, and states what to do."""
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+import edgevae
 from edgevae import bundle
-from edgevae.diagnostics import doctor
+from edgevae.diagnostics import doctor, numpy_import
 from edgevae.engine import cuda, machine, ort, plugins, providers
 
 
@@ -97,6 +103,60 @@ def test_a_plugin_that_does_not_load_is_a_problem(examined, monkeypatch):
     finding = examined()["plugin imaginary"]
     assert finding.level == doctor.PROBLEM
     assert "No module named 'onnxruntime_ep_imaginary'" in finding.says
+
+
+def test_each_precision_of_a_bundle_is_verified_on_each_provider(examined):
+    findings = examined("cpu", "openvino")
+    topics = [topic for topic in findings if topic.startswith("fashion")]
+    assert topics == [
+        "fashion on cpu",
+        "fashion on cpu in int8",
+        "fashion on openvino",
+        "fashion on openvino in int8",
+    ]
+    assert findings["fashion on cpu in int8"].says == "verifies"
+
+
+@pytest.mark.parametrize(
+    ("provider", "precision", "returncode", "level"),
+    [
+        ("cpu", "int8", 5, doctor.PROBLEM),
+        ("openvino", "float32", 5, doctor.PROBLEM),
+        ("openvino", "int8", 5, doctor.NOTE),  # the plugin may refuse it, with the reason
+        ("openvino", "int8", 6, doctor.PROBLEM),  # but not compute it wrongly
+        ("tensorrt", "float32", 5, doctor.NOTE),  # of a wheel for more hardware than this
+    ],
+)
+def test_a_refusal_is_a_problem_if_the_provider_should_work(
+    monkeypatch, provider, precision, returncode, level
+):
+    done = subprocess.CompletedProcess([], returncode, "", "edgevae: no such thing; get one\n")
+    monkeypatch.setattr(doctor, "run_python", lambda *arguments: done)
+    monkeypatch.setattr(plugins, "installed", lambda: {"openvino": "onnxruntime_ep_openvino"})
+    finding = doctor._verified("fashion", provider, precision)
+    assert (finding.level, finding.says, finding.fix) == (level, "no such thing", "get one")
+
+
+def test_a_numpy_that_the_processor_cannot_run_is_explained(tmp_path):
+    (tmp_path / "numpy.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGILL)")
+    root = Path(edgevae.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "edgevae", "doctor", "--json"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(tmp_path)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 6
+    (finding,) = json.loads(done.stdout)  # nothing else can be examined
+    assert (finding["level"], finding["topic"]) == (doctor.PROBLEM, "numpy")
+    assert "needs a processor with SSE4.2" in finding["says"]
+    assert "pip install 'numpy<2.4'" in finding["fix"]
+
+
+def test_a_numpy_that_imports_is_named():
+    assert numpy_import.examine() == (doctor.OK, "numpy", np.__version__, "")
 
 
 def test_a_forced_kernel_is_noted(examined, monkeypatch):

@@ -11,10 +11,15 @@ def add_options(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> Result:
-    from edgevae.diagnostics import doctor
+    from edgevae.diagnostics import finding as levels
+    from edgevae.diagnostics import numpy_import
 
-    findings = doctor.examine()
-    problems = [finding.topic for finding in findings if finding.level == doctor.PROBLEM]
+    findings = [numpy_import.examine()]
+    if findings[0].level == levels.OK:  # all else needs NumPy
+        from edgevae.diagnostics import doctor
+
+        findings += doctor.examine()
+    problems = [finding.topic for finding in findings if finding.level == levels.PROBLEM]
     failure = ""
     if problems:
         failure = f"problems with {', '.join(problems)}; the lines above say how to fix them"
@@ -28,6 +33,7 @@ DOCTOR = Verb(
     "edgevae doctor --json",
     add_options,
     run,
-    "The report covers the processor, the kernel, onnxruntime and its plugins, the threads, and "
-    "whether the shipped bundles verify on each provider. The exit code is 6 if anything is wrong.",
+    "The report covers NumPy, the processor, the kernel, onnxruntime and its plugins, the threads, "
+    "and whether the shipped bundles verify on each provider in each of their precisions. The exit "
+    "code is 6 if anything is wrong.",
 )
