@@ -62,6 +62,7 @@ class VAE:
         # Tables that are read from the bundle on first use, by the property's name.
         # There is no lock that a fork could copy: at worst two threads read the same table.
         self._tables: dict[str, Any] = {}
+        self._last_scorer: Scorer | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         tables = {
@@ -452,7 +453,15 @@ class VAE:
     # --- arguments ---------------------------------------------------------------------------
 
     def _scorer(self) -> Scorer:
-        return Scorer(self.runner, self.statistics, self.calibration)
+        tables = self.statistics, self.calibration
+        scorer = self._last_scorer
+        if (
+            scorer is None
+            or scorer.statistics is not tables[0]
+            or scorer.calibration is not tables[1]
+        ):
+            scorer = self._last_scorer = Scorer(self.runner, *tables)
+        return scorer
 
     def _table(self, name: str, read: Callable[[Bundle], T]) -> T:
         if name not in self._tables:

@@ -25,22 +25,22 @@ Floats = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class ScoredBatch:
     """Some rows of the items to score, encoded and decoded.
 
-    `x` and `x_hat` are float32 (n, *x_shape), x_hat being decoded from z = mu; `deviance` is
-    float64 of the same shape, in nats. `start` is the global number of the first row, whose noise
-    `iwae` takes from the stream `seed`.
+    `x` and `x_hat` are float32 (n, *x_shape), x_hat being decoded from z = mu. `deviance` and
+    `recon`, float64 (n,), are what `Deviance.fill` returns. `start` is the global number of the
+    first row, whose noise `iwae` takes from the stream `seed`.
     """
 
     runner: Runner
     statistics: Statistics | None
-    rows: slice
     x: Floats
     posterior: Posterior
     x_hat: Floats
     deviance: Values
+    recon: Values
     draws: int
     seed: int
     start: int
@@ -75,7 +75,7 @@ def recon(batch: ScoredBatch) -> Values:
     For a Gaussian that is the squared error in units of its sigma, halved, plus a constant.
     (An and Cho 2015, with one z.)
     """
-    return likelihood.recon(batch.x, batch.x_hat, batch.bundle.likelihood)
+    return batch.recon
 
 
 def elbo(batch: ScoredBatch) -> Values:
@@ -121,8 +121,11 @@ def default(batch: ScoredBatch) -> Values:
     the two without logarithms.)
     """
     statistics = batch.fitted()
-    logs = log_pairs(likelihood.per_item(batch.deviance), mahalanobis(batch))
-    return np.asarray(((logs - statistics.location) / statistics.scale).sum(1), np.float64)
+    (location, other), (scale, other_scale) = statistics.location, statistics.scale
+    return np.asarray(
+        (log(batch.deviance) - location) / scale + (log(mahalanobis(batch)) - other) / other_scale,
+        np.float64,
+    )
 
 
 def nap(batch: ScoredBatch) -> Values:
@@ -142,8 +145,7 @@ def nap(batch: ScoredBatch) -> Values:
             f"bundle {batch.bundle.name!r} has statistics without activations, which nap needs: "
             f"fit them again, by `edgevae.scoring.fit` or `python -m train export`"
         )
-    logs = log_pairs(likelihood.per_item(batch.deviance), h.distance(d))
-    return np.asarray(logs @ (1.0, 2.0), np.float64)
+    return log(batch.deviance) + 2 * log(h.distance(d))
 
 
 METHODS: Mapping[str, Callable[[ScoredBatch], Values]] = MappingProxyType(
@@ -161,9 +163,9 @@ def check_posterior(bundle: Bundle, method: str) -> None:
         )
 
 
-def log_pairs(deviance: Values, distance: Values) -> Values:
-    """Return the logarithms of two columns (n,), bounded from below: (n, 2)."""
-    return np.log(np.maximum(np.stack([deviance, distance], axis=1), SMALLEST))
+def log(values: Values) -> Values:
+    """Return the logarithms of values (n,), bounded from below."""
+    return np.asarray(np.log(np.maximum(values, SMALLEST)), np.float64)
 
 
 def _iwae(batch: ScoredBatch, rows: slice) -> Values:

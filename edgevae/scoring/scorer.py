@@ -1,20 +1,21 @@
 """Score items with a runner, fit statistics, and calibrate scores to p-values."""
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from edgevae import bundle, checks
 from edgevae.bundle import CALIBRATION_FILE, Bundle
-from edgevae.data import likelihood
+from edgevae.data.likelihood import Deviance
 from edgevae.engine import Runner
 from edgevae.errors import InputError
 from edgevae.scoring import conformal
 from edgevae.scoring.conformal import Calibration
-from edgevae.scoring.methods import FITTED, MAX_ELEMENTS, METHODS, ScoredBatch, log_pairs
+from edgevae.scoring.methods import FITTED, MAX_ELEMENTS, METHODS, ScoredBatch, log
 from edgevae.scoring.statistics import (
     H_RIDGE,
     MU_RIDGE,
@@ -64,6 +65,12 @@ class Scorer:
     runner: Runner
     statistics: Statistics | None = None
     calibration: Calibration | None = None
+    deviance: Deviance = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        described = self.runner.bundle
+        deviance = Deviance(described.likelihood, described.x_shape)
+        object.__setattr__(self, "deviance", deviance)
 
     def score(
         self,
@@ -93,11 +100,10 @@ class Scorer:
         if calibration is not None:
             alpha = calibration.alpha if alpha is None else alpha
             alpha = conformal.check_alpha(alpha, len(calibration.scores[method]))
-        values, parts = np.empty(len(x)), np.empty(x.shape, np.float32)
-        batches = _batches(self.runner, x, self.statistics, draws=draws, seed=seed, start=start)
-        for batch in batches:
-            values[batch.rows] = METHODS[method](batch)
-            parts[batch.rows] = batch.deviance
+        parts = np.empty(x.shape, np.float32)
+        batches = self._batches(x, parts, draws=draws, seed=seed, start=start)
+        each = [METHODS[method](batch) for batch in batches]
+        values = each[0] if len(each) == 1 else np.concatenate([np.empty(0), *each])
         if calibration is None or alpha is None:
             return Scores(values, None, None, parts)
         p = calibration.p_values(method, values)
@@ -129,14 +135,49 @@ class Scorer:
         alpha = conformal.check_alpha(alpha, len(x_normal) - half)
         if fits:
             fitted = fit(self.runner, x_normal[:half])
+        scorer = Scorer(self.runner, fitted)
         values: dict[str, list[Values]] = {method: [] for method in methods}
-        keys = {"draws": draws, "seed": seed, "start": CALIBRATION_START}
-        for batch in _batches(self.runner, x_normal[half:], fitted, **keys):
+        rows = x_normal[half:]
+        for batch in scorer._batches(rows, draws=draws, seed=seed, start=CALIBRATION_START):
             for method in methods:
                 values[method].append(METHODS[method](batch))
         scores = {method: np.sort(np.concatenate(parts)) for method, parts in values.items()}
         calibration = Calibration(alpha, self.runner.precision, draws, scores)
         return Scorer(self.runner, fitted, calibration)
+
+    def _batches(
+        self,
+        x: Floats,
+        parts: Floats | None = None,
+        *,
+        draws: int = DRAWS,
+        seed: int = 0,
+        start: int = 0,
+    ) -> Iterator[ScoredBatch]:
+        """Yield the rows of x, encoded and decoded, as many at a time as bounded memory holds.
+
+        `parts`, of x's shape, is filled with the deviance of each value.
+        """
+        draws, seed = checks.integer(draws, "draws", least=1), checks.seed(seed)
+        start, runner = checks.start(start), self.runner
+        described = runner.bundle
+        if described.classes:
+            raise InputError(
+                f"bundle {described.name!r} has a conditional decoder, which needs the class of "
+                f"each item, and scores do not know it: score with a model trained without classes"
+            )
+        widest = max(math.prod(described.x_shape), math.prod(described.latent_shape))
+        step = max(1, MAX_ELEMENTS // widest)
+        for i in range(0, len(x), step):
+            part = x[i : i + step]
+            posterior = runner.encode(part)
+            x_hat = runner.decode(posterior.mu)
+            out = np.empty(part.shape, np.float32) if parts is None else parts[i : i + step]
+            deviance, recon = self.deviance.fill(part, x_hat, out)
+            first = (start + i) & checks.LAST
+            yield ScoredBatch(
+                runner, self.statistics, part, posterior, x_hat, deviance, recon, draws, seed, first
+            )
 
     def save(self, path: str | os.PathLike[str]) -> Bundle:
         """Write a copy of the runner's bundle with the statistics and the calibration.
@@ -205,57 +246,21 @@ def fit(runner: Runner, x_train: Floats) -> Statistics:
         raise InputError(f"x_train: expected at least 2 items, got {len(x_train)}")
     h_moments = Moments() if "activations" in runner.bundle.roles else None
     mu_moments, mus, deviances = Moments(), [], []
-    for batch in _batches(runner, x_train, None):
+    for batch in Scorer(runner)._batches(x_train):
         mu_moments.add(batch.mu)
         mus.append(batch.mu)
-        deviances.append(likelihood.per_item(batch.deviance))
+        deviances.append(batch.deviance)
         if h_moments is not None:
             h_moments.add(batch.h_difference())
     mu = mu_moments.whitening(MU_RIDGE)
-    logs = log_pairs(np.concatenate(deviances), mu.distance(np.concatenate(mus)))
+    distances = mu.distance(np.concatenate(mus))
+    logs = np.stack([log(np.concatenate(deviances)), log(distances)], axis=1)
     return Statistics(
         mu=mu,
         location=logs.mean(0).astype(np.float32),
         scale=np.maximum(logs.std(0), 1e-6).astype(np.float32),
         h=None if h_moments is None else h_moments.whitening(H_RIDGE),
     )
-
-
-def _batches(
-    runner: Runner,
-    x: Floats,
-    fitted: Statistics | None,
-    *,
-    draws: int = DRAWS,
-    seed: int = 0,
-    start: int = 0,
-) -> Iterator[ScoredBatch]:
-    """Yield the rows of x, encoded and decoded, as many at a time as bounded memory holds."""
-    draws, seed = checks.integer(draws, "draws", least=1), checks.seed(seed)
-    start = checks.start(start)
-    if runner.bundle.classes:
-        raise InputError(
-            f"bundle {runner.bundle.name!r} has a conditional decoder, which needs the class of "
-            f"each item, and scores do not know it: score with a model trained without classes"
-        )
-    shapes = runner.bundle.x_shape, runner.bundle.latent_shape
-    step = max(1, MAX_ELEMENTS // max(int(np.prod(shape)) for shape in shapes))
-    for i in range(0, len(x), step):
-        rows = slice(i, min(i + step, len(x)))
-        posterior = runner.encode(x[rows])
-        x_hat = runner.decode(posterior.mu)
-        yield ScoredBatch(
-            runner=runner,
-            statistics=fitted,
-            rows=rows,
-            x=x[rows],
-            posterior=posterior,
-            x_hat=x_hat,
-            deviance=likelihood.deviance(x[rows], x_hat, runner.bundle.likelihood),
-            draws=draws,
-            seed=seed,
-            start=(start + i) & checks.LAST,
-        )
 
 
 def _known(methods: Sequence[str]) -> list[str]:

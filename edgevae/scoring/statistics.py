@@ -34,8 +34,8 @@ class Whitening(NamedTuple):
 
     def distance(self, rows: Floats) -> Values:
         """Return the Mahalanobis distance of each row (N, D) from the mean: float64 (N,)."""
-        offset = (rows - self.mean).astype(np.float64) @ self.matrix
-        return np.asarray(np.linalg.norm(offset, axis=1), np.float64)
+        white = (rows - self.mean) @ self.matrix
+        return np.asarray(np.sqrt(np.add.reduce(white * white, 1)), np.float64)
 
 
 class Statistics(NamedTuple):

@@ -10,6 +10,14 @@ from edgevae.data import likelihood
 
 GAUSSIAN = {"name": "gaussian", "sigma": 0.3}
 BERNOULLI = {"name": "bernoulli"}
+SIGMAS = {"name": "gaussian", "sigma": [0.1, 0.2, 0.3, 1.0, 2.0, 10.0]}
+NAMES = [GAUSSIAN, SIGMAS, BERNOULLI, {"name": "categorical"}]
+
+
+def deviance(x, x_hat, name):
+    values = np.empty_like(x)
+    likelihood.Deviance(name, x.shape[1:]).fill(x, x_hat, values)
+    return values
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ def test_recon_is_the_sum_of_an_item_s_values(x, x_hat):
 
 def test_deviance_of_a_gaussian_is_half_the_squared_error_in_sigmas(x, x_hat):
     expected = ((x.astype(float) - x_hat) / 0.3) ** 2 / 2
-    np.testing.assert_allclose(likelihood.deviance(x, x_hat, GAUSSIAN), expected, atol=1e-12)
+    np.testing.assert_allclose(deviance(x, x_hat, GAUSSIAN), expected, rtol=1e-5, atol=1e-9)
 
 
 def test_deviance_of_a_bernoulli_is_the_divergence_of_two(x, x_hat):
@@ -65,10 +73,22 @@ def test_deviance_of_a_bernoulli_is_the_divergence_of_two(x, x_hat):
         return np.stack([p, 1 - p.astype(float)])
 
     expected = stats.entropy(both(x), both(x_hat))
-    np.testing.assert_allclose(likelihood.deviance(x, x_hat, BERNOULLI), expected, rtol=1e-6)
+    np.testing.assert_allclose(deviance(x, x_hat, BERNOULLI), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [GAUSSIAN, BERNOULLI], ids=lambda each: each["name"])
+@pytest.mark.parametrize("name", NAMES, ids=lambda each: each["name"])
 def test_deviance_is_least_and_0_at_x_hat_equal_to_x(name, x, x_hat):
-    assert likelihood.deviance(x, x, name).max() == 0
-    assert likelihood.deviance(x, x_hat, name).min() >= 0
+    assert deviance(x, x, name).max() == 0
+    assert deviance(x, x_hat, name).min() >= 0
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda each: each["name"])
+@pytest.mark.parametrize("rows", [3, 20_000])  # one block and several
+@pytest.mark.parametrize("certain", [False, True])
+def test_deviance_and_recon_are_sums_over_each_item(name, rows, certain):
+    x, x_hat = np.random.default_rng(3).random((2, rows, 2, 3), np.float32)
+    x = x.round() if certain else x
+    values = np.empty_like(x)
+    each, recon = likelihood.Deviance(name, x.shape[1:]).fill(x, x_hat, values)
+    np.testing.assert_allclose(each, values.sum((1, 2), dtype=float), rtol=1e-5)
+    np.testing.assert_allclose(recon, likelihood.recon(x, x_hat, name), rtol=1e-5, atol=1e-5)
