@@ -16,7 +16,7 @@ from edgevae.data.items import Items, Range
 from edgevae.data.kind import Kind
 from edgevae.data.kinds import KINDS, kind_from_json
 from edgevae.data.labels import ClassNumbers, Label, Labels, class_numbers, classes_in_turn
-from edgevae.data.likelihood import LIKELIHOODS, Likelihood
+from edgevae.data.likelihood import LIKELIHOODS, Deviance, Likelihood
 from edgevae.data.signal import Signal
 from edgevae.data.text import CASES, Text
 from edgevae.data.vector import Vector
@@ -27,6 +27,7 @@ __all__ = [
     "KINDS",
     "LIKELIHOODS",
     "ClassNumbers",
+    "Deviance",
     "Features",
     "Image",
     "Items",

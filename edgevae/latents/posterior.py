@@ -44,12 +44,17 @@ class Posterior:
 
         sum (exp(logvar) + mu^2 - 1 - logvar) / 2 (Kingma and Welling 2014, appendix B).
         """
-        nats = self.kl_by_dimension()
-        return np.asarray(nats.sum(axis=tuple(range(1, nats.ndim))), np.float32)
+        nats = self._doubled_kl()
+        sums = np.add.reduce(nats.reshape(len(nats), math.prod(nats.shape[1:])), 1)
+        return np.asarray(sums / 2, np.float32)
 
     def kl_by_dimension(self) -> npt.NDArray[np.float64]:
         """Return the part of `kl` in each latent dimension: float64 (N, *latent_shape), in nats."""
-        mu, logvar = self.mu.astype(np.float64), self.logvar.astype(np.float64)
+        return self._doubled_kl() / 2
+
+    def _doubled_kl(self) -> npt.NDArray[np.float64]:
         # expm1, because exp(logvar) - 1 loses all digits of a small logvar.
-        nats: npt.NDArray[np.float64] = (np.expm1(logvar) - logvar + mu * mu) / 2
+        nats: npt.NDArray[np.float64] = np.expm1(self.logvar, dtype=np.float64)
+        nats -= self.logvar
+        nats += self.mu * self.mu
         return nats

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edgevae import bundle, checks
 from edgevae.bundle import CALIBRATION_FILE, Bundle
-from edgevae.data.likelihood import Deviance
+from edgevae.data import Deviance
 from edgevae.engine import Runner
 from edgevae.errors import InputError
 from edgevae.scoring import conformal
@@ -65,12 +65,16 @@ class Scorer:
     runner: Runner
     statistics: Statistics | None = None
     calibration: Calibration | None = None
+    # What each batch needs of the bundle: its deviance, and how many rows bounded memory holds.
     deviance: Deviance = field(init=False, repr=False, compare=False)
+    batch_rows: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         described = self.runner.bundle
+        widest = max(math.prod(described.x_shape), math.prod(described.latent_shape))
         deviance = Deviance(described.likelihood, described.x_shape)
         object.__setattr__(self, "deviance", deviance)
+        object.__setattr__(self, "batch_rows", max(1, MAX_ELEMENTS // widest))
 
     def score(
         self,
@@ -95,7 +99,7 @@ class Scorer:
         another precision or number of draws, and if `alpha` or `fdr` asks for p-values of a
         method that was not calibrated.
         """
-        (method,) = _known([method])
+        _known([method])
         calibration = self._calibration_for(method, draws, required=fdr or alpha is not None)
         if calibration is not None:
             alpha = calibration.alpha if alpha is None else alpha
@@ -159,24 +163,22 @@ class Scorer:
         `parts`, of x's shape, is filled with the deviance of each value.
         """
         draws, seed = checks.integer(draws, "draws", least=1), checks.seed(seed)
-        start, runner = checks.start(start), self.runner
-        described = runner.bundle
-        if described.classes:
+        start, runner, step = checks.start(start), self.runner, self.batch_rows
+        if runner.bundle.classes:
             raise InputError(
-                f"bundle {described.name!r} has a conditional decoder, which needs the class of "
-                f"each item, and scores do not know it: score with a model trained without classes"
+                f"bundle {runner.bundle.name!r} has a conditional decoder, which needs the class "
+                f"of each item, and scores do not know it: score with a model trained without "
+                f"classes"
             )
-        widest = max(math.prod(described.x_shape), math.prod(described.latent_shape))
-        step = max(1, MAX_ELEMENTS // widest)
         for i in range(0, len(x), step):
-            part = x[i : i + step]
-            posterior = runner.encode(part)
+            rows = x[i : i + step]
+            out = np.empty(rows.shape, np.float32) if parts is None else parts[i : i + step]
+            posterior = runner.encode(rows)
             x_hat = runner.decode(posterior.mu)
-            out = np.empty(part.shape, np.float32) if parts is None else parts[i : i + step]
-            deviance, recon = self.deviance.fill(part, x_hat, out)
+            deviance, recon = self.deviance.fill(rows, x_hat, out)
             first = (start + i) & checks.LAST
             yield ScoredBatch(
-                runner, self.statistics, part, posterior, x_hat, deviance, recon, draws, seed, first
+                runner, self.statistics, rows, posterior, x_hat, deviance, recon, draws, seed, first
             )
 
     def save(self, path: str | os.PathLike[str]) -> Bundle:
