@@ -53,7 +53,7 @@ def measure(runner: Runner, *, seconds: float = 3.0) -> Iterator[Measurement]:
 
 def _measure_graph(runner: Runner, role: str, seconds: float) -> Measurement:
     plan = runner.plan(role)
-    larger = 1 if runner.provider == "cpu" else plans.ACCELERATED
+    larger = 1 if runner.device_type == "CPU" else plans.ACCELERATED
     sizes = [larger * size for size in plans.CHUNK_SIZES]
     most = _MEMORY // plans.row_bytes(runner.bundle, role)
     rows = max(plan.workers, min(sizes[-1] * plan.workers, most))

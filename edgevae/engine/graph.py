@@ -18,7 +18,7 @@ from edgevae.engine.binding import (
     run_and_return,
     run_in_place,
 )
-from edgevae.engine.providers import Choice, Preference, names
+from edgevae.engine.providers import Choice, Preference, device_type, names
 from edgevae.engine.session import nodes, open_session
 from edgevae.engine.targets import targets
 from edgevae.errors import BundleError, ProviderError
@@ -32,8 +32,8 @@ class Placement(NamedTuple):
     """The providers that run a graph, and why.
 
     `provider` has the short names of the providers in use, in their order. `nodes` has the number
-    of nodes that each provider took; the CPU takes those that no other does. It is None before
-    onnxruntime 1.24, which does not report them.
+    of nodes that each provider took; the CPU takes those that no other does. It is None if
+    onnxruntime does not tell (see `session.nodes`).
     """
 
     provider: str
@@ -43,7 +43,7 @@ class Placement(NamedTuple):
     def __str__(self) -> str:
         """Return the placement as "24 nodes on openvino, 2 nodes on cpu (asked for by name)"."""
         if self.nodes is None:
-            return f"{self.provider}, unknown nodes ({self.why})"
+            return f"an unknown number of nodes on {self.provider} ({self.why})"
         nodes = ", ".join(f"{count} nodes on {name}" for name, count in self.nodes.items())
         return f"{nodes} ({self.why})"
 
@@ -186,7 +186,7 @@ class Graph:
         on_cpu = provider == "cpu"
         bindings = Bindings(session, self.inputs, self.outputs, keep=on_cpu)
         # An accelerator runs one batch at a time; some (DirectML) break if two are sent.
-        turn = nullcontext() if on_cpu else self._accelerator
+        turn = nullcontext() if device_type(choice) == "CPU" else self._accelerator
         return _Opened(session, entry, provider, why, bindings, turn)
 
     def _entry(self, choice: Choice) -> GraphEntry:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from edgevae.bundle import Bundle, GraphEntry
 from edgevae.data import Kind
 from edgevae.engine.costs import Costs, estimated, known
+from edgevae.engine.providers import default_device
 from edgevae.engine.targets import targets
 from edgevae.engine.tuned import Setting, read_tuned
 from edgevae.errors import InputError
@@ -92,15 +93,19 @@ def choose(
     *,
     chunk: int | None = None,
     max_rows: int | None = None,
+    device: str | None = None,
 ) -> Plan:
     """Return the plan of a bundle's graph, such as "encoder" or "decoder".
 
-    `chunk` is the caller's, in rows; `max_rows` bounds the rows in flight.
+    `chunk` is the caller's, in rows; `max_rows` bounds the rows in flight. `device` is the kind of
+    device that the provider runs on: "CPU", "GPU" or "NPU"; None takes the provider's default.
     """
     on_cpu = setting.provider == "cpu"
-    # An accelerator has its own parallelism, and takes larger chunks one at a time. While it runs
-    # the chunk of one worker, the other packs its last one and draws the noise of its next one.
-    workers, larger = (setting.threads, 1) if on_cpu else (2, ACCELERATED)
+    # Other providers have their own parallelism. While one runs the chunk of one worker, the other
+    # packs its last one and draws the noise of its next one. A device other than the CPU takes
+    # larger chunks; OpenVINO's CPU device loses by them, since they leave the cache.
+    workers = setting.threads if on_cpu else 2
+    larger = 1 if (device or default_device(setting.provider)) == "CPU" else ACCELERATED
     entry = _entry(bundle, role, setting)
     costs, estimate = (costs_of(bundle, entry)) if on_cpu else (None, "")
     single_call_rows = None
@@ -116,8 +121,8 @@ def choose(
         if costs is not None:
             most = max(chunk, _CHUNK_BYTES // row_bytes(bundle, role))
             chunk = max(chunk, costs.rows_within(_CHUNK_US, most))
-    if single_call_rows is None:
-        single_call_rows = _single_call_rows(costs, setting.threads, chunk)
+    if single_call_rows is None:  # another provider runs a whole chunk best in one call
+        single_call_rows = _single_call_rows(costs, setting.threads, chunk) if on_cpu else chunk
     if max_rows is not None:
         workers = min(workers, max_rows)
         chunk, single_call_rows = min(chunk, max_rows // workers), min(single_call_rows, max_rows)

@@ -238,8 +238,13 @@ def device_type(choice: Choice) -> str:
     The option `device_type` of OpenVINO and of plugins takes precedence, as it is written.
     """
     name, options = choice[0]
-    default = PROVIDERS[name].device if name in PROVIDERS else "GPU"
-    return options.get("device_type", default)
+    return options.get("device_type", default_device(name))
+
+
+def default_device(provider: str) -> str:
+    """Return the kind of device that a provider, or the first of several, runs on by default."""
+    name = provider.split(", ")[0]
+    return PROVIDERS[name].device if name in PROVIDERS else "GPU"
 
 
 def names(choice: Choice) -> str:

@@ -94,6 +94,11 @@ class Runner:
         return self._graphs["decoder"].open(self.threads)
 
     @property
+    def device_type(self) -> str:
+        """The kind of device that the provider in use runs on: "CPU", "GPU" or "NPU"."""
+        return self.preference.device_type(self.provider)
+
+    @property
     def setting(self) -> Setting:
         """The provider, precision and number of threads in use; opens as `provider` does."""
         return Setting(self.provider, self.precision, self.threads)
@@ -127,6 +132,7 @@ class Runner:
                 self.setting,
                 chunk=self._chunk,
                 max_rows=self._max_rows.get(role),
+                device=self.device_type,
             )
         return self._plans[role]
 

@@ -77,7 +77,9 @@ def test_a_placement_names_the_provider_of_every_node(decoder):
     placement = decoder().placement(1)
     assert placement.nodes["cpu"] >= 3  # Gemm or MatMul, Sigmoid and what scales it
     assert str(placement) == f"{placement.nodes['cpu']} nodes on cpu (so the test wants it)"
-    assert str(Placement("cuda", None, "asked for")) == "cuda, unknown nodes (asked for)"
+    assert str(Placement("cuda", None, "asked for")) == (
+        "an unknown number of nodes on cuda (asked for)"
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

@@ -39,8 +39,14 @@ def test_the_caller_comes_before_tune_before_the_manifest_before_a_guess(grey):
 
 def test_an_accelerator_gets_larger_chunks_and_two_workers(grey):
     cuda = tuned.Setting("cuda", "float32", 2)
-    assert plans.choose(grey, "decoder", cuda)[:4] == (8, 1024, 2, 2)
+    assert plans.choose(grey, "decoder", cuda)[:4] == (1024, 1024, 2, 2)
     assert plans.choose(grey, "decoder", cuda, chunk=5)[:4] == (5, 5, 2, 2)
+
+
+def test_a_cpu_device_of_another_provider_gets_chunks_that_stay_in_cache(grey):
+    openvino = tuned.Setting("openvino", "bf16", 2)
+    assert plans.choose(grey, "decoder", openvino)[:4] == (64, 64, 2, 2)
+    assert plans.choose(grey, "decoder", openvino, device="GPU")[:4] == (1024, 1024, 2, 2)
 
 
 # --- costs ---------------------------------------------------------------------------------------
