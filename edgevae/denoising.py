@@ -16,6 +16,7 @@ bits has its noise clipped at black and white; `restore_clipped` replaces clippe
 expected values before the two images are combined.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -82,14 +83,15 @@ def denoise(
     clipped = is_clipped(noisy)
     sigmas = estimate_sigma(noisy, clipped, table) if known_sigma is None else known_sigma / width
 
-    def reconstruct(noisy: Floats) -> Floats:
+    def reconstruct(noisy: Floats, y: ClassNumbers | None) -> Floats:
         x_hat: Floats = (runner.reconstruct(noisy * width + low, y) - low) / width
         return x_hat
 
-    x_hat = reconstruct(noisy)
-    if (clipped & (sigmas > 0)).any():
-        np.copyto(noisy, restore_clipped(noisy, x_hat, sigmas), where=clipped.reshape(-1, 1, 1, 1))
-        x_hat = reconstruct(noisy)
+    x_hat = reconstruct(noisy, y)
+    again = np.flatnonzero(clipped & (sigmas > 0))
+    if len(again):
+        noisy[again] = restore_clipped(noisy[again], x_hat[again], sigmas[again])
+        x_hat[again] = reconstruct(noisy[again], None if y is None else y[again])
     clean = blend(noisy, x_hat, sigmas, table).clip(0, 1) * width + low
     return np.asarray(clean, np.float32)
 
@@ -159,17 +161,22 @@ def restore_clipped(noisy: Floats, x_hat: Floats, sigma: Floats) -> Floats:
     t = -x_hat / sigma, and above 1 it is the mirror image.
     """
     scale = np.maximum(sigma, np.float32(1e-6)).reshape(-1, 1, 1, 1)
-    below = np.minimum(x_hat - scale * _inverse_mills_ratio(-x_hat / scale), 0)
-    above = np.maximum(x_hat + scale * _inverse_mills_ratio((x_hat - np.float32(1)) / scale), 1)
-    restored = np.where(noisy <= 0, below, np.where(noisy >= 1, above, noisy))
-    return np.asarray(restored, np.float32)
+    x_hat, scale = (np.broadcast_to(each, noisy.shape) for each in (x_hat, scale))
+    restored = noisy.copy()
+    at = noisy <= 0
+    model, scales = x_hat[at], scale[at]
+    restored[at] = np.minimum(model - scales * _inverse_mills_ratio(-model / scales), 0)
+    at = noisy >= 1
+    excess, scales = x_hat[at] - np.float32(1), scale[at]
+    restored[at] = 1 + np.maximum(excess + scales * _inverse_mills_ratio(excess / scales), 0)
+    return restored
 
 
 # phi(t) / Phi(t) of the standard normal at points t.
 _T = np.linspace(-8, 8, 641)
-_INVERSE_MILLS_RATIOS = [
-    math.sqrt(2 / math.pi) * math.exp(-t * t / 2) / math.erfc(-t / math.sqrt(2)) for t in _T
-]
+_INVERSE_MILLS_RATIOS = np.array(
+    [math.sqrt(2 / math.pi) * math.exp(-t * t / 2) / math.erfc(-t / math.sqrt(2)) for t in _T]
+)
 
 
 def _inverse_mills_ratio(t: Any) -> Any:
@@ -185,11 +192,32 @@ def blend(noisy: Floats, x_hat: Floats, sigma: Floats, table: Table) -> Floats:
     a, c, class_gains = (
         _at_sigma(sigma, table, gains) for gains in (table.noisy, table.model, table.places)
     )
-    b = _weigh(noisy, x_hat, a, c)
-    classes = np.searchsorted(table.contrasts, contrast(x_hat)).reshape(len(noisy), -1)
-    g = np.take_along_axis(class_gains, classes, axis=1).reshape(noisy.shape)
-    estimate: Floats = x_hat + g * (b - x_hat)
-    return estimate
+    step = _weigh(noisy, x_hat, a, c)
+    step -= x_hat
+    step *= _at_contrast(contrast(x_hat), table.contrasts, class_gains)
+    step += x_hat
+    return step
+
+
+def _at_contrast(contrast: Floats, boundaries: Floats, gains: Floats) -> Floats:
+    """Interpolate gains (N, K) of contrast classes at the contrast of pixels (N, C, H, W).
+
+    A gain holds in the middle of its class. Without interpolation a rounding error of x_hat, which
+    differs between processors, would decide the class of a pixel near a boundary.
+    """
+    classes = gains.shape[1]
+    if classes == 1:
+        return gains.reshape(-1, 1, 1, 1)
+    edges = np.concatenate([[0], boundaries])
+    # The last class has no end, and gets the width of the one before.
+    edges = np.append(edges, 2 * edges[-1] - edges[-2])
+    position = np.interp(contrast, (edges[:-1] + edges[1:]) / 2, np.arange(classes))
+    first = np.minimum(position.astype(np.intp), classes - 2)
+    share = (position - first).astype(np.float32)
+    first += np.arange(len(gains)).reshape(-1, 1, 1, 1) * classes
+    steps = np.diff(gains, axis=1, append=0)
+    interpolated: Floats = gains.ravel()[first] + share * steps.ravel()[first]
+    return interpolated
 
 
 def _weigh(noisy: Floats, x_hat: Floats, a: Floats, c: Floats) -> Floats:
@@ -204,16 +232,23 @@ def contrast(images: Floats) -> Floats:
 
     The result has their shape. Beyond the border its pixels are repeated.
     """
+    height, width = images.shape[2:]
     padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
-    mean = _mean_of_3x3(padded)
-    deviation: Floats = np.sqrt(np.maximum(_mean_of_3x3(padded * padded) - mean * mean, 0))
+    total, squares = np.zeros_like(images), np.zeros_like(images)
+    for i in range(3):
+        for j in range(3):
+            # Differences from the middle, because E[x^2] - E[x]^2 of the pixels themselves would
+            # lose all digits of a small deviation.
+            difference = padded[:, :, i : i + height, j : j + width] - images
+            total += difference
+            difference *= difference
+            squares += difference
+    total *= total
+    total /= 9
+    squares -= total
+    squares /= 9
+    deviation: Floats = np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
     return deviation
-
-
-def _mean_of_3x3(padded: Floats) -> Floats:
-    rows = padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:]
-    mean: Floats = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
-    return mean
 
 
 def _at_sigma(sigma: Floats, table: Table, gains: Floats) -> Floats:
@@ -252,6 +287,7 @@ def inverse_dct(coefficients: Floats) -> Floats:
     return images
 
 
+@functools.cache
 def _dct_matrix(size: int) -> Floats:
     """Return the matrix (size, size) whose rows are cosines of ascending frequency."""
     frequency, pixel = np.ogrid[:size, :size]

@@ -91,6 +91,34 @@ def test_clipped_pixels_are_restored():
     assert far.item() <= 0
 
 
+def test_the_result_does_not_jump_where_a_rounding_error_changes_x_hat(x, table):
+    y, model = noisy(x[:100], 0.2).clip(0, 1), Smooth()
+    x_hat, sigma = model.reconstruct(y), np.full(len(y), 0.2, np.float32)
+    rounding = np.random.default_rng(1).uniform(-1e-6, 1e-6, x_hat.shape).astype(np.float32)
+    first, second = (denoising.blend(y, each, sigma, table) for each in (x_hat, x_hat + rounding))
+    assert np.abs(first - second).max() < 1e-4
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_a_gain_holds_in_the_middle_of_its_class(classes):
+    boundaries = np.float32([0.2, 0.4][: classes - 1])
+    gains = np.float32([[1, 2, 4], [0, 10, 30]])[:, :classes]
+    middles = np.float32([0.1, 0.3, 0.5])[:classes].reshape(1, 1, 1, -1).repeat(2, axis=0)
+    g = denoising._at_contrast(middles, boundaries, gains)
+    np.testing.assert_allclose(np.broadcast_to(g[:, 0, 0], gains.shape), gains, rtol=1e-5)
+
+
+def test_contrast_is_the_standard_deviation_of_the_neighbourhood():
+    image = np.random.default_rng(0).random((5, 6), np.float32)
+    flat = np.float32(0.9) + np.float32(1e-6) * image  # where E[x^2] - E[x]^2 has no digit left
+    for each in (image, flat):
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(each, 1, mode="edge"), (3, 3))
+        expected = windows.astype(float).std((2, 3))
+        np.testing.assert_allclose(
+            denoising.contrast(each[None, None])[0, 0], expected, rtol=1e-3, atol=1e-9
+        )
+
+
 def test_the_transform_is_the_orthonormal_cosine_transform():
     y = np.random.default_rng(2).random((2, 1, 6, 9), np.float32)
     coefficients = denoising.dct(y)
