@@ -21,6 +21,7 @@ _SMALLEST_PROBABILITY = 1e-7
 
 # The numbers in a block of `Deviance`: 128 KB of float32.
 _BLOCK = 1 << 15
+_MANY_ROWS = 32
 
 
 def nats(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
@@ -81,16 +82,16 @@ class Deviance:
             np.subtract(x, x_hat, out)
             np.multiply(out, self._scale, out)
             np.multiply(out, out, out)
-            deviance = _row_sums(out)
+            deviance = per_item(out)
             return deviance, deviance + self._least
         self._cross_entropy(x, x_hat, out)
-        recon = _row_sums(out)
+        recon = per_item(out)
         if not (x * (1 - x)).any():  # the minimum is 0, as bits and characters are certain
             return recon, recon
         least = np.empty_like(out)
         self._cross_entropy(x, x, least)
         np.maximum(out - least, 0, out=out)
-        return _row_sums(out), recon
+        return per_item(out), recon
 
     def _cross_entropy(self, x: Floats, p: Floats, out: npt.NDArray[np.float32]) -> None:
         """Fill `out` with the `nats` of a Bernoulli or a categorical distribution."""
@@ -100,19 +101,18 @@ class Deviance:
         np.negative(out, out)
 
 
-def _row_sums(values: npt.NDArray[np.float32]) -> Nats:
-    sums = np.add.reduce(values.reshape(len(values), math.prod(values.shape[1:])), 1)
-    return np.asarray(sums, np.float64)
-
-
 def recon(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
     """Return -log p(x|z) of each item, the sum of its `nats`: float64 (N,)."""
     return per_item(nats(x, x_hat, likelihood))
 
 
-def per_item(values: Nats) -> Nats:
-    """Return the sum of values (N, *x_shape) over each item: (N,)."""
-    return np.asarray(values.sum(axis=tuple(range(1, values.ndim))), np.float64)
+def per_item(values: Floats) -> Nats:
+    """Return the sum of values (N, *x_shape) over each item: float64 (N,)."""
+    flat = values.reshape(len(values), math.prod(values.shape[1:]))
+    # einsum is up to four times as fast on many short rows, and slower on a few.
+    sums = np.einsum("ij->i", flat) if len(flat) >= _MANY_ROWS else np.add.reduce(flat, 1)
+    nats: Nats = sums.astype(np.float64)
+    return nats
 
 
 def likelihood_from_json(fields: Fields, x_shape: tuple[int, ...]) -> Likelihood:

@@ -29,8 +29,9 @@ Values = npt.NDArray[np.float64]
 class ScoredBatch:
     """Some rows of the items to score, encoded and decoded.
 
-    `x` and `x_hat` are float32 (n, *x_shape), x_hat being decoded from z = mu. `deviance` and
-    `recon`, float64 (n,), are what `Deviance.fill` returns. `start` is the global number of the
+    `x`, `x_hat` and `parts` are float32 (n, *x_shape). x_hat is decoded from z = mu, and is None if
+    only methods that are not in RECODED follow; `parts` is the deviance of each value. `deviance`
+    and `recon`, float64 (n,), are what `Deviance.fill` returns. `start` is the global number of the
     first row, whose noise `iwae` takes from the stream `seed`.
     """
 
@@ -38,7 +39,8 @@ class ScoredBatch:
     statistics: Statistics | None
     x: Floats
     posterior: Posterior
-    x_hat: Floats
+    x_hat: Floats | None
+    parts: Floats
     deviance: Values
     recon: Values
     draws: int
@@ -56,6 +58,7 @@ class ScoredBatch:
 
     def h_difference(self) -> Floats:
         """Return h(x) - h(x_hat), the difference of the encoder's activations: (n, H)."""
+        assert self.x_hat is not None
         return self.runner.activations(self.x) - self.runner.activations(self.x_hat)
 
     def fitted(self) -> Statistics:
@@ -152,6 +155,7 @@ METHODS: Mapping[str, Callable[[ScoredBatch], Values]] = MappingProxyType(
     {method.__name__: method for method in (default, recon, elbo, iwae, mahalanobis, nap)}
 )
 FITTED = frozenset({"default", "mahalanobis", "nap"})  # the methods that need statistics
+RECODED = frozenset({"nap"})  # the methods that encode x_hat
 
 
 def check_posterior(bundle: Bundle, method: str) -> None:

@@ -15,7 +15,7 @@ from edgevae.engine import Runner
 from edgevae.errors import InputError
 from edgevae.scoring import conformal
 from edgevae.scoring.conformal import Calibration
-from edgevae.scoring.methods import FITTED, MAX_ELEMENTS, METHODS, ScoredBatch, log
+from edgevae.scoring.methods import FITTED, MAX_ELEMENTS, METHODS, RECODED, ScoredBatch, log
 from edgevae.scoring.statistics import (
     H_RIDGE,
     MU_RIDGE,
@@ -99,15 +99,21 @@ class Scorer:
         another precision or number of draws, and if `alpha` or `fdr` asks for p-values of a
         method that was not calibrated.
         """
-        _known([method])
+        if method not in METHODS:
+            _known([method])
         calibration = self._calibration_for(method, draws, required=fdr or alpha is not None)
         if calibration is not None:
             alpha = calibration.alpha if alpha is None else alpha
             alpha = conformal.check_alpha(alpha, len(calibration.scores[method]))
-        parts = np.empty(x.shape, np.float32)
-        batches = self._batches(x, parts, draws=draws, seed=seed, start=start)
-        each = [METHODS[method](batch) for batch in batches]
-        values = each[0] if len(each) == 1 else np.concatenate([np.empty(0), *each])
+        # One batch, as small inputs are, comes with an array for its parts.
+        parts = None if 0 < len(x) <= self.batch_rows else np.empty(x.shape, np.float32)
+        keep, each = method in RECODED, []
+        for batch in self._batches(x, parts, keep_x_hat=keep, draws=draws, seed=seed, start=start):
+            each.append(METHODS[method](batch))
+        if parts is None:
+            values, parts = each[0], batch.parts
+        else:
+            values = np.concatenate([np.empty(0), *each])
         if calibration is None or alpha is None:
             return Scores(values, None, None, parts)
         p = calibration.p_values(method, values)
@@ -154,13 +160,15 @@ class Scorer:
         x: Floats,
         parts: Floats | None = None,
         *,
+        keep_x_hat: bool = True,
         draws: int = DRAWS,
         seed: int = 0,
         start: int = 0,
     ) -> Iterator[ScoredBatch]:
         """Yield the rows of x, encoded and decoded, as many at a time as bounded memory holds.
 
-        `parts`, of x's shape, is filled with the deviance of each value.
+        `parts` is an array of x's shape for the deviance of each value; None takes new ones.
+        Without `keep_x_hat` the deviance takes the memory of x_hat.
         """
         draws, seed = checks.integer(draws, "draws", least=1), checks.seed(seed)
         start, runner, step = checks.start(start), self.runner, self.batch_rows
@@ -171,14 +179,29 @@ class Scorer:
                 f"classes"
             )
         for i in range(0, len(x), step):
-            rows = x[i : i + step]
-            out = np.empty(rows.shape, np.float32) if parts is None else parts[i : i + step]
+            rows = x if len(x) <= step else x[i : i + step]
             posterior = runner.encode(rows)
-            x_hat = runner.decode(posterior.mu)
+            out = None if parts is None else parts[i : i + step]
+            if out is None or keep_x_hat:
+                x_hat = runner.decode(posterior.mu)
+            else:
+                x_hat = out
+                _decode_into(runner, posterior.mu, x_hat)
+            if out is None:
+                out = np.empty_like(x_hat) if keep_x_hat else x_hat
             deviance, recon = self.deviance.fill(rows, x_hat, out)
-            first = (start + i) & checks.LAST
             yield ScoredBatch(
-                runner, self.statistics, rows, posterior, x_hat, deviance, recon, draws, seed, first
+                runner,
+                self.statistics,
+                rows,
+                posterior,
+                x_hat if keep_x_hat else None,
+                out,
+                deviance,
+                recon,
+                draws,
+                seed,
+                (start + i) & checks.LAST,
             )
 
     def save(self, path: str | os.PathLike[str]) -> Bundle:
@@ -263,6 +286,10 @@ def fit(runner: Runner, x_train: Floats) -> Statistics:
         scale=np.maximum(logs.std(0), 1e-6).astype(np.float32),
         h=None if h_moments is None else h_moments.whitening(H_RIDGE),
     )
+
+
+def _decode_into(runner: Runner, z: Floats, x_hat: Floats) -> None:
+    runner.decode_into(lambda first, last: z[first:last], x_hat)
 
 
 def _known(methods: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae.bundle import Bundle
+from edgevae.data import likelihood
 from edgevae.errors import BundleError
 
 STATISTICS_FILE = "statistics.npz"
@@ -35,7 +36,8 @@ class Whitening(NamedTuple):
     def distance(self, rows: Floats) -> Values:
         """Return the Mahalanobis distance of each row (N, D) from the mean: float64 (N,)."""
         white = (rows - self.mean) @ self.matrix
-        return np.asarray(np.sqrt(np.add.reduce(white * white, 1)), np.float64)
+        white *= white
+        return np.asarray(np.sqrt(likelihood.per_item(white)), np.float64)
 
 
 class Statistics(NamedTuple):
