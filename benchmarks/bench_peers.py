@@ -1,6 +1,7 @@
 """Compare edgevae's decoding of many latents with other ways to run a decoder on a CPU.
 
-    python benchmarks/bench_peers.py            about 8 minutes; --quick: M1 alone, one round
+    python benchmarks/bench_peers.py            about 10 minutes; --quick: M1 alone, one round
+    python benchmarks/bench_peers.py --from results/peers-CPU.json      the chart and tables again
 
 Each candidate (peers.py) has its own process for each decoder (decoders.py). The processes stay
 while the candidates take turns, for several rounds, so that a machine that warms up or is shared
@@ -11,6 +12,10 @@ of the fastest ones. All candidates take the same float32 latents and leave floa
 host's memory. The error is the largest difference from PyTorch's eager float32. FLOPs are those of
 the original layers, two for each multiply-add, whatever a candidate computes. "sgemm" is the faster
 of numpy's and PyTorch's float32 products of two square matrices, which takes turns with the rest.
+
+A row is a candidate in a precision, on a provider: edgevae and plain onnxruntime run on the CPU,
+and on OpenVINO and CUDA where they are installed; what cannot run says why. Candidates are timed at
+the decoder's batch and at one row.
 
 Biases. The naive row is one `sess.run` on the whole batch with all defaults, as in most scripts,
 which is not the best that onnxruntime can do: edgevae's rows are onnxruntime too. Before they are
@@ -40,6 +45,7 @@ from typing import Any, NamedTuple
 
 import peers
 import peers_chart
+import peers_table
 
 from edgevae.diagnostics.bench import machine, median, percentile
 
@@ -255,16 +261,21 @@ def table(rows: Sequence[Row]) -> str:
         f"{first['values']:,} values; sgemm {first['sgemm_flops'] / 1e9:,.0f} GFLOP/s",
         f"edgevae compile kept: {', '.join(first['passes']) or 'no pass'}; its graph has "
         f"{first['compiled_flops'] / first['flops']:.0%} of these FLOPs",
-        f"{'':<20} {'img/s':>9} {'x naive':>8} {'of sgemm':>8} {'max error':>9} "
-        f"{'p50 ms':>8} {'p99 ms':>8}",
+        f"{'':<24} {'img/s':>9} {'x naive':>8} {'of sgemm':>8} {'max error':>9} "
+        f"{'1 row ms':>8} {'p99 ms':>8} {'x naive':>8}",
     ]
     for row in rows:
         if "absent" in row:
-            lines.append(f"{row['candidate']:<20} {row['absent']}")
+            reason = row["absent"].partition(";")[0]  # without the advice, which the JSON holds
+            lines.append(f"{row['candidate']:<24} {reason}")
             continue
-        single = f"{row['p50_ms']:>8.3f} {row['p99_ms']:>8.3f}" if "p50_ms" in row else " " * 17
+        single = " " * 26
+        if "p50_ms" in row:
+            single = (
+                f"{row['p50_ms']:>8.3f} {row['p99_ms']:>8.3f} {row['single_times_naive']:>7.2f}x"
+            )
         lines.append(
-            f"{row['candidate']:<20} {row['images_per_s']:>9,.0f} {row['times_naive']:>7.2f}x "
+            f"{row['candidate']:<24} {row['images_per_s']:>9,.0f} {row['times_naive']:>7.2f}x "
             f"{row['share_of_sgemm']:>8.0%} {row['error']:>9.1e} {single}  {row['how']}"
         )
     if (wide := spread(rows)) > QUIET:
@@ -302,12 +313,18 @@ def verdicts_table(verdicts: Sequence[Row]) -> str:
 
 
 def save(path: Path, here: Row, rows: Sequence[Row], verdicts: Sequence[Row]) -> None:
-    """Write the results as JSON, and the chart beside it."""
+    """Write the results as JSON, and draw them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Single rows are timed some ten thousand times; their percentiles suffice.
     kept = [{key: row[key] for key in row if key != "single_seconds"} for row in rows]
     report = {"machine": here, "rows": kept, "goals": verdicts}
     path.write_text(json.dumps(report, indent=1) + "\n")
+    draw(path, report)
+
+
+def draw(path: Path, report: Row) -> None:
+    """Draw the chart of a report beside its file, and print the tables of docs/results.md."""
+    here, rows = report["machine"], report["rows"]
     goals = {(g.decoder, g.candidate): g.times for g in GOALS if g.rival == NAIVE}
     picture = peers_chart.draw(
         rows,
@@ -316,6 +333,7 @@ def save(path: Path, here: Row, rows: Sequence[Row], verdicts: Sequence[Row]) ->
         subtitle=f"{here['cpu']}, {here['threads']} threads, onnxruntime {here['onnxruntime']}",
     )
     picture.save(path.with_suffix(".png"))
+    print(f"\n{peers_table.markdown(rows)}\n\nsaved {path.with_suffix('.png')}")
 
 
 def installed(package: str) -> str | None:
@@ -345,7 +363,17 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, help="default: results/peers-CPU.json; the chart is written beside it"
     )
+    parser.add_argument(
+        "--from",
+        dest="earlier",
+        type=Path,
+        metavar="FILE.json",
+        help="measure nothing: draw the chart and print the tables of an earlier run",
+    )
     args = parser.parse_args()
+    if args.earlier:
+        draw(args.earlier, json.loads(args.earlier.read_text()))
+        return
     decoders = args.decoder or (["M1"] if args.quick else DECODERS)
     rounds, seconds = (1, 0.0) if args.quick else (args.rounds, args.seconds)
     here = machine() | {
@@ -364,7 +392,7 @@ def main() -> None:
         path = Path(__file__).parent / "results" / f"peers-{slug(here['cpu'])}.json"
     if path is not None:
         save(path, here, rows, verdicts)
-        print(f"\nsaved {path} and {path.with_suffix('.png').name}")
+        print(f"saved {path}")
 
 
 if __name__ == "__main__":

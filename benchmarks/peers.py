@@ -29,10 +29,14 @@ CHUNKS = (1, 4, 16, 32, 64)  # the numbers of chunks that a batch may be split i
 
 
 class Ready(NamedTuple):
-    """A candidate that is ready: its function of a batch of latents, and its settings in words."""
+    """A candidate that is ready: its function of a batch of latents, and its settings in words.
+
+    `decode_one` is for a single row; None if `decode` takes it too.
+    """
 
     decode: Decode
     how: str
+    decode_one: Decode | None = None
 
 
 class Work(NamedTuple):
@@ -74,6 +78,7 @@ def prepare(name: str, folder: Path) -> dict[str, float]:
 def compile(name: str, folder: Path) -> dict[str, Any]:
     """Write the bundle, as `edgevae compile --int8 --force` does, so that a poor int8 is shown."""
     from edgevae import compiler
+    from edgevae.engine import targets
 
     before = time.perf_counter()
     compiled = compiler.compile(
@@ -84,7 +89,8 @@ def compile(name: str, folder: Path) -> dict[str, Any]:
     )
     seconds = time.perf_counter() - before
     kept = [row.name for row in compiled.passes["decoder"] if row.kept]
-    flops = graph_flops(folder / "bundle" / "decoder.onnx")
+    entry = compiled.bundle.graph("decoder", targets=targets("cpu"))
+    flops = graph_flops(compiled.bundle.path / entry.file)
     return {"compile_seconds": seconds, "passes": kept, "compiled_flops": flops}
 
 
@@ -119,11 +125,24 @@ STEPS = {"prepare": prepare, "compile": compile}
 # --- the candidates --------------------------------------------------------------------------
 
 
-def onnxruntime(work: Work) -> Ready:
-    import onnxruntime as ort
+def onnxruntime_on(provider: str) -> Callable[[Work], Ready]:
+    """Return how plain onnxruntime gets ready on a provider, in float32, else by its defaults."""
 
-    session = ort.InferenceSession(work.graph, providers=["CPUExecutionProvider"])
-    return Ready(lambda z: session.run(None, {"z": z})[0], "one sess.run, defaults")
+    def ready(work: Work) -> Ready:
+        import onnxruntime as ort
+
+        from edgevae.diagnostics.bench import Case, process, rounds
+        from edgevae.engine import providers
+
+        providers.candidates(provider)  # refuses one that is not there, and says why
+        chosen = rounds.plain_session(Case("sess.run", "plain", provider))
+        session = process.plain_opener(ort, chosen, 0)(str(work.graph))
+        taken = session.get_providers()
+        if chosen[0] not in taken:
+            raise RuntimeError(f"onnxruntime uses {', '.join(taken)} instead of {chosen[0]}")
+        return Ready(lambda z: session.run(None, {"z": z})[0], "one sess.run, defaults")
+
+    return ready
 
 
 def torch_whole(work: Work) -> Ready:
@@ -153,14 +172,6 @@ def openvino_default(work: Work) -> Ready:
     return _openvino(work, {})
 
 
-def edgevae_float32(work: Work) -> Ready:
-    return _edgevae(work, "float32")
-
-
-def edgevae_int8(work: Work) -> Ready:
-    return _edgevae(work, "int8")
-
-
 def sgemm(work: Work) -> Ready:
     """Return the faster of numpy's and PyTorch's products of two square matrices."""
     import torch
@@ -180,19 +191,42 @@ class Candidate(NamedTuple):
 
     ready: Callable[[Work], Ready]
     needs: tuple[str, ...]
-    single: bool = False
+    single: bool = True
 
 
+def edgevae_on(provider: str, precision: str) -> Callable[[Work], Ready]:
+    """Return how edgevae gets ready on a provider."""
+
+    def ready(work: Work) -> Ready:
+        import edgevae
+
+        vae = edgevae.load(work.bundle, provider=provider, precision=precision)
+        plan, entry = vae.plan("decoder"), vae.graph("decoder").entry
+        how = f"{entry.file}, {plan.workers} workers, chunks of {plan.chunk}"
+        if precision == "int8":
+            how += f", {vae.bundle.quality['int8']['decoder_psnr']:.1f} dB"
+        return Ready(vae.decode, how)
+
+    return ready
+
+
+ORT = ("onnxruntime",)
 CANDIDATES = {
-    "onnxruntime": Candidate(onnxruntime, ("onnxruntime",), single=True),
+    "onnxruntime": Candidate(onnxruntime_on("cpu"), ORT),
+    "onnxruntime openvino": Candidate(onnxruntime_on("openvino"), ORT),
+    "onnxruntime cuda": Candidate(onnxruntime_on("cuda"), ORT),
     "PyTorch, one batch": Candidate(torch_whole, ("torch",)),
-    "PyTorch, best chunk": Candidate(torch_chunks, ("torch",)),
+    "PyTorch, best chunk": Candidate(torch_chunks, ("torch",), single=False),
     "torch.compile": Candidate(torch_compile, ("torch",)),
     "OpenVINO float32": Candidate(openvino_float32, ("openvino",)),
     "OpenVINO default": Candidate(openvino_default, ("openvino",)),
-    "edgevae float32": Candidate(edgevae_float32, ("onnxruntime",), single=True),
-    "edgevae int8": Candidate(edgevae_int8, ("onnxruntime",), single=True),
-    SGEMM: Candidate(sgemm, ("torch",)),
+    "edgevae float32": Candidate(edgevae_on("cpu", "float32"), ORT),
+    "edgevae int8": Candidate(edgevae_on("cpu", "int8"), ORT),
+    "edgevae openvino float32": Candidate(edgevae_on("openvino", "float32"), ORT),
+    "edgevae openvino bf16": Candidate(edgevae_on("openvino", "bf16"), ORT),
+    "edgevae openvino int8": Candidate(edgevae_on("openvino", "int8"), ORT),
+    "edgevae cuda float32": Candidate(edgevae_on("cuda", "float32"), ORT),
+    SGEMM: Candidate(sgemm, ("torch",), single=False),
 }
 
 
@@ -241,7 +275,8 @@ def _openvino(work: Work, settings: Mapping[str, str]) -> Ready:
         for hint in ("LATENCY", "THROUGHPUT")
         for n in work.chunks
     }
-    return fastest(options, work.z)
+    one = _by_openvino(work, 1, {**settings, "PERFORMANCE_HINT": "LATENCY"})
+    return fastest(options, work.z)._replace(decode_one=one)
 
 
 def _by_openvino(work: Work, chunk: int, settings: Mapping[str, str]) -> Decode:
@@ -269,33 +304,23 @@ def _by_openvino(work: Work, chunk: int, settings: Mapping[str, str]) -> Decode:
     return decode
 
 
-def _edgevae(work: Work, precision: str) -> Ready:
-    import edgevae
-
-    vae = edgevae.load(work.bundle, provider="cpu", precision=precision)
-    plan = vae.plan("decoder")
-    how = f"vae.decode, {plan.workers} workers, chunks of {plan.chunk}"
-    if precision == "int8":
-        how += f", {vae.bundle.quality['int8']['decoder_psnr']:.1f} dB"
-    return Ready(vae.decode, how)
-
-
 # --- the process -----------------------------------------------------------------------------
 
 
 def serve(candidate: str, work: Work, requests: IO[str], answers: IO[str]) -> None:
     """Get a candidate ready, print its settings and its error, then answer requests for times."""
-    decode, how = CANDIDATES[candidate].ready(work)
+    decode, how, decode_one = CANDIDATES[candidate].ready(work)
     error = None if candidate == SGEMM else float(np.abs(decode(work.z) - work.x_hat).max())
     print(json.dumps({"how": how, "error": error}), file=answers, flush=True)
     for line in requests:
         task = json.loads(line)
         z = work.z[: task["rows"]]
-        decode(z)  # wakes threads, warms caches
+        timed = decode_one if decode_one and len(z) == 1 else decode
+        timed(z)  # wakes threads, warms caches, compiles for one row
         end = time.perf_counter() + task["seconds"]
-        times = [_seconds(decode, z)]
+        times = [_seconds(timed, z)]
         while time.perf_counter() < end:
-            times.append(_seconds(decode, z))
+            times.append(_seconds(timed, z))
         print(json.dumps(times), file=answers, flush=True)
 
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 INKS = {
     "onnxruntime": "#9ca3af",
+    "onnxruntime openvino": "#6b7280",
+    "onnxruntime cuda": "#374151",
     "PyTorch, one batch": "#f6d3a8",
     "PyTorch, best chunk": "#f0b36b",
     "torch.compile": "#d97706",
@@ -17,6 +19,10 @@ INKS = {
     "OpenVINO default": "#a7dcca",
     "edgevae float32": "#2563eb",
     "edgevae int8": "#93b4f7",
+    "edgevae openvino float32": "#6d28d9",
+    "edgevae openvino bf16": "#a78bfa",
+    "edgevae openvino int8": "#ddd6fe",
+    "edgevae cuda float32": "#be185d",
 }
 PLOT = 320
 
@@ -28,26 +34,28 @@ def draw(
 ) -> "Image":
     """Return bars of `times_naive`, grouped by decoder, with a line across a bar that has a goal.
 
-    `goals` are by decoder and candidate. The place of an absent candidate stays empty.
+    `goals` are by decoder and candidate. A candidate that is absent everywhere takes no place.
     """
     present = [row for row in rows if "absent" not in row]
     decoders = list(dict.fromkeys(row["decoder"] for row in rows))
     canvas = Canvas(WIDTH, 172 + PLOT + 84)
     canvas.text(MARGIN, 40, title, size=22)
     canvas.text(MARGIN, 68, subtitle, ink=MUTED)
-    half = len(INKS) // 2
-    canvas.legend(MARGIN, 96, list(INKS.items())[:half])
-    canvas.legend(MARGIN, 116, list(INKS.items())[half:])
+    shown = {row["candidate"] for row in present}
+    inks = {name: ink for name, ink in INKS.items() if name in shown}
+    half = -(-len(inks) // 2)
+    canvas.legend(MARGIN, 96, list(inks.items())[:half])
+    canvas.legend(MARGIN, 116, list(inks.items())[half:])
     box = Box(MARGIN + 40, 172, WIDTH - MARGIN, 172 + PLOT)
     heights = [row["times_naive"] for row in present] + list(goals.values())
     axis = Axis(heights, box.bottom, box.top, log=False)
     canvas.frame(box, axis, "Times the throughput of one sess.run (a line across: the goal)")
     canvas.line(box.left, axis.at(1), box.right, axis.at(1), MUTED)
     group = (box.right - box.left) / len(decoders)
-    width = min(40.0, group * 0.88 / len(INKS))
+    width = min(40.0, group * 0.88 / len(inks))
     for row in present:
         middle = box.left + (decoders.index(row["decoder"]) + 0.5) * group
-        left = middle + (list(INKS).index(row["candidate"]) - len(INKS) / 2) * width
+        left = middle + (list(inks).index(row["candidate"]) - len(inks) / 2) * width
         _bar(canvas, Box(left + 1, axis.at(row["times_naive"]), left + width - 1, box.bottom), row)
         if goal := goals.get((row["decoder"], row["candidate"])):
             canvas.line(left - 3, axis.at(goal), left + width + 3, axis.at(goal), INK)

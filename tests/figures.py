@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import peers_table
+
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 Table = list[list[str]]
@@ -19,15 +21,6 @@ def load(name: str) -> Any:
     return json.loads((RESULTS / name).read_text("utf-8"))
 
 
-PEERS = (
-    "PyTorch, one batch",
-    "PyTorch, best chunk",
-    "torch.compile",
-    "OpenVINO float32",
-    "OpenVINO default",
-    "edgevae float32",
-    "edgevae int8",
-)
 KERNEL_CASES = (
     "normal 65,536",
     "normal 16 M",
@@ -39,19 +32,20 @@ KERNEL_CASES = (
 )
 
 
-def peers(candidates: tuple[str, ...], *, details: bool) -> Table:
-    """Throughput of each decoder as a multiple of plain onnxruntime's."""
-    found: dict[str, dict[str, Any]] = {}
-    for row in load("peers-amd-epyc.json")["rows"]:
-        found.setdefault(row["decoder"], {})[row["candidate"]] = row
-    table = []
-    for decoder, rows in found.items():
-        cells = [f"{rows[name]['times_naive']:.2f}x" for name in candidates]
-        ours = rows["edgevae float32"]
-        if details:
-            cells += [f"{ours['share_of_sgemm']:.0%}", f"{1 / ours['single_times_naive']:.2f}"]
-        table.append([decoder, *cells])
-    return table
+def peers(name: str) -> Table:
+    """Speed of each candidate as a multiple of plain onnxruntime's, for each decoder."""
+    return peers_table.tables(load("peers-amd-epyc.json")["rows"])[name]
+
+
+def readme_speed() -> Table:
+    """The throughput of some candidates, a line for each decoder."""
+    rows = load("peers-amd-epyc.json")["rows"]
+    found = {(row["decoder"], row["candidate"]): row["times_naive"] for row in rows}
+    candidates = ("torch.compile", "OpenVINO float32", "edgevae float32", "edgevae int8")
+    return [
+        [decoder, *(f"{found[decoder, candidate]:.2f}x" for candidate in candidates)]
+        for decoder in dict.fromkeys(row["decoder"] for row in rows)
+    ]
 
 
 def kernels_by_case() -> dict[str, dict[str, Any]]:
@@ -287,11 +281,10 @@ def readme_quality() -> Table:
 
 
 TABLES: dict[str, Callable[[], Table]] = {
-    "readme speed": lambda: peers(
-        ("torch.compile", "OpenVINO float32", "edgevae float32", "edgevae int8"), details=False
-    ),
+    "readme speed": readme_speed,
     "readme quality": readme_quality,
-    "peers": lambda: peers(PEERS, details=True),
+    "peers": lambda: peers("peers"),
+    "peers, one row": lambda: peers("peers, one row"),
     "kernel ratios": kernel_ratios,
     "kernel nanoseconds": kernel_nanoseconds,
     "fashion likelihood": likelihood_of_fashion,

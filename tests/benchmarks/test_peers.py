@@ -12,6 +12,7 @@ import decoders
 import numpy as np
 import peers
 import peers_chart
+import peers_table
 import pytest
 import torch
 from PIL import Image
@@ -111,13 +112,45 @@ def test_the_table_and_the_chart_hold_every_candidate():
     lines = bench_peers.table(summary).splitlines()
     assert len(lines) == 4 + len(summary)
     assert any(line.endswith("not installed: pip install openvino") for line in lines)
-    assert "2.50x" in lines[-2]
+    assert "2.50x" in next(line for line in lines if line.startswith("edgevae float32"))
     assert set(peers_chart.INKS) == set(peers.CANDIDATES) - {peers.SGEMM}
     image = peers_chart.draw(
         summary, {("M2", "edgevae float32"): 2.5}, title="title", subtitle="subtitle"
     )
     colours = {f"#{r:02x}{g:02x}{b:02x}" for _, (r, g, b) in image.getcolors(2**24)}
-    assert set(peers_chart.INKS.values()) <= colours
+    present = {row["candidate"] for row in summary if "absent" not in row}
+    assert {peers_chart.INKS[name] for name in present} <= colours
+
+
+def test_the_tables_of_the_docs_hold_what_was_measured():
+    summary = bench_peers.summarise(ROWS)
+    other = [{**r, "decoder": "M3"} for r in summary if r["candidate"] != "torch.compile"]
+    found = peers_table.tables(summary + other)
+    assert [line[0] for line in found["peers"]] == [
+        "onnxruntime",
+        "PyTorch, one batch",
+        "torch.compile",
+        "edgevae float32",
+        "edgevae float32, of sgemm",
+    ]
+    assert found["peers"][2:4] == [
+        ["torch.compile", "1.25x", "-"],
+        ["edgevae float32", "2.50x", "2.50x"],
+    ]
+    assert found["peers, one row"][-1] == ["edgevae float32", "2.00x", "2.00x"]
+    text = peers_table.markdown(summary + other)
+    assert "<!-- table: peers -->\n| candidate | M2 | M3 |\n| --- | --- | --- |\n" in text
+    assert text.endswith("Not measured: OpenVINO float32. not installed: pip install openvino")
+
+
+def test_the_chart_is_drawn_again_from_a_report(tmp_path, capsys):
+    summary = bench_peers.summarise(ROWS)
+    here = {"cpu": "a", "threads": 2, "onnxruntime": "1"}
+    path = tmp_path / "peers.json"
+    path.write_text(json.dumps({"machine": here, "rows": summary, "goals": []}))
+    bench_peers.draw(path, json.loads(path.read_text()))
+    assert path.with_suffix(".png").is_file()
+    assert "<!-- table: peers, one row -->" in capsys.readouterr().out
 
 
 def test_flops_are_two_for_each_multiply_add():
@@ -159,6 +192,10 @@ def test_a_quick_run_has_every_candidate_with_its_error(tmp_path):
         assert rows[name]["error"] < 1e-5
         assert rows[name]["images_per_s"] > 0
         assert rows[name]["share_of_sgemm"] > 0
+    for name in ("onnxruntime", "PyTorch, one batch", "edgevae float32", "edgevae int8"):
+        assert rows[name]["single_times_naive"] > 0
+    for name in ("onnxruntime cuda", "edgevae cuda float32"):
+        assert "absent" in rows[name] or rows[name]["error"] < 1e-5
     if importlib.util.find_spec("openvino") is None:
         assert rows["OpenVINO float32"]["absent"] == ABSENT["absent"]
     for name in rows:

@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -101,9 +101,20 @@ def run_plain(task: Task) -> Stages:
     import onnxruntime as ort  # type: ignore[import-untyped]
 
     yield None
-    name, settings, plugin = task["session"]
+    open_plain = plain_opener(ort, task["session"], task["threads"] or 0)
+    sessions = {role: open_plain(file) for role, file in task["files"].items()}
+    yield None
+    yield _plain_call(np, sessions, task)
+
+
+def plain_opener(ort: Any, session: Sequence[Any], threads: int) -> Callable[[str], Any]:
+    """Return a function that opens an ONNX file by onnxruntime alone.
+
+    `session` is as in `run_plain`; 0 threads are onnxruntime's default.
+    """
+    name, settings, plugin = session
     options = ort.SessionOptions()
-    options.intra_op_num_threads = task["threads"] or 0
+    options.intra_op_num_threads = threads
     if plugin:
         ort.register_execution_provider_library(name, plugin)
         device = next(device for device in ort.get_ep_devices() if device.ep_name == name)
@@ -111,12 +122,7 @@ def run_plain(task: Task) -> Stages:
     elif name == "CUDAExecutionProvider":
         ort.preload_dlls()
     listed = None if plugin else [(name, settings)]
-    sessions = {
-        role: ort.InferenceSession(file, options, providers=listed)
-        for role, file in task["files"].items()
-    }
-    yield None
-    yield _plain_call(np, sessions, task)
+    return lambda file: ort.InferenceSession(file, options, providers=listed)
 
 
 def _plain_call(np: Any, sessions: Mapping[str, Any], task: Task) -> Call:
