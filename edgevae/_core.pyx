@@ -1,5 +1,5 @@
 # cython: language_level=3, binding=False, embedsignature=True, embedsignature.format=clinic
-# cython: boundscheck=False, wraparound=False, cdivision=True
+# cython: boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 
 # The binding of csrc, and the only file of the package that calls C. Each function here checks its
 # arguments, allocates its result and calls csrc, which trusts what it receives.
@@ -7,15 +7,18 @@
 #   _core_declarations.pxi  the C functions that are called
 #   _core_checks.pxi        the checks; every failed check is an InputError, raised before any write
 #
-# - The module is built under the limited API, so that one wheel serves every Python from 3.11. That
-#   API lacks NumPy's C API, and typed memoryviews cost 120 ns for each argument. Arrays are
-#   therefore read through PyObject_GetBuffer, which costs a third of that and accepts any object
-#   with a float32 buffer.
+# - With the GIL the module is built under the limited API, so that one wheel serves every Python
+#   from 3.11. That API lacks NumPy's C API, and typed memoryviews cost 120 ns for each argument.
+#   Arrays are therefore read through PyObject_GetBuffer, which costs a third of that and accepts
+#   any object with a float32 buffer.
 # - binding=False makes plain builtins, whose signatures stand in the docstrings for help() and
 #   inspect. edgevae.sampling, packing and engine use them without a wrapper.
 # - The functions are ordinary `def`s. Under the limited API of Python 3.11 Cython passes their
 #   arguments in a tuple and a dict; csrc/README.md has the cost. From the limited API of Python
 #   3.12 on (0x030C0000) it uses the vectorcall protocol.
+# - On a free-threaded Python the module is built without the limited API and does not turn the GIL
+#   on. Its only state that changes is the kernel in use, which is set at import and by `use_kernel`.
+#   As with the GIL, callers may not write to an array that another thread passes to a call.
 # - In each function, `c_NAME` is the checked C value of the argument NAME.
 
 import operator
