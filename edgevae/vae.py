@@ -246,7 +246,8 @@ class VAE:
         if overlap is not None or out is not None:
             raise InputError("overlap, out: expected with tile=True alone; leave them out")
         rows, single = read_latents(z, self._latent_shape)
-        x_hat = self.runner.decode(rows, self._class_numbers(labels, len(rows)))
+        y = self._class_numbers(labels, len(rows)) if self._classes or labels is not None else None
+        x_hat = self.runner.decode(rows, y)
         return x_hat[0] if single else x_hat
 
     def reconstruct(self, x: Any, *, labels: Labels | None = None) -> Any:
@@ -477,8 +478,6 @@ class VAE:
 
     def _class_numbers(self, labels: Labels | None, n: int) -> ClassNumbers | None:
         """Return the checked class number of each of n rows; None for a bundle without classes."""
-        if labels is None and not self._classes:
-            return None
         return class_numbers(labels, self._classes, n)
 
     def _generated_classes(self, labels: Labels | None, n: int, start: int) -> ClassNumbers | None:

@@ -23,7 +23,7 @@ import edgevae
 from edgevae import packing, sampling
 from edgevae.data import Image as Images
 from edgevae.data import from_pil, open_image
-from edgevae.engine import Runner, graph
+from edgevae.engine import Runner, binding
 from edgevae.errors import BundleError, EdgeVAEError, InputError, ProviderError
 from edgevae.latents import paths as walks
 
@@ -646,7 +646,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 def test_an_accelerator_gets_larger_chunks_and_one_at_a_time(grey, tiny_paths, monkeypatch):
-    sizes, running, run = [], threading.Lock(), graph.run_in_place
+    sizes, running, run = [], threading.Lock(), binding.run_in_place
 
     def note(session, inputs, outputs):
         assert running.acquire(blocking=False), "two runs at once"
@@ -655,7 +655,7 @@ def test_an_accelerator_gets_larger_chunks_and_one_at_a_time(grey, tiny_paths, m
         running.release()
 
     expected = grey.generate(4000, seed=1)
-    monkeypatch.setattr(graph, "run_in_place", note)
+    monkeypatch.setattr(binding, "run_in_place", note)
     monkeypatch.setattr(Runner, "provider", "cuda")
     grey = edgevae.load(tiny_paths["grey"], "cpu")
     decoder = grey.graph("decoder")

@@ -16,14 +16,18 @@ Floats = npt.NDArray[np.float32]
 Shapes = Mapping[str, tuple[int, ...]]
 Arrays = Mapping[str, npt.NDArray[Any]]
 
+_copy = np.ndarray.copy
+
 # A binding is kept if its buffers have at most this many bytes. Beyond, copying the rows costs more
 # than binding the caller's arrays, about 5 microseconds.
-_KEPT_BYTES = 1 << 16
-# Outputs of at most this many bytes are returned in the memory that onnxruntime allocated for them.
-# Larger ones would make its arena grow, which returns no memory to the system.
-_SESSION_BYTES = 1 << 20
+_KEPT_BYTES = 1 << 15
+# Up to this many bytes of outputs, copying them to the caller's arrays costs less than binding.
+_COPIED_BYTES = 1 << 16
+# Outputs of at most this many bytes are returned in the memory that onnxruntime allocated. Larger
+# ones would make its arena grow, which returns no memory to the system.
+_SESSION_BYTES = 1 << 22
 # A session keeps bindings of at most this many numbers of rows, and as many of each, which bounds
-# the memory to 16 MiB. Each further number of rows replaces all of the oldest.
+# the memory to 8 MiB. Each further number of rows replaces all of the oldest.
 _KEPT_ROW_COUNTS = 16
 
 
@@ -38,12 +42,18 @@ class Binding:
         self.outputs = outputs
         self._run = session.run_with_iobinding
         self._bound = _bound(session, inputs, outputs)
+        self._results = [*outputs.values()]
 
     def run(self, inputs: Arrays) -> None:
         """Copy the inputs into their buffers, and fill the output buffers."""
         for name, buffer in self.inputs.items():
             buffer[...] = inputs[name]
         self._run(self._bound)
+
+    def call(self, inputs: Arrays) -> list[Floats]:
+        """Return the outputs as new arrays."""
+        self.run(inputs)
+        return [*map(_copy, self._results)]
 
 
 class Bindings:
@@ -57,8 +67,8 @@ class Bindings:
     def __init__(self, session: Any, inputs: Shapes, outputs: Shapes, *, keep: bool) -> None:
         self._session = session
         self._outputs = outputs
-        sizes = [math.prod(shape) for shape in (*inputs.values(), *outputs.values())]
-        self.most_rows = _KEPT_BYTES // (4 * sum(sizes)) if keep and min(sizes) > 0 else 0
+        sizes = [4 * math.prod(shape) for shape in (*inputs.values(), *outputs.values())]
+        self.most_rows = _KEPT_BYTES // sum(sizes) if keep and min(sizes) > 0 else 0
         self._free: dict[int, list[Binding]] = {}
 
     def take(self, rows: int, inputs: Arrays) -> Binding:
@@ -83,21 +93,46 @@ class Bindings:
             free.append(binding)
 
 
+class Direct:
+    """Calls of a session that bind their arrays anew, for any number of rows."""
+
+    def __init__(self, session: Any, outputs: Shapes) -> None:
+        self._session = session
+        self._outputs = outputs
+        self._names = [*outputs]
+        self._shapes = [*outputs.values()]
+        # The wrapper of Python around this method checks names and dtypes again, which takes more
+        # than a microsecond. It has the same arguments.
+        self._run = getattr(getattr(session, "_sess", None), "run", session.run)
+        row_bytes = 4 * sum(abs(math.prod(shape)) for shape in outputs.values())
+        self._copied_rows = _COPIED_BYTES // row_bytes
+        self._session_rows = _SESSION_BYTES // row_bytes
+
+    def call(self, inputs: Arrays, rows: int) -> list[Floats]:
+        """Return the outputs as new arrays."""
+        if rows > self._session_rows:
+            outputs = new_arrays(rows, self._outputs)
+            run_in_place(self._session, inputs, outputs)
+            return [*outputs.values()]
+        results: list[Floats] = self._run(self._names, inputs, None)
+        for shape, result in zip(self._shapes, results, strict=True):
+            if result.shape[1:] != shape or len(result) != rows:
+                _check_shape("of a call", (rows, *shape), result)
+        return results
+
+    def run(self, inputs: Arrays, outputs: Arrays, rows: int) -> None:
+        """Fill the caller's arrays."""
+        if rows > self._copied_rows:
+            run_in_place(self._session, inputs, outputs)
+            return
+        results = self._run([*outputs], inputs, None)
+        for (name, array), result in zip(outputs.items(), results, strict=True):
+            copy_same_shape(name, result, array)
+
+
 def run_in_place(session: Any, inputs: Arrays, outputs: Arrays) -> None:
     """Run a session from the caller's arrays into the caller's arrays."""
     session.run_with_iobinding(_bound(session, inputs, outputs))
-
-
-def run_and_return(session: Any, inputs: Arrays, rows: int, shapes: Shapes) -> list[Floats]:
-    """Return the outputs of a session, of these shapes, as new arrays."""
-    if 4 * rows * sum(map(math.prod, shapes.values())) > _SESSION_BYTES:
-        outputs = new_arrays(rows, shapes)
-        run_in_place(session, inputs, outputs)
-        return list(outputs.values())
-    results: list[Floats] = session.run([*shapes], inputs)
-    for (name, shape), result in zip(shapes.items(), results, strict=True):
-        _check_shape(name, (rows, *shape), result)
-    return results
 
 
 def copy_same_shape(name: str, source: Floats, to: Floats) -> None:

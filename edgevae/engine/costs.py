@@ -11,9 +11,8 @@ from collections.abc import Mapping
 
 from edgevae.bundle import Bundle, GraphEntry
 
-# The multiply-adds of a core in a microsecond, of a small processor rather than a large one, and
-# the cost of a call beside its rows.
-_MULTIPLY_ADDS = 8_000
+# The multiply-adds of a core with 8 lanes in a microsecond, and the cost of a call beside its rows.
+_MULTIPLY_ADDS = 20_000
 _CALL = 3.0
 
 

@@ -12,11 +12,10 @@ from edgevae.bundle import Bundle, GraphEntry
 from edgevae.engine.binding import (
     Arrays,
     Bindings,
+    Direct,
     Floats,
     Shapes,
     copy_same_shape,
-    run_and_return,
-    run_in_place,
 )
 from edgevae.engine.providers import Choice, Preference, device_type, names
 from edgevae.engine.session import nodes, open_session
@@ -54,6 +53,7 @@ class _Opened(NamedTuple):
     provider: str
     why: str
     bindings: Bindings
+    direct: Direct
     turn: AbstractContextManager[object]  # is held while an accelerator runs
 
 
@@ -127,14 +127,14 @@ class Graph:
         """
         opened = self._sessions.get(threads) or self._opened(threads)
         try:
-            if rows <= opened.bindings.most_rows:
-                binding = opened.bindings.take(rows, inputs)
-                binding.run(inputs)
-                results = [buffer.copy() for buffer in binding.outputs.values()]
-                opened.bindings.give(rows, binding)
+            bindings = opened.bindings
+            if rows <= bindings.most_rows:
+                binding = bindings.take(rows, inputs)
+                results = binding.call(inputs)
+                bindings.give(rows, binding)
                 return results
             with opened.turn:
-                return run_and_return(opened.session, inputs, rows, self.outputs)
+                return opened.direct.call(inputs, rows)
         except Exception as error:
             raise self._failure(opened, error) from error
 
@@ -151,7 +151,7 @@ class Graph:
                 opened.bindings.give(rows, binding)
                 return
             with opened.turn:
-                run_in_place(opened.session, inputs, outputs)
+                opened.direct.run(inputs, outputs, rows)
         except Exception as error:
             raise self._failure(opened, error) from error
 
@@ -185,9 +185,10 @@ class Graph:
         provider = names(choice)
         on_cpu = provider == "cpu"
         bindings = Bindings(session, self.inputs, self.outputs, keep=on_cpu)
+        direct = Direct(session, self.outputs)
         # An accelerator runs one batch at a time; some (DirectML) break if two are sent.
         turn = nullcontext() if device_type(choice) == "CPU" else self._accelerator
-        return _Opened(session, entry, provider, why, bindings, turn)
+        return _Opened(session, entry, provider, why, bindings, direct, turn)
 
     def _entry(self, choice: Choice) -> GraphEntry:
         return self._bundle.graph(self._role, self._precision, targets(names(choice)))

@@ -27,9 +27,11 @@ _WORKER_US = 60.0
 _WAKE_US = 30.0
 # The share of a call that its threads do not divide (Amdahl), for convolutions of a few rows.
 _SERIAL = 0.15
-# A chunk takes at least this many microseconds, so that the cost of a call beside its rows does not
-# matter, unless its rows take more memory than this.
-_CHUNK_US = 300.0
+# A chunk that is known to take less than `_SHORT_CHUNK_US` microseconds gets as many rows as take
+# `_CHUNK_US`, so that the cost of a call beside its rows does not matter, unless these rows take
+# more memory than `_CHUNK_BYTES`.
+_SHORT_CHUNK_US = 300.0
+_CHUNK_US = 1000.0
 _CHUNK_BYTES = 8 << 20
 # The factor by which an accelerator's chunk is larger than the CPU's.
 ACCELERATED = 16
@@ -82,8 +84,10 @@ class Plan(NamedTuple):
         """Return the largest chunk, the workers and the threads of each for so many rows."""
         if rows <= self.single_call_rows:
             return rows, 1, self.call_threads
-        workers = min(self.workers, rows // self.worker_rows)
-        return self.chunk, max(1, workers), self.threads
+        workers = rows // self.worker_rows
+        if workers < 2:
+            return self.chunk, 1, self.threads
+        return self.chunk, min(workers, self.workers), self.threads
 
 
 def choose(
@@ -118,7 +122,7 @@ def choose(
             chunk, source = larger * entry.chunk_rows, "the manifest"
         else:
             chunk, source = larger * guess(bundle.data), "a guess by the size of x"
-        if costs is not None:
+        if costs is not None and not estimate and costs.call(chunk) < _SHORT_CHUNK_US:
             most = max(chunk, _CHUNK_BYTES // row_bytes(bundle, role))
             chunk = max(chunk, costs.rows_within(_CHUNK_US, most))
     if single_call_rows is None:  # another provider runs a whole chunk best in one call
