@@ -120,7 +120,7 @@ static void call_mixture(float *out, struct shape s)
 /* Without numbers the extremes are not defined. */
 static void call_extremes(float *out, struct shape s)
 {
-    if (s.rows * s.dims)
+    if (s.rows * s.dims > 0)
         ev_extremes_f32(out, out + 1, mu[s.offset] + s.offset, s.rows * s.dims);
 }
 
