@@ -1,8 +1,12 @@
 """Serve single items to many threads and tasks, in merged batches.
 
-A free worker takes its share of the waiting requests. While it runs them, the next requests queue
-up and become the next batch. Each calling thread sleeps on a lock of its own, and each task on a
-future of its event loop; one wake-up serves all futures of a loop. Nothing polls.
+One free worker, the leader, watches the waiting requests. When it has taken its share of them, the
+next free worker leads; while they run, the next requests queue up and become the next batch. Each
+calling thread sleeps on a lock of its own, and each task on a future of its event loop; one wake-up
+serves all futures of a loop. Nothing polls.
+
+A caller takes no lock: it appends its request to a deque, which is atomic, and sends the leader a
+signal only if that one sleeps or has as many requests as it expects.
 """
 
 import atexit
@@ -12,13 +16,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from edgevae import checks
-from edgevae._core import gather, scatter
 from edgevae.data import class_numbers
 from edgevae.errors import InputError
 from edgevae.latents import Posterior, read_latents
@@ -58,9 +62,10 @@ class Batcher:
         self._runner = runner = vae.runner
         roles = set(runner.bundle.roles) - {"activations"}  # which no verb for single items runs
         self._queues = {role: _Queue(runner.graph(role), runner.plan(role)) for role in roles}
-        # Guards all attributes below and the queues' waiting requests; idle workers wait on it.
-        self._changed = threading.Condition(threading.Lock())
-        self._busy = 0
+        self._leading = threading.Lock()  # is held by the leader
+        self._signals: SimpleQueue[None] = SimpleQueue()  # for the leader
+        self._sleeping = False  # whether the leader sleeps until there is a request
+        self._running: list[None] = []  # one for each batch that runs
         self._closed = False
         self._process = os.getpid()
         count = max(queue.plan.workers for queue in self._queues.values())
@@ -94,9 +99,8 @@ class Batcher:
         """Serve the waiting requests, then end the workers. Later calls are refused."""
         if os.getpid() != self._process:  # a fork copies no threads that could be waited for
             return
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
+        self._signals.put(None)
         for worker in self._workers:
             worker.join()
         atexit.unregister(self.close)
@@ -124,14 +128,14 @@ class Batcher:
 
     def _run(self, role: str, inputs: "Arrays") -> list[Floats]:
         queue = self._queues[role]
-        request = _Request(queue, inputs)
+        request = _Request(inputs)
         request.lock = threading.Lock()
         request.lock.acquire()
         self._submit(queue, request)
         try:
             request.lock.acquire()  # which a worker releases
         except BaseException:
-            self._withdraw(queue, request)
+            queue.withdraw(request)
             raise
         return request.result()
 
@@ -139,45 +143,47 @@ class Batcher:
         from asyncio import CancelledError, get_running_loop
 
         queue = self._queues[role]
-        request = _Request(queue, inputs)
+        request = _Request(inputs)
         request.loop = get_running_loop()
         request.future = request.loop.create_future()
         self._submit(queue, request)
         try:
             await request.future
         except CancelledError:
-            self._withdraw(queue, request)
+            queue.withdraw(request)
             raise
         return request.result()
 
     def _submit(self, queue: "_Queue", request: "_Request") -> None:
         if os.getpid() != self._process:
             raise InputError("this Batcher belongs to the process that forked: create another here")
-        with self._changed:
-            if self._closed:
-                raise InputError("this Batcher is closed: create another, or call the VAE itself")
+        refused = self._closed
+        if not refused:
             queue.waiting.append(request)
             # The first request starts a worker's delay; the last expected one ends it.
-            if len(queue.waiting) in (1, queue.expected_rows):
-                self._changed.notify()
-
-    def _withdraw(self, queue: "_Queue", request: "_Request") -> None:
-        with self._changed:
-            if request in queue.waiting:
-                queue.waiting.remove(request)
+            if self._sleeping or len(queue.waiting) == queue.expected_rows:
+                self._sleeping = False
+                self._signals.put(None)
+            # The workers may have ended before the request was appended.
+            refused = self._closed and queue.withdraw(request)
+        if refused:
+            raise InputError("this Batcher is closed: create another, or call the VAE itself")
 
     # --- in a worker's thread ----------------------------------------------------------------
 
     def _work(self) -> None:
-        while (taken := self._take()) is not None:
+        while True:
+            with self._leading:
+                taken = self._take()
+            if taken is None:
+                return
             queue, batch, threads = taken
             try:
                 queue.run(batch, threads)
             except BaseException as failure:
                 for request in batch:
                     request.failure = failure
-            with self._changed:
-                self._busy -= 1
+            self._running.pop()
             _wake(batch)
 
     def _take(self) -> "tuple[_Queue, list[_Request], int] | None":
@@ -185,40 +191,49 @@ class Batcher:
 
         Returns None when the Batcher is closed and nothing waits.
         """
-        with self._changed:
-            while True:
-                queues = [queue for queue in self._queues.values() if queue.waiting]
-                if not queues and self._closed:
-                    return None
-                if not queues:
-                    self._changed.wait()
-                    continue
+        while True:
+            queues = [queue for queue in self._queues.values() if queue.waiting]
+            if queues:
                 delay = 0.0 if self._closed else self._max_delay
                 queue = min(queues, key=lambda queue: queue.due(delay))
                 remaining = queue.due(delay) - time.monotonic()
-                if remaining <= 0:
+                if remaining > 0:
+                    self._sleep(remaining)
+                elif batch := queue.take(self._max_batch, len(self._workers)):
                     break
-                self._changed.wait(remaining)
-            batch = queue.take(self._max_batch, len(self._workers))
-            alone = not self._busy and not any(queue.waiting for queue in self._queues.values())
-            self._busy += 1
-            if not alone:
-                self._changed.notify()
-            single_call = alone and len(batch) <= queue.plan.single_call_rows
-            return queue, batch, self._runner.threads if single_call else queue.plan.threads
+            elif self._closed:
+                return None
+            else:
+                self._sleeping = True
+                # A caller that appended its request before that sends no signal.
+                if not self._closed and not any(q.waiting for q in self._queues.values()):
+                    self._sleep(None)
+                self._sleeping = False
+        alone = not self._running and not any(queue.waiting for queue in self._queues.values())
+        self._running.append(None)
+        single_call = alone and len(batch) <= queue.plan.single_call_rows
+        return queue, batch, queue.plan.call_threads if single_call else queue.plan.threads
+
+    def _sleep(self, seconds: float | None) -> None:
+        """Sleep until there is a signal, or for some seconds."""
+        try:
+            self._signals.get(timeout=seconds)
+        except Empty:
+            return
 
 
 class _Request:
-    """One item: its inputs, arrays for a graph's outputs, and the caller that waits for them."""
+    """One item: its inputs, its row of a batch's outputs, and the caller that waits for them."""
 
-    __slots__ = ("failure", "future", "inputs", "lock", "loop", "outputs", "since")
+    __slots__ = ("failure", "future", "inputs", "lock", "loop", "outputs", "row", "since")
 
-    def __init__(self, queue: "_Queue", inputs: "Arrays") -> None:
+    def __init__(self, inputs: "Arrays") -> None:
         rows = len(next(iter(inputs.values())))
         if rows != 1:
             raise InputError(f"expected a single item, got {rows}; call the VAE itself")
         self.inputs = inputs
-        self.outputs = [np.empty((1, *shape), np.float32) for shape in queue.graph.outputs.values()]
+        self.outputs: list[Floats] = []
+        self.row = 0
         self.since = time.monotonic()
         self.failure: BaseException | None = None
         self.lock: threading.Lock | None = None
@@ -230,11 +245,12 @@ class _Request:
         if self.failure is not None:
             # A copy for each caller: threads that raise one exception extend one traceback.
             raise copy.copy(self.failure) from self.failure
-        return self.outputs
+        # Copies, as a view would keep the whole batch.
+        return [rows[self.row : self.row + 1].copy() for rows in self.outputs]
 
 
 class _Queue:
-    """The requests that wait for one graph."""
+    """The requests that wait for one graph. Only the leader takes requests."""
 
     def __init__(self, graph: "Graph", plan: "Plan") -> None:
         self.graph = graph
@@ -248,36 +264,43 @@ class _Queue:
         Fewer requests than expected wait until `delay` seconds after the first; others are due at
         once.
         """
-        return self.waiting[0].since + (delay if len(self.waiting) < self.expected_rows else 0)
+        try:
+            oldest = self.waiting[0]
+        except IndexError:  # its caller has just withdrawn it
+            return float("-inf")
+        return oldest.since + (delay if len(self.waiting) < self.expected_rows else 0)
 
     def take(self, limit: int, workers: int) -> list[_Request]:
         """Remove and return one worker's share of the waiting requests, at most `limit`."""
-        share = max(-(-len(self.waiting) // workers), min(self.expected_rows, len(self.waiting)))
-        self.expected_rows = min(share, limit, self.plan.chunk)
-        return [self.waiting.popleft() for _ in range(self.expected_rows)]
+        waiting = len(self.waiting)
+        share = max(-(-waiting // workers), min(self.expected_rows, waiting))
+        self.expected_rows = max(1, min(share, limit, self.plan.chunk))
+        batch: list[_Request] = []
+        try:
+            for _ in range(self.expected_rows):
+                batch.append(self.waiting.popleft())
+        except IndexError:  # callers have withdrawn requests
+            pass
+        return batch
+
+    def withdraw(self, request: _Request) -> bool:
+        """Remove a request, if it still waits; return whether it did."""
+        try:
+            self.waiting.remove(request)
+        except ValueError:
+            return False
+        return True
 
     def run(self, batch: Sequence[_Request], threads: int) -> None:
-        """Run the graph on the merged inputs of a batch, and fill its requests' outputs."""
-        n = len(batch)
+        """Run the graph on the merged inputs of a batch, and give its requests the outputs."""
         inputs = {
-            name: _merged([request.inputs[name] for request in batch], shape)
-            for name, shape in self.graph.inputs.items()
+            name: np.concatenate([request.inputs[name] for request in batch])
+            for name in self.graph.inputs
         }
-        outputs = {
-            name: np.empty((n, *shape), np.float32) for name, shape in self.graph.outputs.items()
-        }
-        self.graph.run(inputs, outputs, threads=threads)
-        for i, rows in enumerate(outputs.values()):
-            scatter(rows, [request.outputs[i] for request in batch])
-
-
-def _merged(parts: Sequence[npt.NDArray[Any]], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Copy single rows into one array."""
-    if parts[0].dtype != np.float32:  # class numbers, which `gather` does not support
-        return np.concatenate(parts)
-    rows = np.empty((len(parts), *shape), np.float32)
-    gather(parts, rows)
-    return rows
+        outputs = self.graph.call(inputs, len(batch), threads=threads)
+        for row, request in enumerate(batch):
+            request.outputs = outputs
+            request.row = row
 
 
 def _wake(batch: Sequence[_Request]) -> None:

@@ -44,15 +44,15 @@ class Gate:
     def __init__(self, vae, monkeypatch):
         self.sizes, self.open, self.entered = [], threading.Event(), threading.Semaphore(0)
         decoder = vae.graph("decoder")
-        run = decoder.run
+        call = decoder.call
 
-        def gated(inputs, outputs, *, threads):
-            self.sizes.append(len(inputs["z"]))
+        def gated(inputs, rows, *, threads):
+            self.sizes.append(rows)
             self.entered.release()
             assert self.open.wait(30)
-            run(inputs, outputs, threads=threads)
+            return call(inputs, rows, threads=threads)
 
-        monkeypatch.setattr(decoder, "run", gated)
+        monkeypatch.setattr(decoder, "call", gated)
 
 
 @pytest.fixture
@@ -276,14 +276,15 @@ def test_a_bundle_that_only_decodes(tinies, tmp_path):
 def test_a_graph_that_fails_fails_everyone_in_its_batch_and_no_one_else(tiny_paths, monkeypatch):
     vae = edgevae.load(tiny_paths["grey"], "cpu", threads=1)
     gate, z = Gate(vae, monkeypatch), vae.sample(6, seed=1)
-    gated = vae.graph("decoder").run
+    gated = vae.graph("decoder").call
 
-    def failing(inputs, outputs, *, threads):
-        gated(inputs, outputs, threads=threads)
-        if len(inputs["z"]) == 5:
+    def failing(inputs, rows, *, threads):
+        outputs = gated(inputs, rows, threads=threads)
+        if rows == 5:
             raise ProviderError("out of order")
+        return outputs
 
-    monkeypatch.setattr(vae.graph("decoder"), "run", failing)
+    monkeypatch.setattr(vae.graph("decoder"), "call", failing)
     with edgevae.Batcher(vae) as batcher, ThreadPoolExecutor(6) as pool:
         first = pool.submit(batcher.decode, z[0])
         assert gate.entered.acquire(timeout=30)
