@@ -657,6 +657,7 @@ def test_an_accelerator_gets_larger_chunks_and_one_at_a_time(grey, tiny_paths, m
     expected = grey.generate(4000, seed=1)
     monkeypatch.setattr(binding, "run_in_place", note)
     monkeypatch.setattr(Runner, "provider", "cuda")
+    monkeypatch.setattr(Runner, "device_type", "GPU")
     grey = edgevae.load(tiny_paths["grey"], "cpu")
     decoder = grey.graph("decoder")
     sessions = decoder._sessions

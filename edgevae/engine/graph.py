@@ -183,8 +183,7 @@ class Graph:
         _check_ports(path, "input", session.get_inputs(), self.inputs)
         _check_ports(path, "output", session.get_outputs(), self.outputs)
         provider = names(choice)
-        on_cpu = provider == "cpu"
-        bindings = Bindings(session, self.inputs, self.outputs, keep=on_cpu)
+        bindings = Bindings(session, self.inputs, self.outputs, keep=provider == "cpu")
         direct = Direct(session, self.outputs)
         # An accelerator runs one batch at a time; some (DirectML) break if two are sent.
         turn = nullcontext() if device_type(choice) == "CPU" else self._accelerator

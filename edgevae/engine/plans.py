@@ -146,17 +146,27 @@ def costs_of(bundle: Bundle, entry: GraphEntry) -> tuple[Costs | None, str]:
 
 
 def _single_call_rows(costs: Costs | None, threads: int, chunk: int) -> int:
-    """Return the most rows for which one call on all threads is faster than workers."""
-    most = min(chunk, _SINGLE_CALL_ROWS_PER_THREAD * threads)
+    """Return the most rows, up to a chunk, for which one call on all threads beats workers.
+
+    onnxruntime divides large matrix products among its threads at once, and leaves small operators
+    on one thread, so that a call of few rows is best left to it. The estimate of the gain is that
+    of Amdahl's law.
+    """
     if costs is None:
-        return most
-    if threads == 1 or costs.call(1) < 2 * _WORKER_US:
-        return 0
-    speedup = 1 / (_SERIAL + (1 - _SERIAL) / threads)
-    for rows in range(2, most + 1):
-        if costs.call(-(-rows // threads)) + _WAKE_US < costs.call(rows) / speedup:
-            return rows - 1
-    return most
+        return min(chunk, _SINGLE_CALL_ROWS_PER_THREAD * threads)
+    share = _SERIAL + (1 - _SERIAL) / threads
+
+    def workers_win(rows: int) -> bool:
+        return costs.call(-(-rows // threads)) + _WAKE_US < costs.call(rows) * share
+
+    if threads == 1 or not workers_win(chunk):
+        return chunk
+    # Bisection: the workers lose at `low` and win at `high`.
+    low, high = 1, chunk
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if workers_win(middle) else (middle, high)
+    return low
 
 
 def _entry(bundle: Bundle, role: str, setting: Setting) -> GraphEntry:

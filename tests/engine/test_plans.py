@@ -57,25 +57,26 @@ def _plan(grey, call_us, threads=2, **facts):
     return plans.choose(made, "decoder", CPU._replace(threads=threads))
 
 
-def test_cheap_rows_stay_on_the_calling_thread(grey):
+def test_few_cheap_rows_are_one_call(grey):
     plan = _plan(grey, {1: 5.0, 64: 11.3}, row_bytes=1000)  # 4.9 us + 0.1 us a row
-    assert plan.division(1) == plan.division(9) == plan.division(512) == (plan.chunk, 1, 1)
+    assert [plan.division(rows) for rows in (1, 9, 512)] == [(1, 1, 2), (9, 1, 2), (512, 1, 2)]
     assert plan.chunk >= 2048  # so that a chunk takes 0.2 ms or more
     assert plan.division(100_000) == (plan.chunk, 2, 1)
+    alone = _plan(grey, {1: 5.0, 64: 11.3}, threads=1, row_bytes=1000)
+    assert alone.division(100_000) == (alone.chunk, 1, 1)
 
 
 def test_a_worker_has_rows_that_are_worth_a_thread(grey):
-    plan = _plan(grey, {1: 10.0, 16: 160.0}, threads=16)
+    plan = _plan(grey, {1: 10.0, 16: 160.0}, threads=16)._replace(single_call_rows=0)
     assert plan.worker_rows == 6  # of 10 us each, for 60 us
     assert [plan.division(rows)[1] for rows in (1, 11, 12, 48, 96, 1000)] == [1, 1, 2, 8, 16, 16]
 
 
-def test_costly_rows_are_one_call_on_all_threads_until_workers_are_faster(grey):
+def test_costly_rows_are_one_call_until_workers_are_faster(grey):
     plan = _plan(grey, {1: 300.0, 16: 4800.0})
     assert plan.division(1) == (1, 1, 2)
     assert plan.single_call_rows < 4
     assert plan.division(4) == (64, 2, 1)
-    assert _plan(grey, {1: 300.0, 16: 4800.0}, threads=1).division(1) == (64, 1, 1)
 
 
 def test_costs_of_one_number_of_rows_are_proportional(grey):
@@ -89,7 +90,7 @@ def test_rows_of_large_memory_do_not_make_a_chunk_larger(grey):
 def test_a_vector_without_costs_has_estimated_ones(tiny_paths, caches):
     plan = plans.choose(bundle.read(tiny_paths["vector"]), "decoder", CPU)
     assert plan.source.endswith("; costs by the number of weights")
-    assert plan.division(9)[1] == 1
+    assert plan.division(9) == (9, 1, 2)
 
 
 # --- memory ----------------------------------------------------------------------------------
