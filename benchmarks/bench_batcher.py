@@ -1,11 +1,16 @@
 """Compare the throughput of many callers of one row through a `Batcher` with that of one call.
 
-    python benchmarks/bench_batcher.py [BUNDLE] [--callers 64] [--rows 32] [--rounds 9]
+    python benchmarks/bench_batcher.py [BUNDLE ...] [--callers 64] [--rows 32] [--rounds 9]
 
-Each round decodes the same rows in one call, from threads and from asyncio tasks through a Batcher,
-and from threads that call the VAE itself. The figures are medians over rounds of the time of one
-call over that of the candidate, so that a busy machine affects all candidates alike: once by wall
-clock, and once by processor time, which other processes hardly affect.
+Bundles are names or paths; `bench_floor.py --cache FOLDER` compiles more of them. Each round
+decodes the same rows in one call, from threads and from asyncio tasks through a Batcher, and from
+threads that call the VAE itself. The last candidate, bare locks, decodes nothing: as many threads
+wait, each on a lock of its own, for one thread that releases all locks as soon as all wait. That is
+the least that Python's threads cost for each row.
+
+The figures are medians over rounds of the time of one call over that of the candidate, so that a
+busy machine affects all candidates alike: once by wall clock, and once by processor time, which
+other processes hardly affect. `us a row` is the median time of the candidate itself.
 """
 
 import argparse
@@ -13,6 +18,7 @@ import asyncio
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from statistics import median
 
@@ -48,6 +54,31 @@ def by_tasks(batcher: edgevae.Batcher, z: np.ndarray, callers: int) -> None:
     asyncio.run(call_all())
 
 
+def by_bare_locks(callers: int, rows: int) -> None:
+    """Let `callers` threads wait `rows` times, each on a lock that one thread releases."""
+    waiting: deque[threading.Lock] = deque()
+    all_wait = threading.Semaphore(0)
+
+    def call() -> None:
+        lock = threading.Lock()
+        lock.acquire()
+        for _ in range(rows):
+            waiting.append(lock)
+            if len(waiting) == callers:
+                all_wait.release()
+            lock.acquire()
+
+    threads = [threading.Thread(target=call) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    for _ in range(rows):
+        all_wait.acquire()
+        for _ in range(callers):
+            waiting.popleft().release()
+    for thread in threads:
+        thread.join()
+
+
 def seconds(run: Callable[[], object]) -> tuple[float, float]:
     """Return the seconds that a call takes, by wall clock and of processor time on all cores."""
     before = time.perf_counter(), time.process_time()
@@ -55,35 +86,39 @@ def seconds(run: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - before[0], time.process_time() - before[1]
 
 
+def measure(name: str, callers: int, rows: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Return the figures of each candidate for one bundle."""
+    vae = edgevae.load(name, provider="cpu")
+    z = vae.sample(callers * rows, seed=1)
+    with edgevae.Batcher(vae) as batcher:
+        candidates = {
+            "one call": lambda: vae.decode(z),
+            "threads, Batcher": lambda: by_threads(batcher.decode, z, callers),
+            "tasks, Batcher": lambda: by_tasks(batcher, z, callers),
+            "threads, no Batcher": lambda: by_threads(vae.decode, z, callers),
+            "bare locks": lambda: by_bare_locks(callers, rows),
+        }
+        for run in candidates.values():
+            run()
+        samples = [{name: seconds(run) for name, run in candidates.items()} for _ in range(rounds)]
+    return {
+        name: {
+            "us a row": round(1e6 * median(s[name][0] for s in samples) / len(z), 1),
+            "clock": round(median(s["one call"][0] / s[name][0] for s in samples), 3),
+            "processor": round(median(s["one call"][1] / s[name][1] for s in samples), 3),
+        }
+        for name in candidates
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundle", nargs="?", default="fashion")
+    parser.add_argument("bundles", nargs="*", default=["fashion", "names"])
     parser.add_argument("--callers", type=int, default=64)
     parser.add_argument("--rows", type=int, default=32, help="rows of each caller")
     parser.add_argument("--rounds", type=int, default=9)
     args = parser.parse_args()
-
-    vae = edgevae.load(args.bundle, provider="cpu")
-    z = vae.sample(args.callers * args.rows, seed=1)
-    with edgevae.Batcher(vae) as batcher:
-        candidates = {
-            "one call": lambda: vae.decode(z),
-            "threads, Batcher": lambda: by_threads(batcher.decode, z, args.callers),
-            "tasks, Batcher": lambda: by_tasks(batcher, z, args.callers),
-            "threads, no Batcher": lambda: by_threads(vae.decode, z, args.callers),
-        }
-        for run in candidates.values():
-            run()
-        rounds = [
-            {name: seconds(run) for name, run in candidates.items()} for _ in range(args.rounds)
-        ]
-    figures = {
-        name: {
-            clock: median(r["one call"][i] / r[name][i] for r in rounds)
-            for i, clock in enumerate(("clock", "processor"))
-        }
-        for name in candidates
-    }
+    figures = {name: measure(name, args.callers, args.rows, args.rounds) for name in args.bundles}
     print(json.dumps({**vars(args), "of one call": figures}, indent=2))
 
 
