@@ -18,6 +18,7 @@ from edgevae.data.kinds import KINDS, kind_from_json
 from edgevae.data.labels import ClassNumbers, Label, Labels, class_numbers, classes_in_turn
 from edgevae.data.likelihood import LIKELIHOODS, Deviance, Likelihood
 from edgevae.data.signal import Signal
+from edgevae.data.similarity import psnr
 from edgevae.data.text import CASES, Text
 from edgevae.data.vector import Vector
 
@@ -46,6 +47,7 @@ __all__ = [
     "likelihood",
     "numbered",
     "open_image",
+    "psnr",
     "read_image",
     "read_image_size",
     "to_pil",

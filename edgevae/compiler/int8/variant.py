@@ -1,6 +1,5 @@
 """Build the int8 variant of a bundle: its graphs, and how much their pixels differ."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,11 +9,11 @@ import onnx_ir as ir
 from edgevae.compiler.graphs import CheckSession, Floats
 from edgevae.compiler.int8 import quantise
 from edgevae.compiler.reading import Note
+from edgevae.data import psnr
 from edgevae.errors import CheckError
 from edgevae.latents import Prior
 
 MIN_PSNR = 35.0  # dB
-_EQUAL_PSNR = 99.0  # dB of no difference at all, as a manifest holds finite numbers alone
 _ROWS = 256
 _MAX_NUMBERS = 1 << 22  # of all pixels together
 
@@ -114,21 +113,3 @@ def _quality(
     pairs = zip(expected, got, strict=True)
     worst = max(float(np.abs(a - b).max()) for a, b in pairs)
     return {f"{role}_psnr": decibels, f"{role}_max_difference": worst}
-
-
-def psnr(expected: Floats, got: Floats, x_range: Range) -> float:
-    """Return the peak signal-to-noise ratio in dB, 99 at most.
-
-    It is that of 8-bit pixels of `x_range`; for None that of numbers, by the range of `expected`.
-    """
-    if x_range is None:
-        size, one, other = float(expected.max() - expected.min()), expected, got
-    else:
-        size, one, other = 255.0, _pixels(expected, *x_range), _pixels(got, *x_range)
-    error = float(np.square(one - other, dtype=np.float64).mean())
-    return min(_EQUAL_PSNR, 10 * math.log10(size**2 / error)) if error else _EQUAL_PSNR
-
-
-def _pixels(x: Floats, low: float, high: float) -> Floats:
-    pixels: Floats = np.rint(np.clip((x - low) / (high - low), 0, 1) * 255)
-    return pixels
