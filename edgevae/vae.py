@@ -57,7 +57,7 @@ class VAE:
         self.bundle = bundle
         self._data, self._latent_shape = bundle.data, bundle.latent_shape
         self._classes = bundle.classes
-        self.precision = precision
+        self.precision = self.runner.precision
         self.threads = self.runner.threads
         # Tables that are read from the bundle on first use, by the property's name.
         # There is no lock that a fork could copy: at worst two threads read the same table.
@@ -516,14 +516,19 @@ def load(
 ) -> VAE:
     """Open a bundle: a shipped one by its name, any other by its path.
 
-    `provider` is "auto" (an accelerator if onnxruntime has one that works, else the CPU) or the
-    name of one, which is used or refused. `threads` is how many to use; None takes the cores that
-    affinity and cgroup quota leave to this process. `providers`, instead of `provider`, is a list
-    of names or (name, options) as onnxruntime takes it: each is used or refused, and nodes that
-    they do not take run on the CPU. `precision` is "float32"; "int8" for a bundle with
-    such graphs, whose cost is in `vae.bundle.quality`; or "bf16" for a provider that supports it.
+    `provider` is "auto" or the name of one, which is used or refused. "auto" is the one that
+    `edgevae tune` found to be the fastest on this machine or, if it did not compare all, an
+    accelerator if onnxruntime has one that works, else the CPU. `threads` is how many to use; None
+    takes the cores that affinity and cgroup quota leave to this process. `providers`, instead of
+    `provider`, is a list of names or (name, options) as onnxruntime takes it: each is used or
+    refused, and nodes that they do not take run on the CPU.
 
-    `chunk` is how many rows a worker runs at a time; None takes the size measured by `edgevae
+    `precision` is "float32"; "int8" for a bundle with such graphs, whose cost is in
+    `vae.bundle.quality`; "bf16" for a provider that supports it; or "auto", which is float32 unless
+    `edgevae tune --min-psnr` found a faster one that is similar enough. `vae.precision` is the one
+    in use.
+
+    `chunk` is how many rows a worker runs at a time; None takes the plan measured by `edgevae
     tune`, or the bundle's, or a guess, as `vae.plan("decoder")` says. `max_memory`, in bytes or
     as "64MB", bounds the memory of a call beyond the caller's arrays, the bundle's weights and
     onnxruntime itself: half is for rows in flight, whose size is estimated if the manifest does

@@ -87,7 +87,8 @@ def add_provider(parser: argparse.ArgumentParser) -> None:
         "--provider",
         default="auto",
         help="execution provider: auto, cpu, cuda, ...; one that is not available is an error, "
-        "and is never replaced by another (default: auto)",
+        "and is never replaced by another (default: auto, the one that `edgevae tune` found to be "
+        "the fastest)",
     )
 
 
@@ -106,10 +107,11 @@ def add_session(parser: argparse.ArgumentParser) -> None:
     add_threads(parser)
     parser.add_argument(
         "--precision",
-        choices=("float32", "int8", "bf16"),
+        choices=("float32", "int8", "bf16", "auto"),
         default="float32",
         help="arithmetic: int8, if the bundle has it, at the cost that `edgevae info` shows; bf16, "
-        "if the provider has it (default: float32)",
+        "if the provider has it; auto, the one that `edgevae tune --min-psnr` chose "
+        "(default: float32)",
     )
 
 

@@ -1,6 +1,6 @@
 """Graphs on execution providers: sessions, plans and workers, and `Runner`, which holds them."""
 
-from edgevae.engine import cuda, machine, ort, plans, plugins, providers, tuned
+from edgevae.engine import automatic, cuda, machine, ort, plans, plugins, providers, tuned
 from edgevae.engine.binding import Arrays
 from edgevae.engine.graph import Graph, Placement
 from edgevae.engine.machine import cpu_name, usable_threads
@@ -9,19 +9,24 @@ from edgevae.engine.plans import Plan
 from edgevae.engine.providers import ProviderSpec
 from edgevae.engine.runner import PRECISIONS, Runner
 from edgevae.engine.targets import targets
-from edgevae.engine.tuned import Setting, Tuned
+from edgevae.engine.tuned import UNTUNED, Measured, Setting, TunedPlan, TunedSetting, Tuning
 from edgevae.engine.workers import run_chunks
 
 __all__ = [
     "PRECISIONS",
+    "UNTUNED",
     "Arrays",
     "Graph",
+    "Measured",
     "Placement",
     "Plan",
     "ProviderSpec",
     "Runner",
     "Setting",
-    "Tuned",
+    "TunedPlan",
+    "TunedSetting",
+    "Tuning",
+    "automatic",
     "cpu_name",
     "cuda",
     "machine",

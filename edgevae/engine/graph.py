@@ -20,6 +20,7 @@ from edgevae.engine.binding import (
 from edgevae.engine.providers import Choice, Preference, device_type, names
 from edgevae.engine.session import nodes, open_session
 from edgevae.engine.targets import targets
+from edgevae.engine.tuned import UNTUNED, Tuning
 from edgevae.errors import BundleError, ProviderError
 
 # The dtype of a port, and onnxruntime's name of it. Only class numbers are not floats.
@@ -60,7 +61,8 @@ class _Opened(NamedTuple):
 class Graph:
     """The graph of a role, opened with the first choice of a preference that works.
 
-    The file is that of the bundle's entry for the precision and the providers of the choice.
+    The file is that of the bundle's entry for the precision and the providers of the choice, of the
+    target in `tuning` if that has one.
     `inputs` and `outputs` map the names that the graph must have to their shapes without the
     batch axis, where -1 is any size. All are float32 except y, the class numbers, int64. Threads
     may share a graph. A forked process opens its own sessions.
@@ -75,6 +77,7 @@ class Graph:
         inputs: Shapes,
         outputs: Shapes,
         precision: str = "float32",
+        tuning: Tuning = UNTUNED,
     ) -> None:
         self._bundle = bundle
         self._role = role
@@ -82,6 +85,7 @@ class Graph:
         self.inputs = inputs
         self.outputs = outputs
         self._precision = precision
+        self._tuning = tuning
         # By number of threads. There is no lock, which a fork could copy while it is held: two
         # threads that open the same session at the same time waste one.
         self._sessions: dict[int, _Opened] = {}
@@ -190,7 +194,10 @@ class Graph:
         return _Opened(session, entry, provider, why, bindings, direct, turn)
 
     def _entry(self, choice: Choice) -> GraphEntry:
-        return self._bundle.graph(self._role, self._precision, targets(names(choice)))
+        provider = names(choice)
+        tuned = self._tuning.plan(provider, self._precision, self._role)
+        preferred = (tuned.target,) if tuned else ()
+        return self._bundle.graph(self._role, self._precision, (*preferred, *targets(provider)))
 
     def _file(self, entry: GraphEntry) -> Path:
         return self._bundle.path / entry.file

@@ -16,7 +16,7 @@ from edgevae.data import Kind
 from edgevae.engine.costs import Costs, estimated, known
 from edgevae.engine.providers import default_device
 from edgevae.engine.targets import targets
-from edgevae.engine.tuned import Setting, read_tuned
+from edgevae.engine.tuned import Setting, TunedPlan
 from edgevae.errors import InputError
 
 # Without known costs, up to this many rows per thread are one call with onnxruntime's own threads.
@@ -95,28 +95,45 @@ def choose(
     role: str,
     setting: Setting,
     *,
+    tuned: TunedPlan | None = None,
     chunk: int | None = None,
     max_rows: int | None = None,
     device: str | None = None,
 ) -> Plan:
     """Return the plan of a bundle's graph, such as "encoder" or "decoder".
 
-    `chunk` is the caller's, in rows; `max_rows` bounds the rows in flight. `device` is the kind of
-    device that the provider runs on: "CPU", "GPU" or "NPU"; None takes the provider's default.
+    `tuned` is what `edgevae tune` measured in the setting; `chunk` is the caller's, in rows;
+    `max_rows` bounds the rows in flight. `device` is the kind of device that the provider runs on:
+    "CPU", "GPU" or "NPU"; None takes the provider's default.
     """
+    if tuned is None or chunk is not None:
+        kind = default_device(setting.provider) if device is None else device
+        plan = _untuned(bundle, role, setting, chunk, kind)
+    else:
+        plan = Plan(
+            tuned.single_call_rows,
+            tuned.chunk,
+            tuned.workers,
+            tuned.threads,
+            "edgevae tune",
+            tuned.worker_rows,
+            setting.threads,
+        )
+    return plan if max_rows is None else _bounded(plan, setting, max_rows)
+
+
+def _untuned(bundle: Bundle, role: str, setting: Setting, chunk: int | None, device: str) -> Plan:
+    """Return the plan for the caller's chunk, or for the manifest's or a guess if it is None."""
     on_cpu = setting.provider == "cpu"
     # Other providers have their own parallelism. While one runs the chunk of one worker, the other
     # packs its last one and draws the noise of its next one. A device other than the CPU takes
     # larger chunks; OpenVINO's CPU device loses by them, since they leave the cache.
     workers = setting.threads if on_cpu else 2
-    larger = 1 if (device or default_device(setting.provider)) == "CPU" else ACCELERATED
+    larger = 1 if device == "CPU" else ACCELERATED
     entry = _entry(bundle, role, setting)
     costs, estimate = (costs_of(bundle, entry)) if on_cpu else (None, "")
-    single_call_rows = None
     if chunk is not None:
         source = "the caller"
-    elif (tuned := read_tuned(bundle, setting).get(role)) is not None:
-        chunk, single_call_rows, source = *tuned, "edgevae tune"
     else:
         if entry.chunk_rows is not None:
             chunk, source = larger * entry.chunk_rows, "the manifest"
@@ -125,15 +142,24 @@ def choose(
         if costs is not None and not estimate and costs.call(chunk) < _SHORT_CHUNK_US:
             most = max(chunk, _CHUNK_BYTES // row_bytes(bundle, role))
             chunk = max(chunk, costs.rows_within(_CHUNK_US, most))
-    if single_call_rows is None:  # another provider runs a whole chunk best in one call
-        single_call_rows = _single_call_rows(costs, setting.threads, chunk) if on_cpu else chunk
-    if max_rows is not None:
-        workers = min(workers, max_rows)
-        chunk, single_call_rows = min(chunk, max_rows // workers), min(single_call_rows, max_rows)
-    threads = max(1, setting.threads // workers) if on_cpu else setting.threads
+    # Another provider than the CPU runs a whole chunk best in one call.
+    single_call_rows = _single_call_rows(costs, setting.threads, chunk) if on_cpu else chunk
+    threads = 1 if on_cpu else setting.threads
     worker_rows = 1 if costs is None else costs.rows_within(_WORKER_US, chunk)
     return Plan(
         single_call_rows, chunk, workers, threads, source + estimate, worker_rows, setting.threads
+    )
+
+
+def _bounded(plan: Plan, setting: Setting, max_rows: int) -> Plan:
+    """Return the plan with at most `max_rows` rows in flight."""
+    workers = min(plan.workers, max_rows)
+    on_cpu = setting.provider == "cpu"
+    return plan._replace(
+        single_call_rows=min(plan.single_call_rows, max_rows),
+        chunk=min(plan.chunk, max_rows // workers),
+        workers=workers,
+        threads=max(1, setting.threads // workers) if on_cpu else plan.threads,
     )
 
 

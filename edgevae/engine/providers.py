@@ -88,7 +88,7 @@ PROVIDERS = {
 _AUTO = ("cuda",)
 
 # The providers that can compute in bfloat16.
-_BF16 = ("openvino",)
+BF16 = ("openvino",)
 
 # Every onnxruntime lists this provider, which sends graphs to a server instead of running them.
 _REMOTE = "AzureExecutionProvider"
@@ -155,10 +155,10 @@ def prefer(provider: str, specs: Sequence[ProviderSpec] | None, precision: str) 
         choices = tuple((Request(name, {}),) for name in candidates(provider))
         why = _why(provider, choices)
     first = choices[0][0].name
-    if precision == "bf16" and first not in _BF16:
+    if precision == "bf16" and first not in BF16:
         raise ProviderError(
             f"precision 'bf16' was asked for, which provider {first!r} does not compute in; "
-            f"ask for one that does, provider={' or '.join(map(repr, _BF16))}, or for float32"
+            f"ask for one that does, provider={' or '.join(map(repr, BF16))}, or for float32"
         )
     return Preference(choices, why)
 

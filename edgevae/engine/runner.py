@@ -9,14 +9,14 @@ import numpy.typing as npt
 from edgevae import checks
 from edgevae.bundle import Bundle, how_to_add
 from edgevae.data import ClassNumbers
-from edgevae.engine import plans, workers
+from edgevae.engine import automatic, plans, tuned, workers
 from edgevae.engine.binding import Arrays, Shapes, new_arrays
 from edgevae.engine.graph import Graph, Placement
 from edgevae.engine.machine import usable_threads
 from edgevae.engine.plans import Plan
-from edgevae.engine.providers import ProviderSpec, names, prefer
-from edgevae.engine.tuned import Setting
-from edgevae.errors import BundleError, InputError
+from edgevae.engine.providers import ProviderSpec, names
+from edgevae.engine.tuned import Setting, Tuning
+from edgevae.errors import BundleError, InputError, ProviderError
 from edgevae.latents import Posterior, Prior
 
 Floats = npt.NDArray[np.float32]
@@ -30,7 +30,8 @@ _CHUNKS_IN_A_BATCH = 4
 class Runner:
     """The graphs of a bundle, opened on an execution provider on first use.
 
-    The arguments are those of `edgevae.load`. Rows are float32 arrays that were checked before:
+    The arguments are those of `edgevae.load`, and `tuning`, which None reads from what `edgevae
+    tune` stored on this machine. Rows are float32 arrays that were checked before:
     x (N, *x_shape), z (N, *latent_shape), and y, class numbers int64 (N,), for a bundle with
     classes. Threads may share a Runner; a forked process opens its own sessions.
     """
@@ -45,9 +46,9 @@ class Runner:
         precision: str = "float32",
         chunk: int | None = None,
         max_memory: int | str | None = None,
+        tuning: Tuning | None = None,
     ) -> None:
         self.bundle = bundle
-        self.precision = precision
         _check_precision(bundle, precision)
         self.threads = (
             usable_threads() if threads is None else checks.integer(threads, "threads", least=1)
@@ -59,8 +60,13 @@ class Runner:
             self._max_rows = {
                 role: plans.max_rows(bundle, role, self._max_memory) for role in bundle.roles
             }
-        self.preference = prefer(provider, providers, precision)
+        self.tuning = tuned.read(bundle, self.threads) if tuning is None else tuning
+        self.preference, self.precision = automatic.resolve(
+            provider, providers, precision, self.tuning
+        )
         self._graphs = {role: self._unopened(role) for role in bundle.roles}
+        if precision == automatic.AUTO and self.precision == "bf16":
+            self._confirm_bf16(provider)
         # Both are filled when they are first used, without a lock that a fork could copy.
         self._plans: dict[str, Plan] = {}
         self._prior: Prior | None = None
@@ -80,7 +86,20 @@ class Runner:
             inputs=inputs,
             outputs=outputs,
             precision=self.precision,
+            tuning=self.tuning,
         )
+
+    def _confirm_bf16(self, provider: str) -> None:
+        """Open the decoder in bf16; return to float32 if the provider refuses it.
+
+        Another provider cannot take over later on, as the CPU does for float32.
+        """
+        try:
+            self._graphs["decoder"].open(self.threads)
+        except ProviderError as error:
+            preference, self.precision = automatic.resolve(provider, None, "float32", self.tuning)
+            self.preference = preference._replace(why=f"{preference.why}; {error}")
+            self._graphs = {role: self._unopened(role) for role in self.bundle.roles}
 
     @property
     def provider(self) -> str:
@@ -126,10 +145,12 @@ class Runner:
         """Return how the rows of a role's graph are divided among calls and workers."""
         if role not in self._plans:
             self.graph(role)  # raises if there is none
+            setting = self.setting
             self._plans[role] = plans.choose(
                 self.bundle,
                 role,
-                self.setting,
+                setting,
+                tuned=self.tuning.plan(setting.provider, setting.precision, role),
                 chunk=self._chunk,
                 max_rows=self._max_rows.get(role),
                 device=self.device_type,
@@ -232,8 +253,9 @@ class Runner:
 
 
 def _check_precision(bundle: Bundle, precision: str) -> None:
-    if precision not in PRECISIONS:
-        raise InputError(f"precision: expected {' or '.join(PRECISIONS)}, got {precision!r:.60}")
+    if precision not in (*PRECISIONS, automatic.AUTO):
+        known = " or ".join((*PRECISIONS, automatic.AUTO))
+        raise InputError(f"precision: expected {known}, got {precision!r:.60}")
     if precision == "int8" and precision not in bundle.precisions:
         raise BundleError(
             f"{bundle.path}: precision 'int8' was asked for, and the bundle has only "

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 import edgevae
 from edgevae import bundle
 from edgevae.data import KINDS
-from edgevae.engine import plans, tuned
+from edgevae.engine import Setting, TunedPlan, plans
 from edgevae.errors import InputError
 
-CPU = tuned.Setting("cpu", "float32", 2)
+CPU = Setting("cpu", "float32", 2)
 
 
 @pytest.fixture
@@ -31,20 +31,23 @@ def test_the_caller_comes_before_tune_before_the_manifest_before_a_guess(grey):
     assert choose(grey, "decoder", CPU)[:5] == (8, 64, 2, 1, "a guess by the size of x")
     grey = _stated(grey, "decoder", chunk_rows=24)
     assert choose(grey, "decoder", CPU)[:5] == (8, 24, 2, 1, "the manifest")
-    tuned.write_tuned(grey, CPU, {"decoder": tuned.Tuned(chunk=16, single_call_rows=3)})
-    assert choose(grey, "decoder", CPU)[:5] == (3, 16, 2, 1, "edgevae tune")
-    assert choose(grey, "decoder", CPU, chunk=5)[:5] == (5, 5, 2, 1, "the caller")
-    assert choose(grey, "encoder", CPU).source == "a guess by the size of x"
+    measured = TunedPlan("any", 16, 3, 1, 2, 7, 1000.0)
+    assert choose(grey, "decoder", CPU, tuned=measured) == (3, 16, 1, 2, "edgevae tune", 7, 2)
+    bounded = choose(grey, "decoder", CPU, tuned=measured, max_rows=9)
+    assert bounded == (3, 9, 1, 2, "edgevae tune", 7, 2)
+    assert choose(grey, "decoder", CPU, tuned=measured, chunk=5)[:5] == (5, 5, 2, 1, "the caller")
+    two = measured._replace(workers=2, threads=1)
+    assert choose(grey, "decoder", CPU, tuned=two, max_rows=1)[:4] == (1, 1, 1, 2)
 
 
 def test_an_accelerator_gets_larger_chunks_and_two_workers(grey):
-    cuda = tuned.Setting("cuda", "float32", 2)
+    cuda = Setting("cuda", "float32", 2)
     assert plans.choose(grey, "decoder", cuda)[:4] == (1024, 1024, 2, 2)
     assert plans.choose(grey, "decoder", cuda, chunk=5)[:4] == (5, 5, 2, 2)
 
 
 def test_a_cpu_device_of_another_provider_gets_chunks_that_stay_in_cache(grey):
-    openvino = tuned.Setting("openvino", "bf16", 2)
+    openvino = Setting("openvino", "bf16", 2)
     assert plans.choose(grey, "decoder", openvino)[:4] == (64, 64, 2, 2)
     assert plans.choose(grey, "decoder", openvino, device="GPU")[:4] == (1024, 1024, 2, 2)
 
@@ -107,7 +110,7 @@ def test_rows_in_flight_fit_into_half_of_the_memory(tiny_bundle, memory, row, th
             plans.max_rows(made, "decoder", memory)
         return
     most = plans.max_rows(made, "decoder", memory)
-    setting = tuned.Setting("cpu", "float32", threads)
+    setting = Setting("cpu", "float32", threads)
     plan = plans.choose(made, "decoder", setting, chunk=chunk, max_rows=most)
     assert max(plan.single_call_rows, plan.chunk * plan.workers) * row <= memory / 2
     assert min(plan[:4]) >= 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgevae import bundle
-from edgevae.engine import Runner, Setting
+from edgevae.engine import Runner, Setting, TunedPlan, TunedSetting, Tuning, providers, tuned
 from edgevae.errors import InputError
 
 CLOSE = 2e-6
@@ -70,3 +70,64 @@ def test_nothing_is_opened_before_it_is_used(tinies, tmp_path):
     path = tinies["grey"].write(tmp_path / "b", encoder=b"no graph").path
     runner = Runner(bundle.read(path), "cpu")
     assert runner.decode(runner.prior.draw(2, seed=1)).shape == (2, 1, 8, 8)
+
+
+# --- what `edgevae tune` stored ----------------------------------------------------------------
+
+
+def tuning_of(*settings: tuple[str, str, TunedPlan]) -> Tuning:
+    """Return a tuning in which the first of these providers and precisions is the fastest."""
+    found = tuple(
+        TunedSetting(name, at, 50.0, {"decoder": plan._replace(rows_per_second=1 / (i + 1))})
+        for i, (name, at, plan) in enumerate(settings)
+    )
+    return Tuning("2026-01-02", 40.0, tuple(setting[0] for setting in settings), found)
+
+
+PLAN = TunedPlan("any", 16, 3, 1, 2, 4, 1000.0)
+
+
+def test_a_stored_plan_and_graph_are_used(tinies, tmp_path, caches):
+    entry = bundle.GraphEntry("decoder", "generic", "float32")
+    opened = tinies["grey"].write(tmp_path / "b", further=[(entry, b"another graph")])
+    tuned.write(opened, 2, tuning_of(("cpu", "float32", PLAN._replace(target="generic"))))
+    runner = Runner(opened, "cpu", 2)
+    assert runner.graph("decoder").entry.target == "generic"
+    assert runner.plan("decoder") == (3, 16, 1, 2, "edgevae tune", 4, 2)
+    assert Runner(opened, "cpu", 2, tuning=Tuning()).graph("decoder").entry.target == "any"
+    assert Runner(opened, "cpu", 1).plan("decoder").source != "edgevae tune"
+
+
+def test_a_stored_target_that_the_bundle_lacks_is_ignored(tiny_paths):
+    tuning = tuning_of(("cpu", "float32", PLAN._replace(target="of another world")))
+    runner = Runner(bundle.read(tiny_paths["grey"]), "cpu", 2, tuning=tuning)
+    assert runner.decode(runner.prior.draw(2, seed=1)).shape == (2, 1, 8, 8)
+
+
+@pytest.fixture
+def openvino_listed(monkeypatch):
+    """Let onnxruntime list a provider that refuses every graph."""
+    monkeypatch.setattr(providers, "available", lambda: ["cpu", "openvino"])
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_a_stored_provider_that_refuses_is_replaced_and_named(
+    tiny_paths, openvino_listed, precision
+):
+    settings = [("openvino", "float32", PLAN), ("cpu", "float32", PLAN._replace(chunk=7))]
+    if precision == "auto":
+        settings.insert(0, ("openvino", "bf16", PLAN))
+    opened = bundle.read(tiny_paths["grey"])
+    runner = Runner(opened, "auto", 2, precision=precision, tuning=tuning_of(*settings))
+    assert runner.provider == "cpu"
+    assert runner.precision == "float32"
+    assert runner.plan("decoder").chunk == 7  # the plan of the CPU
+    why = runner.placements()["decoder"].why
+    assert why.startswith("edgevae tune found openvino to be the fastest on 2026-01-02; ")
+    assert "provider 'openvino' is not available" in why
+
+
+def test_an_unknown_precision_is_refused_with_the_known_ones(tiny_paths):
+    with pytest.raises(InputError, match="expected float32 or int8 or bf16 or auto, got 'fp4'"):
+        Runner(bundle.read(tiny_paths["grey"]), "cpu", precision="fp4")

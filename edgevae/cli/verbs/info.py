@@ -9,6 +9,7 @@ from edgevae.cli.verb import Verb
 
 if TYPE_CHECKING:
     from edgevae.bundle import Bundle
+    from edgevae.engine import Tuning
     from edgevae.vae import VAE
 
 
@@ -34,7 +35,7 @@ def run(args: Namespace) -> Result:
         "threads_from": machine.why_threads(),
         "bundles": bundle.names(),
         "bundle": _bundle_facts(vae.bundle),
-        **_plan_facts(vae, args.precision),
+        **_plan_facts(vae),
         "runs": {role: placement._asdict() for role, placement in vae.providers.items()},
     }
     return Result(facts, text=_as_text(facts))
@@ -65,17 +66,45 @@ def _bundle_facts(bundle: "Bundle") -> Facts:
     }
 
 
-def _plan_facts(vae: "VAE", precision: str) -> Facts:
-    """Return the plans on the CPU, and on the provider in use if that is another one."""
+def _plan_facts(vae: "VAE") -> Facts:
+    """Return the plans on the CPU and on the provider in use, and what was tuned, if anything."""
     from edgevae.engine import Setting, plans
 
+    tuning = vae.runner.tuning
     settings = {"cpu": Setting("cpu", "float32", vae.threads)}
-    settings[vae.provider] = Setting(vae.provider, precision, vae.threads)
-    return {
+    settings[vae.provider] = Setting(vae.provider, vae.precision, vae.threads)
+    facts: Facts = {
         f"plans_on_{provider}": {
-            role: plans.choose(vae.bundle, role, setting)._asdict() for role in vae.bundle.roles
+            role: plans.choose(
+                vae.bundle,
+                role,
+                setting,
+                tuned=tuning.plan(provider, setting.precision, role),
+            )._asdict()
+            for role in vae.bundle.roles
         }
         for provider, setting in settings.items()
+    }
+    return {**facts, "tuned": _tuned_facts(tuning)} if tuning.date else facts
+
+
+def _tuned_facts(tuning: "Tuning") -> Facts:
+    """Return what `edgevae tune` found, each setting and candidate by its name."""
+    return {
+        "date": tuning.date,
+        "min_psnr": tuning.min_psnr,
+        "compared": [*tuning.compared],
+        "settings": {
+            f"{each.provider} {each.precision}": {
+                "psnr": each.psnr,
+                **{role: plan._asdict() for role, plan in each.plans.items()},
+            }
+            for each in tuning.settings
+        },
+        "measured": {
+            f"{each.role} {each.provider} {each.precision} {each.target}": each.verdict
+            for each in tuning.measured
+        },
     }
 
 
