@@ -70,7 +70,8 @@ def test_wrong_usage_is_2(arguments, message, grey, capsys):
 def test_a_bundle_that_only_decodes(tinies, files, tmp_path, capsys):
     path = str(tinies["grey"].write(tmp_path / "b", encoder=None).path)
     assert cli.main(["verify", path, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["differences"].keys() == {"x_hat"}
+    (graph,) = json.loads(capsys.readouterr().out)["graphs"]
+    assert graph["differences"].keys() == {"x_hat"}
     assert cli.main(["info", path]) == 0
     for verb in ("encode", "reconstruct", "denoise"):
         assert cli.main([verb, files[0], "--model", path]) == 4
