@@ -125,11 +125,14 @@ def choose(
 def _untuned(bundle: Bundle, role: str, setting: Setting, chunk: int | None, device: str) -> Plan:
     """Return the plan for the caller's chunk, or for the manifest's or a guess if it is None."""
     on_cpu = setting.provider == "cpu"
-    # Other providers have their own parallelism. While one runs the chunk of one worker, the other
-    # packs its last one and draws the noise of its next one. A device other than the CPU takes
-    # larger chunks; OpenVINO's CPU device loses by them, since they leave the cache.
-    workers = setting.threads if on_cpu else 2
-    larger = 1 if device == "CPU" else ACCELERATED
+    # Other providers have their own parallelism. While an accelerator runs the chunk of one worker,
+    # the other packs its last one and draws the noise of its next one, and a chunk is larger.
+    # OpenVINO's CPU device loses by both: a second caller takes a core from the threads of the
+    # first, and large chunks leave the cache.
+    if device == "CPU":
+        workers, larger = setting.threads if on_cpu else 1, 1
+    else:
+        workers, larger = 2, ACCELERATED
     entry = _entry(bundle, role, setting)
     costs, estimate = (costs_of(bundle, entry)) if on_cpu else (None, "")
     if chunk is not None:

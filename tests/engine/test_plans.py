@@ -46,9 +46,9 @@ def test_an_accelerator_gets_larger_chunks_and_two_workers(grey):
     assert plans.choose(grey, "decoder", cuda, chunk=5)[:4] == (5, 5, 2, 2)
 
 
-def test_a_cpu_device_of_another_provider_gets_chunks_that_stay_in_cache(grey):
+def test_a_cpu_device_of_another_provider_gets_one_worker_and_small_chunks(grey):
     openvino = Setting("openvino", "bf16", 2)
-    assert plans.choose(grey, "decoder", openvino)[:4] == (64, 64, 2, 2)
+    assert plans.choose(grey, "decoder", openvino)[:4] == (64, 64, 1, 2)
     assert plans.choose(grey, "decoder", openvino, device="GPU")[:4] == (1024, 1024, 2, 2)
 
 
