@@ -126,7 +126,8 @@ class RoleTimes:
     def _sweep(self, candidate: Candidate, rate: float) -> dict[Division, float]:
         """Return the rates of divisions, the best first; chunks are bounded by their time too."""
         larger = _larger(self._runners[candidate])
-        ways = _ways(candidate.provider, self._threads)
+        planned = self._runners[candidate].plan(self._role)
+        ways = _ways(candidate.provider, (planned.workers, planned.threads), self._threads)
         rows = min(self._rows, max(ways[0][0], int(rate * _LONGEST_CHUNK)))
         sizes = [larger * size for size in plans.CHUNK_SIZES]
         seconds = _SWEEP * self._seconds
@@ -159,10 +160,10 @@ def _larger(runner: Runner) -> int:
     return 1 if runner.device_type == "CPU" else plans.ACCELERATED
 
 
-def _ways(provider: str, threads: int) -> list[tuple[int, int]]:
-    """Return the numbers of workers and of threads of each to compare, the usual one first.
+def _ways(provider: str, planned: tuple[int, int], threads: int) -> list[tuple[int, int]]:
+    """Return the numbers of workers and of threads of each to compare, the planned one first.
 
     Other providers than the CPU have their own parallelism, which one or two workers keep busy.
     """
-    splits = rates.splits(threads)
-    return splits if provider == "cpu" else [*dict.fromkeys([(2, threads), (1, threads), *splits])]
+    more = [] if provider == "cpu" else [(1, threads), (2, threads)]
+    return [*dict.fromkeys([planned, *more, *rates.splits(threads)])]
