@@ -126,7 +126,7 @@ def prepare(name: str, folder: Path) -> Prepared:
         source = folder / f"{name}.plain"
         compiler.compile(
             decoder, encoder, out=source, replace=True, description=description,
-            x_range=model.x_range,
+            reading=compiler.Reading(x_range=model.x_range),
         )  # fmt: skip
         vae = load(source)
         x_normal = vae.decode(vae.sample(64, seed=1))  # enough for statistics of any value

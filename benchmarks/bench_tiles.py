@@ -114,7 +114,9 @@ def measure(name: str, folder: Path) -> dict[str, object]:
     compiled = compiler.compile(
         folder / f"{TILE}.onnx",
         out=folder / "bundle",
-        x_range=(float(x_hat.mean()) - 3 * spread, float(x_hat.mean()) + 3 * spread),
+        reading=compiler.Reading(
+            x_range=(float(x_hat.mean()) - 3 * spread, float(x_hat.mean()) + 3 * spread)
+        ),
         measure=False,
     )
     assert compiled.bundle.tiles is not None

@@ -84,12 +84,13 @@ def compile(name: str, folder: Path) -> dict[str, Any]:
     compiled = compiler.compile(
         folder / "decoder.onnx",
         out=folder / "bundle",
-        x_range=(0.0, 1.0),
+        reading=compiler.Reading(x_range=(0.0, 1.0)),
         int8=compiler.Int8(force=True),
     )
     seconds = time.perf_counter() - before
-    kept = [row.name for row in compiled.passes["decoder"] if row.kept]
-    entry = compiled.bundle.graph("decoder", targets=targets("cpu"))
+    here = targets("cpu")
+    kept = [row.name for row in compiled.passes["decoder"] if row.kept and row.target in here]
+    entry = compiled.bundle.graph("decoder", targets=here)
     flops = graph_flops(compiled.bundle.path / entry.file)
     return {"compile_seconds": seconds, "passes": kept, "compiled_flops": flops}
 

@@ -4,6 +4,7 @@ from edgevae.bundle.bundle import Bundle, Mixture
 from edgevae.bundle.graph_entry import ANY, GraphEntry, how_to_add
 from edgevae.bundle.manifest import (
     CALIBRATION_FILE,
+    MANIFEST,
     MODELS,
     PRIOR_FILE,
     PRIORS,
@@ -26,6 +27,7 @@ __all__ = [
     "CASES",
     "KINDS",
     "LIKELIHOODS",
+    "MANIFEST",
     "MODELS",
     "PRIORS",
     "PRIOR_FILE",

@@ -109,6 +109,12 @@ class Bundle(Manifest):
         """
         return npz.load(self.path / name) if name in self.files else None
 
+    def further_arrays(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
+        """Return the arrays of all .npz files but the prior's and the self-check's, by file."""
+        known = (PRIOR_FILE, SELFCHECK_FILE)
+        names = [name for name in self.files if name.endswith(".npz") and name not in known]
+        return {name: npz.load(self.path / name) for name in names}
+
 
 def selfcheck_arrays(roles: Iterable[str], classes: Sequence[str]) -> list[str]:
     """Return the names of the arrays in the self-check of graphs of these roles."""

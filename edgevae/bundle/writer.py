@@ -30,13 +30,15 @@ def write(
     *,
     selfcheck: Mapping[str, npt.ArrayLike],
     prior: Mixture | None = None,
+    arrays: Mapping[str, Mapping[str, npt.ArrayLike]] = _EMPTY,
 ) -> Bundle:
     """Write a bundle and return it as it is read back.
 
-    `path` is a new folder, an empty one, or a bundle, which is replaced. `graphs` are
-    entries with the content of their ONNX files, whose names are chosen here: equal graphs are one
-    file. `selfcheck` has the arrays that `Bundle.selfcheck` returns, and `prior` is the mixture
-    prior. The manifest's files, graphs, prior and number of components are set from these.
+    `path` is a new folder, an empty one, or a bundle, which is replaced. `graphs` are entries with
+    the content of their ONNX files, whose names are chosen here: equal graphs are one file.
+    `selfcheck` has the arrays that `Bundle.selfcheck` returns, `prior` is the mixture prior, and
+    `arrays` are further .npz files, as in `extend`. The manifest's files, graphs, prior and number
+    of components are set from these.
 
     Raises `BundleError` if the reader would refuse the result, or if `path` holds anything that is
     not part of a bundle. Nothing is changed then.
@@ -50,6 +52,7 @@ def write(
     if prior is not None:
         files[PRIOR_FILE] = npz.dump_typed({key: getattr(prior, key) for key in MIXTURE_ARRAYS})
         kind, components = "mixture", len(prior.weights)
+    files |= {name: npz.dump(each) for name, each in arrays.items()}
     manifest = replace(manifest, graphs=entries, prior=kind, components=components)
     return _publish(path, manifest.as_json(), files)
 

@@ -2,7 +2,8 @@
 
 from edgevae import compiler
 described = compiler.Description(name="mine", licence="MIT")
-compiler.compile("d.onnx", "e.onnx", out="mine", description=described, x_range=(0, 1))
+reading = compiler.Reading(x_range=(0, 1))
+compiler.compile("d.onnx", "e.onnx", out="mine", description=described, reading=reading)
 """
 
 try:
@@ -17,21 +18,28 @@ except ModuleNotFoundError as error:
     ) from error
 
 from edgevae.bundle import Description
-from edgevae.compiler.compile import Compiled, Int8, check_out, compile
+from edgevae.compiler.compile import Compiled, Extras, Int8, Reading, check_out, compile
 from edgevae.compiler.prior import read as read_prior
 from edgevae.compiler.reading import OPSET, Sources, read_folder
+from edgevae.compiler.recompile import is_bundle, recompile
 from edgevae.compiler.rewrites import Row, table
+from edgevae.compiler.targets import DEFAULT as TARGETS
 
 __all__ = [
     "OPSET",
+    "TARGETS",
     "Compiled",
     "Description",
+    "Extras",
     "Int8",
+    "Reading",
     "Row",
     "Sources",
     "check_out",
     "compile",
+    "is_bundle",
     "read_folder",
     "read_prior",
+    "recompile",
     "table",
 ]

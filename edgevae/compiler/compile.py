@@ -2,33 +2,33 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
 from edgevae import bundle
-from edgevae.bundle import ANY, Description, GraphEntry, Manifest
-from edgevae.compiler import expected_outputs, measure_chunk, roles, tiling
+from edgevae.bundle import Description, Manifest
+from edgevae.compiler import entries, expected_outputs, roles, tiling
 from edgevae.compiler import int8 as int8_graphs
-from edgevae.compiler.graphs import LIMIT, CheckSession, Floats, memory, rename
+from edgevae.compiler.entries import Gain
+from edgevae.compiler.graphs import Floats
 from edgevae.compiler.prior import read as read_prior
 from edgevae.compiler.reading import Note, SourceGraph, infer, simplify, verify
-from edgevae.compiler.rewrites import Row, pipeline
+from edgevae.compiler.rewrites import Row
 from edgevae.compiler.roles import Source
-from edgevae.data import KINDS, Image, Kind, Range
-from edgevae.errors import CheckError, InputError
+from edgevae.compiler.targets import DEFAULT, named
+from edgevae.data import KINDS, Image, Range
+from edgevae.errors import InputError
 from edgevae.latents import Prior
 from edgevae.sampling import MixtureTable
 
 _ROWS = 8  # of the self-check
 _UNDESCRIBED = Description()
-_UNNAMED: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class Int8(NamedTuple):
@@ -43,21 +43,73 @@ class Int8(NamedTuple):
     force: bool = False
 
 
+class _Model(NamedTuple):
+    """The graphs of a model as they were read, by role, and what they compute.
+
+    normal: the graphs in normal form.
+    mixture: the prior; None for the standard normal.
+    z, x_hat: latents of the prior, and what the decoder makes of them.
+    check: the arrays of the self-check.
+    """
+
+    sources: dict[str, SourceGraph]
+    normal: dict[str, ir.Model]
+    description: Description
+    mixture: MixtureTable | None
+    z: Floats
+    x_hat: Floats
+    check: Mapping[str, npt.NDArray[Any]]
+
+
 class Compiled(NamedTuple):
-    """A bundle, notes of what was inferred for it, and the passes of each role's graph."""
+    """A bundle, and how it was made.
+
+    notes: statements of what was inferred and which graphs were left out.
+    passes: the passes of each role's graph, for all targets.
+    gains: the gains of each role's graphs for the targets that kept a pass.
+    """
 
     bundle: bundle.Bundle
     notes: list[str]
     passes: dict[str, list[Row]]
+    gains: dict[str, list[Gain]]
 
 
-class _Graph(NamedTuple):
-    """A role's graph as it was read, in normal form and as it is written, and its passes."""
+class Reading(NamedTuple):
+    """The way in which graphs are read.
 
-    source: SourceGraph
-    normal: ir.Model
-    model: ir.Model
-    passes: list[Row]
+    x_range: the range of x, unless the description's data have one; None infers that of images
+        from the decoder's last operators.
+    size: the height and width of x, or one number for both, for graphs that take any.
+    outputs: the names of outputs, by role, that are not found by their names or order, such as
+        {"encoder": ("mu", "logvar")}; one encoder output of twice the latent's channels is split.
+    """
+
+    x_range: Range | None = None
+    size: Sequence[int] = ()
+    outputs: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+
+class Extras(NamedTuple):
+    """The parts of a bundle that an exporter or an existing bundle has beyond its two graphs.
+
+    activations: a graph from x to h (N, H), for the score `nap`.
+    selfcheck: inputs and expected outputs, which the compiled graphs must give to 1e-5; None takes
+        those of the source graphs.
+    tiles: the properties of the decoder's tiles; None measures them.
+    arrays: further .npz files, as in `bundle.write`.
+    calibration: the field of the manifest that goes with calibration.npz.
+    """
+
+    activations: Source | None = None
+    selfcheck: Mapping[str, npt.NDArray[Any]] | None = None
+    tiles: bundle.Tiles | None = None
+    arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]] = MappingProxyType({})
+    calibration: Mapping[str, str | float] = MappingProxyType({})
+
+
+_AS_GIVEN = Reading()
+_NO_EXTRAS = Extras()
 
 
 def compile(
@@ -67,12 +119,10 @@ def compile(
     out: str | os.PathLike[str],
     replace: bool = False,
     description: Description = _UNDESCRIBED,
-    x_range: Range | None = None,
-    size: Sequence[int] = (),
+    reading: Reading = _AS_GIVEN,
     prior: bundle.Mixture | str | os.PathLike[str] | None = None,
-    activations: Source | None = None,
-    outputs: Mapping[str, Sequence[str]] = _UNNAMED,
-    selfcheck: Mapping[str, npt.NDArray[Any]] | None = None,
+    extras: Extras = _NO_EXTRAS,
+    targets: Collection[str] = DEFAULT,
     measure: bool = True,
     int8: Int8 | None = None,
 ) -> Compiled:
@@ -86,17 +136,14 @@ def compile(
       from the folder, the kind ("image" or "vector") from x_hat, the tolerance from the outputs;
       the likelihood is a Gaussian of sigma 1. Classes need a decoder with a second input,
       int64 (n,), and the encoder of an "autoencoder" may have one output, mu.
-    - `x_range` is the range of x, unless `description.data` has one; None infers that of images
-      from the decoder's last operators.
-    - `size` is the height and width of x, or one number for both, for graphs that take any.
+    - `reading` says how the graphs are read: the range and the size of x, the names of outputs.
     - `prior` is a mixture, or the path of an .npz with weights (K,), means (K, D) and logvars
       (K, D); None is the standard normal, or for an "autoencoder" no prior.
-    - `activations` is a graph from x to h (N, H), for the score `nap`.
-    - `outputs` names outputs, by role, that are not found by their names or order, such as
-      {"encoder": ("mu", "logvar")}; one encoder output of twice the latent's channels is split.
-    - `selfcheck` holds inputs and expected outputs, which the compiled graphs must give to 1e-5;
-      None takes those of the source graphs.
-    - With `measure` a pass is kept only where it is faster on this machine.
+    - `extras` holds a graph of activations, a self-check and further files.
+    - `targets` are the processors that the graphs are rewritten for; "any", the graph in normal
+      form, is always held, and a further graph only if it is 5 % faster.
+    - With `measure` a pass is kept only where it is faster on this machine, run as the target runs
+      it; otherwise, and for a target that this machine cannot imitate, a cost model decides.
     - `int8` adds int8 graphs, with these options.
 
     Nothing is written unless all checks pass. Raises `InputError` if a graph or an argument
@@ -104,46 +151,39 @@ def compile(
     result differs by more than 1e-5 from the source, or int8 pixels are below 35 dB.
     """
     check_out(out, replace=replace)
+    chosen = named(targets)
     notes: list[str] = []
-    sources = roles.read(
-        decoder,
-        {"encoder": encoder, "activations": activations},
-        outputs,
-        size=size,
-        classes=len(description.classes),
-        point=description.model == "autoencoder",
-        note=notes.append,
-    )
-    mixture = read_prior(prior, sources["decoder"].item_shape)
+    note = notes.append
+    model = _read(decoder, encoder, description, reading, prior, extras, note)
     if int8 is not None:
-        _check_int8(int8, description.model, mixture, sources["decoder"].output_shape)
-    normal = {role: simplify(source, notes.append) for role, source in sources.items()}
-    described = _infer(description, x_range, sources["decoder"], normal["decoder"], notes.append)
-    for role, source in sources.items():
-        verify(source, normal[role])
-
-    z = Prior(sources["decoder"].item_shape, mixture).draw(_ROWS, seed=0)
-    (x_hat,) = sources["decoder"].reference.run(z)
-    if "encoder" in sources:
-        roles.check_mu(sources["encoder"], x_hat, sources["decoder"].item_shape)
+        _check_int8(int8, model)
+    for role, source in model.sources.items():
+        verify(source, model.normal[role])
     graphs = {
-        role: _optimised(source, normal[role], z if role == "decoder" else x_hat, measure)
-        for role, source in sources.items()
+        role: entries.make(
+            source,
+            model.normal[role],
+            model.z if role == "decoder" else model.x_hat,
+            model.check,
+            chosen,
+            role=role,
+            measure=measure,
+        )
+        for role, source in model.sources.items()
     }
-    check = selfcheck or expected_outputs.compute(sources, z, x_hat, len(description.classes))
-    for graph in graphs.values():
-        expected_outputs.check(graph.model, check, graph.source.where)
-    manifest = _manifest(described, Path(out).absolute().name, graphs, check)
-    tiles = _tiles(normal["decoder"], z, x_hat, manifest.data, notes.append)
-    files, quality = [_float32(role, graph, check, measure) for role, graph in graphs.items()], {}
+    manifest = _manifest(model, Path(out).absolute().name, extras, note)
+    files, check = [file for made in graphs.values() for file in made.files], {**model.check}
     if int8 is not None:
-        quantised = _quantise(int8, manifest, normal, mixture, notes.append)
-        files += [_int8(role, graph) for role, graph in quantised.graphs.items()]
-        quality["int8"] = quantised.quality
-        check = {**check, **expected_outputs.of_int8(quantised.graphs, check)}
-    manifest = dataclasses.replace(manifest, tiles=tiles, quality=quality)
-    written = bundle.write(out, manifest, files, selfcheck=check, prior=mixture)
-    return Compiled(written, notes, {role: graph.passes for role, graph in graphs.items()})
+        quantised = _quantise(int8, manifest, model, note)
+        files += _int8_files(quantised, model.check, measure)
+        check |= expected_outputs.of_int8(quantised.graphs, check)
+        manifest = dataclasses.replace(manifest, quality={"int8": quantised.quality})
+    written = bundle.write(
+        out, manifest, files, selfcheck=check, prior=model.mixture, arrays=extras.arrays
+    )
+    notes += [line for role, made in graphs.items() for line in _left_out(role, made)]
+    passes = {role: made.passes for role, made in graphs.items()}
+    return Compiled(written, notes, passes, {role: made.gains for role, made in graphs.items()})
 
 
 def check_out(out: str | os.PathLike[str], *, replace: bool = False) -> None:
@@ -160,16 +200,47 @@ def check_out(out: str | os.PathLike[str], *, replace: bool = False) -> None:
         )
 
 
-def _check_int8(
-    options: Int8, model: str, mixture: MixtureTable | None, x_shape: tuple[int, ...]
-) -> None:
+def _read(
+    decoder: Source,
+    encoder: Source | None,
+    description: Description,
+    reading: Reading,
+    prior: bundle.Mixture | str | os.PathLike[str] | None,
+    extras: Extras,
+    note: Note,
+) -> _Model:
+    """Read the graphs and bring them into normal form; infer what the description leaves open."""
+    sources = roles.read(
+        decoder,
+        {"encoder": encoder, "activations": extras.activations},
+        reading.outputs,
+        size=reading.size,
+        classes=len(description.classes),
+        point=description.model == "autoencoder",
+        note=note,
+    )
+    latent_shape = sources["decoder"].item_shape
+    mixture = read_prior(prior, latent_shape)
+    normal = {role: simplify(source, note) for role, source in sources.items()}
+    described = _infer(description, reading.x_range, sources["decoder"], normal["decoder"], note)
+    z = Prior(latent_shape, mixture).draw(_ROWS, seed=0)
+    (x_hat,) = sources["decoder"].reference.run(z)
+    if "encoder" in sources:
+        roles.check_mu(sources["encoder"], x_hat, latent_shape)
+    check = extras.selfcheck or expected_outputs.compute(
+        sources, z, x_hat, len(description.classes)
+    )
+    return _Model(sources, normal, described, mixture, z, x_hat, check)
+
+
+def _check_int8(options: Int8, model: _Model) -> None:
     """Raise `InputError` unless there are items that int8 graphs can be calibrated on."""
-    if model == "autoencoder" and mixture is None:
+    if model.description.model == "autoencoder" and model.mixture is None:
         raise InputError(
             "int8 is calibrated on latents of the prior, and an autoencoder has none: pass one "
             "that was fitted to its latents (--prior), or leave out --int8"
         )
-    x = options.calibration
+    x, x_shape = options.calibration, model.sources["decoder"].output_shape
     if x is not None and (x.shape[1:] != x_shape or len(x) < 2):
         raise InputError(
             f"calibration: expected at least 2 items of the decoder's x, (N, "
@@ -209,40 +280,32 @@ def _infer(
     return dataclasses.replace(description, data=data, likelihood=likelihood)
 
 
-def _manifest(
-    description: Description,
-    default_name: str,
-    graphs: Mapping[str, _Graph],
-    check: Mapping[str, npt.NDArray[Any]],
-) -> Manifest:
-    """Return the description of a bundle of these graphs."""
-    name, provenance, tolerance = description.name, description.provenance, description.tolerance
+def _manifest(model: _Model, default_name: str, extras: Extras, note: Note) -> Manifest:
+    """Return the description of a bundle of a model, whose tiles are measured and noted."""
+    described = model.description
+    name, provenance, tolerance = described.name, described.provenance, described.tolerance
     facts = {
-        **vars(description),
+        **vars(described),
         "name": default_name if name is None else name,
-        "provenance": _provenance(graphs) if provenance is None else provenance,
-        "tolerance": expected_outputs.tolerance(check, description.model)
+        "provenance": _provenance(model.sources) if provenance is None else provenance,
+        "tolerance": expected_outputs.tolerance(model.check, described.model)
         if tolerance is None
         else tolerance,
     }
     return Manifest(
         **facts,
-        latent_shape=graphs["decoder"].source.item_shape,
-        opset=max(graph.model.opset_imports[""] for graph in graphs.values()),
+        latent_shape=model.sources["decoder"].item_shape,
+        opset=max(graph.opset_imports[""] for graph in model.normal.values()),
+        tiles=extras.tiles or _tiles(model, note),
+        calibration=extras.calibration,
     )
 
 
-def _quantise(
-    options: Int8,
-    manifest: Manifest,
-    normal: Mapping[str, ir.Model],
-    mixture: MixtureTable | None,
-    note: Note,
-) -> int8_graphs.Variant:
+def _quantise(options: Int8, manifest: Manifest, model: _Model, note: Note) -> int8_graphs.Variant:
     """Return the int8 graphs of the decoder and, if their quality allows it, of the encoder."""
     return int8_graphs.build(
-        {role: graph for role, graph in normal.items() if role != "activations"},
-        Prior(manifest.latent_shape, mixture),
+        {role: graph for role, graph in model.normal.items() if role != "activations"},
+        Prior(manifest.latent_shape, model.mixture),
         x=options.calibration,
         x_range=manifest.x_range,
         noise=manifest.noise,
@@ -251,74 +314,40 @@ def _quantise(
     )
 
 
-def _optimised(source: SourceGraph, normal: ir.Model, items: Floats, measure: bool) -> _Graph:
-    """Return the graph after the passes, compared with its source on random rows and `items`."""
-    random = np.random.default_rng(1).standard_normal((7, *items.shape[1:]), np.float32)
-    expected = source.reference.expected(np.concatenate([random, items]))
-    model, passes = pipeline.optimise(normal, expected, measure=measure)
-    rename.tidy(model)
-    error = expected.difference(CheckSession(model, source.where))
-    if not error <= LIMIT:
-        raise CheckError(
-            f"{source.where}: expected the compiled graph to differ by at most {LIMIT} from its "
-            f"source, got {error:.1e}; no bundle was written"
-        )
-    return _Graph(source, normal, model, passes)
-
-
-def _tiles(
-    decoder: ir.Model, z: Floats, x_hat: Floats, data: Kind, note: Note
-) -> bundle.Tiles | None:
+def _tiles(model: _Model, note: Note) -> bundle.Tiles | None:
     """Measure the tiles of an image's decoder and note them; None if it has none."""
+    data = model.description.data
     if not isinstance(data, Image):
         return None
-    tiles = tiling.measure(decoder, z, x_hat, data.x_range)
+    tiles = tiling.measure(model.normal["decoder"], model.z, model.x_hat, data.x_range)
     if tiles is not None:
         note(f"tiles: {', '.join(f'{key} {value:.3g}' for key, value in tiles._asdict().items())}")
     return tiles
 
 
-def _chunk(graph: _Graph, check: Mapping[str, Floats], measure: bool) -> int:
-    """Return the rows for one worker at a time, measured or modelled."""
-    if not measure:
-        return memory.modelled_chunk(graph.model)
-    return measure_chunk.measured_chunk(graph.model, check[graph.model.graph.inputs[0].name or ""])
-
-
-def _provenance(graphs: Mapping[str, _Graph]) -> dict[str, str | float]:
+def _provenance(sources: Mapping[str, SourceGraph]) -> dict[str, str | float]:
     """Return the exporters of the graphs and the version of onnx."""
     producers = {
-        f"{role}_producer": graph.source.producer
-        for role, graph in graphs.items()
-        if graph.source.producer
+        f"{role}_producer": source.producer for role, source in sources.items() if source.producer
     }
     return {**producers, "onnx": onnx.__version__}
 
 
-def _float32(
-    role: str, graph: _Graph, check: Mapping[str, Floats], measure: bool
-) -> tuple[GraphEntry, bytes]:
-    """Return the entry of a float32 graph, and its file."""
-    entry = GraphEntry(
-        role,
-        ANY,
-        "float32",
-        row_bytes=memory.row_bytes(graph.model),
-        chunk_rows=_chunk(graph, check, measure),
-    )
-    return entry, _serialised(graph.model)
+def _int8_files(
+    quantised: int8_graphs.Variant, check: Mapping[str, npt.NDArray[Any]], measure: bool
+) -> list[entries.GraphFile]:
+    """Return the entries and the files of int8 graphs."""
+    return [
+        entries.int8(role, model, check[model.graph.inputs[0].name or ""], measure=measure)
+        for role, model in quantised.graphs.items()
+    ]
 
 
-def _int8(role: str, model: ir.Model) -> tuple[GraphEntry, bytes]:
-    """Return the entry of an int8 graph, and its file."""
-    row_bytes, chunk = memory.row_bytes(model), memory.modelled_chunk(model)
-    entry = GraphEntry(role, ANY, "int8", row_bytes=row_bytes, chunk_rows=chunk)
-    return entry, _serialised(model)
-
-
-def _serialised(model: ir.Model) -> bytes:
-    """Return a graph as a file, checked by onnx."""
-    proto = ir.to_proto(model)
-    onnx.checker.check_model(proto)
-    content: bytes = proto.SerializeToString()
-    return content
+def _left_out(role: str, graphs: entries.RoleGraphs) -> list[str]:
+    """Return a note for each target whose graph gains too little to be held."""
+    return [
+        f"{gain.target}: the {role} for it is {gain.times:.2f}x as fast as that for any, less than "
+        f"{entries.MIN_GAIN}x, and was left out"
+        for gain in graphs.gains
+        if not gain.kept
+    ]

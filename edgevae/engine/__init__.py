@@ -8,11 +8,12 @@ from edgevae.engine.ort import onnxruntime
 from edgevae.engine.plans import Plan
 from edgevae.engine.providers import ProviderSpec
 from edgevae.engine.runner import PRECISIONS, Runner
-from edgevae.engine.targets import targets
+from edgevae.engine.targets import GENERIC, architecture, targets, why
 from edgevae.engine.tuned import UNTUNED, Measured, Setting, TunedPlan, TunedSetting, Tuning
 from edgevae.engine.workers import run_chunks
 
 __all__ = [
+    "GENERIC",
     "PRECISIONS",
     "UNTUNED",
     "Arrays",
@@ -26,6 +27,7 @@ __all__ = [
     "TunedPlan",
     "TunedSetting",
     "Tuning",
+    "architecture",
     "automatic",
     "cpu_name",
     "cuda",
@@ -39,4 +41,5 @@ __all__ = [
     "targets",
     "tuned",
     "usable_threads",
+    "why",
 ]

@@ -10,7 +10,7 @@ from torch import nn
 
 import edgevae
 from edgevae import cli, compiler
-from edgevae.compiler.rewrites import pipeline
+from edgevae.compiler import entries
 from edgevae.errors import BundleError, CheckError, InputError
 
 # The function of the package hides the module of its name.
@@ -132,7 +132,9 @@ def test_pixels_without_bounds_need_a_range(tmp_path):
     data = export(decoder(nn.Identity()), torch.randn(2, 3), opset=17)
     with pytest.raises(InputError, match=r"got ConvTranspose; state their range: --range 0 1"):
         compiler.compile(data, out=tmp_path / "b", measure=False)
-    bundle = compiler.compile(data, out=tmp_path / "b", x_range=(-3, 3), measure=False).bundle
+    bundle = compiler.compile(
+        data, out=tmp_path / "b", reading=compiler.Reading((-3, 3)), measure=False
+    ).bundle
     assert bundle.x_range == (-3, 3)
 
 
@@ -166,17 +168,20 @@ def test_answers_that_the_graph_does_not_give_are_refused(graphs, tmp_path):
     wrong = {"z": z, "x_hat": np.zeros((2, 1, 8, 8), np.float32)}
     with pytest.raises(CheckError, match="expected x_hat of the self-check to 1e-05, got"):
         compiler.compile(
-            graphs / "decoder.onnx", out=tmp_path / "b", selfcheck=wrong, measure=False
+            graphs / "decoder.onnx",
+            out=tmp_path / "b",
+            extras=compiler.Extras(selfcheck=wrong),
+            measure=False,
         )
     assert not (tmp_path / "b").exists()
 
 
 def test_a_graph_that_came_out_wrong_is_not_written(graphs, tmp_path, monkeypatch):
-    def broken(model, answers, **_):
+    def broken(model, answers, target, **_):
         model.graph.outputs[0].producer().op_type = "Tanh"
-        return model, []
+        return model, [compiler.Row(target.name, "linear", 1, None, None, "kept")]
 
-    monkeypatch.setattr(pipeline, "optimise", broken)
+    monkeypatch.setattr(entries, "optimise", broken)
     with pytest.raises(CheckError, match="no bundle was written"):
         compiler.compile(graphs / "decoder.onnx", out=tmp_path / "b", measure=False)
     assert not (tmp_path / "b").exists()
@@ -186,7 +191,7 @@ def test_a_missing_range_is_asked_for_before_any_pass(graphs, tmp_path, monkeypa
     def fail(*_, **__):
         pytest.fail("work was done")
 
-    monkeypatch.setattr(pipeline, "optimise", fail)
+    monkeypatch.setattr(entries, "optimise", fail)
     monkeypatch.setattr(compile_module, "verify", fail)
     data = export(decoder(nn.Identity()), torch.randn(2, 3), opset=17)
     with pytest.raises(InputError, match="state their range: --range 0 1"):
@@ -197,7 +202,7 @@ def test_a_missing_range_is_asked_for_before_any_pass(graphs, tmp_path, monkeypa
 def test_calibration_items_of_another_shape_are_refused_before_any_pass(
     graphs, tmp_path, monkeypatch, shape
 ):
-    monkeypatch.setattr(pipeline, "optimise", lambda *_, **__: pytest.fail("work was done"))
+    monkeypatch.setattr(entries, "optimise", lambda *_, **__: pytest.fail("work was done"))
     options = compiler.Int8(calibration=np.zeros(shape, np.float32))
     with pytest.raises(InputError, match=r"at least 2 items .*\(N, 1, 8, 8\), got \("):
         compiler.compile(
@@ -227,13 +232,23 @@ def test_the_verb_prints_what_it_inferred_and_the_passes(graphs, tmp_path, capsy
     line += ["--encoder", str(graphs / "encoder.onnx"), "--no-measure"]
     assert cli.main(line) == 0
     printed = capsys.readouterr()
-    assert printed.out.split()[:5] == ["graph", "pass", "places", "before", "after"]
+    assert printed.out.split()[:5] == ["graph", "target", "pass", "places", "before"]
     assert "range: 0 to 1, by the decoder's last operators" in printed.err
     assert cli.main([*line, "--json", "--sigma", "0.1", "--name", "mine", "--replace"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert set(report["passes"]) == {"decoder", "encoder"}
+    assert set(report["passes"]) == set(report["gains"]) == {"decoder", "encoder"}
+    assert {row["target"] for row in report["passes"]["decoder"]} == {"x86_64", "aarch64"}
     bundle = edgevae.load(tmp_path / "b").bundle
     assert (bundle.name, bundle.likelihood) == ("mine", {"name": "gaussian", "sigma": 0.1})
+
+
+def test_the_verb_takes_targets(graphs, tmp_path, capsys):
+    line = ["compile", "--decoder", str(graphs / "decoder.onnx"), "--out", str(tmp_path / "b")]
+    assert cli.main([*line, "--no-measure", "--for", "any,aarch64", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {row["target"] for row in report["passes"]["decoder"]} == {"aarch64"}
+    assert cli.main([*line, "--no-measure", "--for", "sparc", "--replace"]) == 4
+    assert "expected some of any, x86_64, aarch64, generic, got 'sparc'" in capsys.readouterr().err
 
 
 def test_the_verb_s_errors_have_the_exit_codes_of_the_others(graphs, tmp_path, capsys):

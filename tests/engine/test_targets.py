@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edgevae.bundle import GraphEntry
-from edgevae.engine import Runner, graph, targets
+from edgevae.engine import Runner, graph, targets, why
 from edgevae.engine.providers import Preference, Request
 from edgevae.engine.targets import architecture
 
@@ -41,6 +41,22 @@ def test_a_runner_runs_the_graph_of_its_provider(tinies, for_this_machine):
     assert runner.graph("encoder").entry.target == "any"
     np.testing.assert_allclose(runner.decode(z), 0.95 * tinies["grey"].decode(z), atol=2e-6)
     assert runner.plan("decoder").chunk == 7
+
+
+@pytest.mark.parametrize(
+    ("target", "provider", "says"),
+    [
+        (architecture(), "cpu", f"{architecture()}, as this machine is one"),
+        ("any", "cpu", f"any, since the bundle has none for {architecture()} in float32"),
+        ("any", "openvino", "any, since provider openvino takes no graph made for the CPU"),
+        ("generic", "cuda", "generic, as provider cuda is not the CPU's"),
+    ],
+)
+def test_a_choice_is_explained(target, provider, says):
+    entry = GraphEntry("decoder", target, "float32")
+    assert why(entry, provider) == says
+    tuned = f"{target}, the fastest that `edgevae tune` measured"
+    assert why(entry, provider, target) == tuned
 
 
 def decoder_on(opened, *names):

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from edgevae import compiler
 from edgevae.bundle import Bundle
 from edgevae.errors import InputError
 from train.data.of_bundle import training_data
@@ -25,6 +26,15 @@ def add_arguments(command: argparse.ArgumentParser, name: str) -> None:
     add("--out", type=Path, required=True, help="the bundle's folder")
     add("--name", help="the bundle's name (default: that of the data set, or of the folder)")
     add("--int8", action="store_true", help="add int8 graphs")
+    add(
+        "--for",
+        dest="targets",
+        type=lambda text: text.split(","),
+        default=compiler.TARGETS,
+        metavar="TARGET,...",
+        help="targets that the graphs are rewritten for: any, x86_64, aarch64, generic; that for "
+        f"any is always written (default: {','.join(compiler.TARGETS)})",
+    )
     add(
         "--data",
         type=Path,
@@ -108,6 +118,7 @@ def export_checkpoint(options: argparse.Namespace) -> Bundle:
         options.name,
         int8=options.int8,
         activations=options.activations,
+        targets=options.targets,
     )
     if options.data is None:
         return written

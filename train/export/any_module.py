@@ -17,7 +17,7 @@ import dataclasses
 import importlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,7 @@ def export(
     scaling_factor: float | None = None,
     prior: object = None,
     description: Description = UNDESCRIBED,
+    targets: Collection[str] = compiler.TARGETS,
     measure: bool = True,
     int8: bool = False,
 ) -> compiler.Compiled:
@@ -138,9 +139,12 @@ def export(
             model="autoencoder" if graphs.autoencoder else "vae",
             tolerance=10 * LIMIT * graphs.scale,
         ),
-        x_range=x_range,
+        reading=compiler.Reading(x_range=x_range),
         prior=graphs.prior,
-        selfcheck={key: value.numpy() for key, value in graphs.check.items()},
+        extras=compiler.Extras(
+            selfcheck={key: value.numpy() for key, value in graphs.check.items()}
+        ),
+        targets=targets,
         measure=measure,
         int8=compiler.Int8() if int8 else None,
     )
@@ -228,6 +232,7 @@ def run(options: argparse.Namespace) -> bundle.Bundle:
             licence=options.licence,
             provenance=provenance(model, options.module, options.scaling_factor),
         ),
+        targets=options.targets,
         int8=options.int8,
     )
     for note in compiled.notes:

@@ -3,7 +3,7 @@
 import logging
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +61,13 @@ def export(
     *,
     int8: bool = False,
     activations: bool = False,
+    targets: Collection[str] = compiler.TARGETS,
 ) -> bundle.Bundle:
     """Write the bundle of a checkpoint; raise `CheckError` and write nothing if it is not faithful.
 
     With `int8` the bundle has int8 graphs too, calibrated on latents of its prior; with
-    `activations` the graph that the score `nap` needs. An autoencoder has no prior, and its bundle
+    `activations` the graph that the score `nap` needs; `targets` are as in `compiler.compile`. An
+    autoencoder has no prior, and its bundle
     has the standard normal; a VAE without one has not finished training, and is refused.
     """
     if checkpoint.variational and not checkpoint.has_prior:
@@ -93,8 +95,11 @@ def export(
             provenance=provenance(checkpoint, model),
         ),
         prior=checkpoint.prior,
-        activations=graphs.activations,
-        selfcheck={key: value.numpy() for key, value in graphs.check.items()},
+        extras=compiler.Extras(
+            activations=graphs.activations,
+            selfcheck={key: value.numpy() for key, value in graphs.check.items()},
+        ),
+        targets=targets,
         int8=compiler.Int8() if int8 else None,
     )
     return compiled.bundle

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgevae.compiler import Int8, Sources
+    from edgevae.compiler import Compiled, Int8, Sources
+
+# The options that describe ONNX graphs, which a bundle has described already.
+_FOR_GRAPHS = (
+    *("size", "scaling_factor", "autoencoder", "name", "kind", "range", "prior", "likelihood"),
+    *("sigma", "noise", "licence", "classes", "x_hat", "outputs"),
+)
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -24,9 +30,17 @@ def add_options(parser: ArgumentParser) -> None:
     _add_description(parser)
     _add_ports(parser)
     parser.add_argument(
+        "--for",
+        dest="targets",
+        type=lambda text: text.split(","),
+        metavar="TARGET,...",
+        help="targets that the graphs are rewritten for: any, x86_64, aarch64, generic; that for "
+        "any is always written (default: any,x86_64,aarch64)",
+    )
+    parser.add_argument(
         "--no-measure",
         action="store_true",
-        help="choose rewrites by a cost model instead of measuring them",
+        help="choose rewrites by cost models instead of measuring them",
     )
     _add_int8(parser)
 
@@ -36,7 +50,8 @@ def _add_sources(parser: ArgumentParser) -> None:
         "folder",
         nargs="?",
         metavar="FOLDER",
-        help="a VAE of diffusers as optimum exports it, instead of --decoder and --encoder: "
+        help="a bundle, whose graphs are compiled again while everything else in it is kept; or a "
+        "VAE of diffusers as optimum exports it, instead of --decoder and --encoder: "
         "vae_decoder/model.onnx, vae_encoder/model.onnx (may be absent) and config.json; z is the "
         "latent scaled as config.json says, pixels are in [-1, 1] unless the decoder bounds them "
         "otherwise",
@@ -104,9 +119,7 @@ def _add_description(parser: ArgumentParser) -> None:
         metavar="SIGMA",
         help="largest noise that the encoder was trained with (default: 0)",
     )
-    parser.add_argument(
-        "--licence", default="not stated", help="licence of the weights (default: not stated)"
-    )
+    parser.add_argument("--licence", help="licence of the weights (default: not stated)")
     parser.add_argument(
         "--classes",
         nargs="+",
@@ -159,6 +172,45 @@ def run(args: Namespace) -> Result:
     except ModuleNotFoundError as error:
         raise UsageError(str(error)) from error
     compiler.check_out(args.out, replace=args.replace)
+    if args.folder and compiler.is_bundle(args.folder):
+        notes, compiled = _recompile(args)
+    else:
+        notes, compiled = _compile(args)
+    for message in notes:
+        note(message)
+    passes = {role: [row._asdict() for row in rows] for role, rows in compiled.passes.items()}
+    gains = {role: [gain._asdict() for gain in each] for role, each in compiled.gains.items()}
+    return Result(
+        {"out": args.out, "notes": notes, "passes": passes, "gains": gains},
+        text=compiler.table(compiled.passes),
+        message=f"wrote {args.out}: model {compiled.bundle.name}",
+    )
+
+
+def _recompile(args: Namespace) -> "tuple[list[str], Compiled]":
+    """Compile a bundle again; return notes and the result."""
+    from edgevae import compiler
+
+    if given := [name for name in _FOR_GRAPHS if getattr(args, name)]:
+        raise UsageError(
+            f"--{given[0].replace('_', '-')} is for ONNX graphs: {args.folder} is a bundle, which "
+            f"keeps its description"
+        )
+    compiled = compiler.recompile(
+        args.folder,
+        out=args.out,
+        replace=args.replace,
+        targets=args.targets or compiler.TARGETS,
+        measure=not args.no_measure,
+        int8=_int8(args),
+    )
+    return compiled.notes, compiled
+
+
+def _compile(args: Namespace) -> "tuple[list[str], Compiled]":
+    """Compile graphs to a bundle; return notes and the result."""
+    from edgevae import compiler
+
     sources = _sources(args)
     compiled = compiler.compile(
         sources.decoder,
@@ -172,25 +224,20 @@ def run(args: Namespace) -> Result:
             likelihood=_likelihood(args),
             noise=args.noise,
             classes=tuple(args.classes),
-            licence=args.licence,
+            licence=args.licence or "not stated",
             provenance=sources.provenance,
         ),
-        x_range=tuple(args.range) if args.range else sources.x_range,
-        size=() if args.folder else args.size,
+        reading=compiler.Reading(
+            x_range=tuple(args.range) if args.range else sources.x_range,
+            size=() if args.folder else args.size,
+            outputs={"decoder": [args.x_hat] if args.x_hat else [], "encoder": args.outputs},
+        ),
         prior=args.prior,
-        outputs={"decoder": [args.x_hat] if args.x_hat else [], "encoder": args.outputs},
+        targets=args.targets or compiler.TARGETS,
         measure=not args.no_measure,
         int8=_int8(args),
     )
-    notes = [*sources.notes, *compiled.notes]
-    for message in notes:
-        note(message)
-    passes = {role: [row._asdict() for row in rows] for role, rows in compiled.passes.items()}
-    return Result(
-        {"out": args.out, "notes": notes, "passes": passes},
-        text=compiler.table(compiled.passes),
-        message=f"wrote {args.out}: model {compiled.bundle.name}",
-    )
+    return [*sources.notes, *compiled.notes], compiled
 
 
 def _check_usage(args: Namespace) -> None:

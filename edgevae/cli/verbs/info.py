@@ -36,7 +36,10 @@ def run(args: Namespace) -> Result:
         "bundles": bundle.names(),
         "bundle": _bundle_facts(vae.bundle),
         **_plan_facts(vae),
-        "runs": {role: placement._asdict() for role, placement in vae.providers.items()},
+        "runs": {
+            role: {**placement._asdict(), "graph": _graph_facts(vae, role, placement.provider)}
+            for role, placement in vae.providers.items()
+        },
     }
     return Result(facts, text=_as_text(facts))
 
@@ -63,6 +66,20 @@ def _bundle_facts(bundle: "Bundle") -> Facts:
         **({"prior_by_class": True} if bundle.by_class else {}),
         **fields,
         "quality": fields.get("quality", {}),
+    }
+
+
+def _graph_facts(vae: "VAE", role: str, provider: str) -> Facts:
+    """Return which graph of the bundle a provider runs for a role, and why."""
+    from edgevae import engine
+
+    entry = vae.graph(role).entry
+    tuned = vae.runner.tuning.plan(provider, vae.precision, role)
+    return {
+        "file": entry.file,
+        "target": entry.target,
+        "precision": entry.precision,
+        "why": engine.why(entry, provider, tuned.target if tuned else None),
     }
 
 
@@ -115,12 +132,24 @@ def _as_text(facts: Facts, indent: str = "") -> str:
         label = f"{indent}{key.replace('_', ' ')}"
         if isinstance(value, dict) and "sha256" in value:
             lines.append(f"{label:<20} {value['bytes']:>9,} bytes  sha256 {value['sha256'][:16]}")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            lines += [label, *(f"{indent}  {_in_one_line(each)}" for each in value)]
         elif isinstance(value, dict):
             lines += [label, _as_text(value, indent + "  ")]
         else:
             shown = ", ".join(map(str, value)) if isinstance(value, list) else value
             lines.append(f"{label:<20} {shown}")
     return "\n".join(lines)
+
+
+def _in_one_line(facts: Facts) -> str:
+    """Return facts as "role decoder, target any, call us 1: 20.5"."""
+    shown = []
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            value = " ".join(f"{name}: {each}" for name, each in value.items())
+        shown.append(f"{key.replace('_', ' ')} {value}")
+    return ", ".join(shown)
 
 
 INFO = Verb(

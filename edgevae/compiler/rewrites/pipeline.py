@@ -6,7 +6,16 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from edgevae.compiler.graphs import LIMIT, CheckSession, Expected, fold, interleave, memory, shapes
+from edgevae.compiler.graphs import (
+    LIMIT,
+    CheckSession,
+    Expected,
+    Floats,
+    fold,
+    interleave,
+    memory,
+    shapes,
+)
 from edgevae.compiler.rewrites import (
     hold_residual,
     merge_linear,
@@ -15,6 +24,7 @@ from edgevae.compiler.rewrites import (
     split_phases,
     split_upsample,
 )
+from edgevae.compiler.targets import X86_64, Target
 
 
 class Pass(NamedTuple):
@@ -28,12 +38,13 @@ class Pass(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The result of a pass on one graph.
+    """The result of a pass on one graph for a target.
 
     `before` and `after` are the seconds per row of one thread, in chunks as `generate` uses
     them; None if the cost model alone decided.
     """
 
+    target: str
     name: str
     places: int
     before: float | None
@@ -60,22 +71,26 @@ PASSES = (
 
 
 def optimise(
-    model: ir.Model, expected: Expected, *, measure: bool = True
+    model: ir.Model, expected: Expected, target: Target = X86_64, *, measure: bool = True
 ) -> tuple[ir.Model, list[Row]]:
-    """Return the graph after every pass that is kept, and a row for each pass.
+    """Return the graph after every pass that is kept for a target, and a row for each pass.
 
     A pass is dropped if the graph differs by more than 1e-5 from `expected`, the outputs of
-    the source graph for at least 7 items. With `measure` it is also dropped if it is not
-    faster by more than the noise, or slows down a single row. `model` is not changed.
+    the source graph for at least 7 items. With `measure`, if this machine can run graphs as the
+    target does, it is also dropped if it is not faster by more than the noise, or slows down a
+    single row. `model` is not changed.
     """
     rows = []
     plain = lowered(model)
+    disabled = target.disabled if measure else None
     for name, rewrite in PASSES:
+        if name in target.without:
+            continue
         candidate = model.clone()
-        row = Row(name, rewrite(candidate), None, None, "no place")
+        row = Row(target.name, name, rewrite(candidate), None, None, "no place")
         if row.places:
             after = lowered(candidate)
-            row = _judge(row, plain, after, expected, measure)
+            row = _judge(row, plain, after, expected, disabled)
             if row.kept:
                 model, plain = candidate, after
         rows.append(row)
@@ -92,35 +107,52 @@ def lowered(model: ir.Model) -> ir.Model:
 
 
 def _judge(
-    row: Row, model: ir.Model, candidate: ir.Model, expected: Expected, measure: bool
+    row: Row,
+    model: ir.Model,
+    candidate: ir.Model,
+    expected: Expected,
+    disabled: Sequence[str] | None,
 ) -> Row:
-    """Return the row of a pass that turned `model` into `candidate`, both in plain ONNX."""
+    """Return the row of a pass that turned `model` into `candidate`, both in plain ONNX.
+
+    They race without the `disabled` optimizers, or not at all for None.
+    """
     before, after = (ir.to_proto(graph).SerializeToString() for graph in (model, candidate))
     error = expected.difference(CheckSession(after, f"after {row.name}"))
     if not error <= LIMIT:
         return row._replace(verdict=f"differs by {error:.0e}")
     row = row._replace(verdict=_KEPT)
-    if not measure:
+    if disabled is None:
         return row
-    chunk = min(_MAX_ROWS, memory.modelled_chunk(model))
-    many = np.resize(expected.items, (chunk, *expected.items.shape[1:]))
-    result = race.run(before, after, many)
+    many = race_rows(model, expected.items)
+    chunk = len(many)
+    result = race.run(before, after, many, disabled)
     row = row._replace(before=result.before / chunk, after=result.after / chunk)
     if not result.faster:
         return row._replace(verdict=f"not faster ({result.gain:.2f}x)")
-    single = race.run(before, after, expected.items[:1])
+    single = race.run(before, after, expected.items[:1], disabled)
     if single.slower:
         return row._replace(verdict=f"slows a single row ({single.gain:.2f}x)")
     return row
 
 
+def race_rows(model: ir.Model, items: Floats) -> Floats:
+    """Return the items repeated to as many rows as graphs race on, a chunk or 32."""
+    chunk = min(_MAX_ROWS, memory.modelled_chunk(model))
+    return np.resize(items, (chunk, *items.shape[1:]))
+
+
 def table(passes: Mapping[str, Sequence[Row]]) -> str:
-    """Return the passes of each role as lines of text; times are of one row."""
-    lines = [f"{'graph':<8} {'pass':<10} {'places':>6} {'before':>11} {'after':>11}  verdict"]
+    """Return the passes of each role for each target as lines of text; times are of one row."""
+    lines = [
+        f"{'graph':<11} {'target':<8} {'pass':<10} {'places':>6} {'before':>11} {'after':>11}"
+        f"  verdict"
+    ]
     for role, rows in passes.items():
         for row in rows:
             times = f"{_microseconds(row.before):>11} {_microseconds(row.after):>11}"
-            lines.append(f"{role:<8} {row.name:<10} {row.places:>6} {times}  {row.verdict}")
+            where = f"{role:<11} {row.target:<8} {row.name:<10} {row.places:>6}"
+            lines.append(f"{where} {times}  {row.verdict}")
     return "\n".join(lines)
 
 

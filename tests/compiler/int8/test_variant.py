@@ -47,7 +47,7 @@ def compile_it(decoder, path, encoder=None, *, noise=0.0, **options):
         encoder,
         out=path,
         description=compiler.Description(noise=noise),
-        x_range=(0, 1),
+        reading=compiler.Reading(x_range=(0, 1)),
         measure=False,
         int8=compiler.Int8(**options),
     )

@@ -92,7 +92,7 @@ def compiled(root, out, *, prior=None, **options):
         given.decoder,
         given.encoder,
         out=out,
-        x_range=given.x_range,
+        reading=compiler.Reading(given.x_range),
         description=compiler.Description(model=given.model, provenance=given.provenance),
         prior=prior,
         measure=False,

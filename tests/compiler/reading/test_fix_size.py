@@ -34,14 +34,18 @@ ENCODER = graph(
     ("size", "pixels"), [([12], (12, 12)), ([12, 20], (12, 20)), ((8, 6), (8, 6))]
 )
 def test_a_decoder_of_any_size_gets_one(size, pixels, tmp_path):
-    compiled = compiler.compile(decoder(), ENCODER, out=tmp_path / "b", size=size, measure=False)
+    compiled = compiler.compile(
+        decoder(), ENCODER, out=tmp_path / "b", reading=compiler.Reading(size=size), measure=False
+    )
     assert compiled.bundle.x_shape == (1, *pixels)
     assert compiled.bundle.latent_shape == (2, pixels[0] // 2, pixels[1] // 2)
     assert any(note.startswith(f"size: {pixels[0]} x {pixels[1]}") for note in compiled.notes)
 
 
 def test_a_decoder_of_one_free_side_gets_that(tmp_path):
-    compiled = compiler.compile(decoder("4,w"), out=tmp_path / "b", size=[8, 20], measure=False)
+    compiled = compiler.compile(
+        decoder("4,w"), out=tmp_path / "b", reading=compiler.Reading(size=[8, 20]), measure=False
+    )
     assert compiled.bundle.latent_shape == (2, 4, 10)
 
 
@@ -58,12 +62,16 @@ def test_a_decoder_of_one_free_side_gets_that(tmp_path):
 )
 def test_sizes_that_a_graph_cannot_have_are_refused(sides, size, match, tmp_path):
     with pytest.raises(InputError, match=match):
-        compiler.compile(decoder(sides), out=tmp_path / "b", size=size, measure=False)
+        compiler.compile(
+            decoder(sides), out=tmp_path / "b", reading=compiler.Reading(size=size), measure=False
+        )
     assert not (tmp_path / "b").exists()
 
 
 def test_the_size_of_a_fixed_decoder_may_be_said(tmp_path):
-    compiled = compiler.compile(decoder("4,4"), out=tmp_path / "b", size=[8], measure=False)
+    compiled = compiler.compile(
+        decoder("4,4"), out=tmp_path / "b", reading=compiler.Reading(size=[8]), measure=False
+    )
     assert compiled.bundle.x_shape == (1, 8, 8)
 
 

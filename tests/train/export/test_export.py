@@ -70,7 +70,7 @@ def test_activations_are_the_means_of_channels_and_mu(written):
 
 @pytest.mark.parametrize("role", ["encoder", "decoder", "activations"])
 def test_graphs_carry_no_path_and_no_external_data(written, role):
-    path = written.graph(role)
+    path = written.path / written.graph(role).file
     graph = onnx.load(path)
     assert not any(node.metadata_props or node.doc_string for node in graph.graph.node)
     assert not any(tensor.external_data for tensor in graph.graph.initializer)
