@@ -18,6 +18,7 @@ import argparse
 import json
 import platform
 import subprocess
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -88,12 +89,12 @@ def compiled(name: str, folder: Path) -> Path:
     if not (folder / name / "manifest.json").exists():
         import decoders
 
-        from edgevae.compiler import Int8, compile
-
         source = folder / f"{name}.onnx"
         decoders.export(decoders.DECODERS[name](), source)
         # The weights are random: whether int8 is near enough to float32 does not matter here.
-        compile(source, out=folder / name, x_range=(0, 1), int8=Int8(force=True))
+        options = ["--range", "0", "1", "--int8", "--force", "--out", folder / name]
+        command = [sys.executable, "-m", "edgevae", "compile", "--decoder", source, *options]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return folder / name
 
 

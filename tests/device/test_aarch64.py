@@ -99,7 +99,6 @@ def test_float32_is_within_the_tolerance(here: Results, there: Results, model: s
         np.testing.assert_allclose(there[name], here[name], rtol=0, atol=tolerance, err_msg=name)
 
 
-@pytest.mark.xfail(reason="a pixel between two classes of contrast may get the gain of either")
 def test_denoised_images_are_within_the_tolerance(here: Results, there: Results) -> None:
     tolerance = bundle.read(bundle.find("fashion")).tolerance
     names = [name for name in here if "/denoised" in name]
@@ -123,14 +122,16 @@ def test_int8_is_near(here: Results, there: Results) -> None:
 
 def test_the_shipped_images_verify(python: Run) -> None:
     report = json.loads(python("-m", "edgevae", "verify", "fashion", "--json").stdout)
-    assert all(report["passed"].values())
-    assert set(report["passed"]) == {"mu", "logvar", "x_hat", "stream"}
+    assert report["stream"] is True
+    assert report["failed"] == []
+    used = [graph for graph in report["graphs"] if graph["in_use"]]
+    assert {name for graph in used for name in graph["differences"]} == {"mu", "logvar", "x_hat"}
 
 
 @pytest.mark.nightly
 def test_the_names_and_int8_verify(python: Run) -> None:
     python("-m", "edgevae", "verify", "names")
-    python("-m", "edgevae", "verify", "fashion", "--precision", "int8")
+    python("-m", "edgevae", "verify", "fashion", "--precision", "int8")  # exit code 6 if it fails
 
 
 def test_generate_on_the_command_line(python: Run, tmp_path: Path) -> None:
