@@ -21,10 +21,11 @@ from edgevae.errors import InputError
 
 # Without known costs, up to this many rows per thread are one call with onnxruntime's own threads.
 _SINGLE_CALL_ROWS_PER_THREAD = 4
-# A worker gets rows of at least this many microseconds, and waking its thread takes about as long
-# as `_WAKE_US`.
+# A worker gets rows of at least this many microseconds. Its thread is awake after `_WAKE_US` at the
+# latest: after 20 on an idle machine, but later on a virtual one or one with other work, where
+# onnxruntime's threads, which spin between operators, have the advantage.
 _WORKER_US = 60.0
-_WAKE_US = 30.0
+_WAKE_US = 100.0
 # The share of a call that its threads do not divide (Amdahl), for convolutions of a few rows.
 _SERIAL = 0.15
 # A chunk that is known to take less than `_SHORT_CHUNK_US` microseconds gets as many rows as take
@@ -136,17 +137,17 @@ def _untuned(bundle: Bundle, role: str, setting: Setting, chunk: int | None, dev
     entry = _entry(bundle, role, setting)
     costs, estimate = (costs_of(bundle, entry)) if on_cpu else (None, "")
     if chunk is not None:
-        source = "the caller"
+        source, most = "the caller", chunk
     else:
         if entry.chunk_rows is not None:
             chunk, source = larger * entry.chunk_rows, "the manifest"
         else:
             chunk, source = larger * guess(bundle.data), "a guess by the size of x"
+        most = max(chunk, _CHUNK_BYTES // row_bytes(bundle, role))
         if costs is not None and not estimate and costs.call(chunk) < _SHORT_CHUNK_US:
-            most = max(chunk, _CHUNK_BYTES // row_bytes(bundle, role))
             chunk = max(chunk, costs.rows_within(_CHUNK_US, most))
     # Another provider than the CPU runs a whole chunk best in one call.
-    single_call_rows = _single_call_rows(costs, setting.threads, chunk) if on_cpu else chunk
+    single_call_rows = _single_call_rows(costs, setting.threads, chunk, most) if on_cpu else chunk
     threads = 1 if on_cpu else setting.threads
     worker_rows = 1 if costs is None else costs.rows_within(_WORKER_US, chunk)
     return Plan(
@@ -174,8 +175,8 @@ def costs_of(bundle: Bundle, entry: GraphEntry) -> tuple[Costs | None, str]:
     return costs, "" if costs is None else "; costs by the number of weights"
 
 
-def _single_call_rows(costs: Costs | None, threads: int, chunk: int) -> int:
-    """Return the most rows, up to a chunk, for which one call on all threads beats workers.
+def _single_call_rows(costs: Costs | None, threads: int, chunk: int, most: int) -> int:
+    """Return the rows, up to `most`, below which one call on all threads beats workers.
 
     onnxruntime divides large matrix products among its threads at once, and leaves small operators
     on one thread, so that a call of few rows is best left to it. The estimate of the gain is that
@@ -188,10 +189,12 @@ def _single_call_rows(costs: Costs | None, threads: int, chunk: int) -> int:
     def workers_win(rows: int) -> bool:
         return costs.call(-(-rows // threads)) + _WAKE_US < costs.call(rows) * share
 
-    if threads == 1 or not workers_win(chunk):
+    if threads == 1:
         return chunk
+    if not workers_win(most):
+        return most
     # Bisection: the workers lose at `low` and win at `high`.
-    low, high = 1, chunk
+    low, high = 1, most
     while low + 1 < high:
         middle = (low + high) // 2
         low, high = (low, middle) if workers_win(middle) else (middle, high)

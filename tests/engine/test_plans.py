@@ -78,8 +78,14 @@ def test_a_worker_has_rows_that_are_worth_a_thread(grey):
 def test_costly_rows_are_one_call_until_workers_are_faster(grey):
     plan = _plan(grey, {1: 300.0, 16: 4800.0})
     assert plan.division(1) == (1, 1, 2)
-    assert plan.single_call_rows < 4
-    assert plan.division(4) == (64, 2, 1)
+    assert 2 < plan.single_call_rows < 8
+    assert plan.division(8) == (64, 2, 1)
+
+
+def test_a_call_is_no_larger_than_the_callers_chunk(grey):
+    made = _stated(grey, "decoder", call_us={1: 5.0, 64: 11.3}, row_bytes=1000)
+    plan = plans.choose(made, "decoder", CPU, chunk=5)
+    assert max(plan.single_call_rows, plan.chunk) == 5
 
 
 def test_costs_of_one_number_of_rows_are_proportional(grey):
