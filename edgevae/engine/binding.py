@@ -22,7 +22,7 @@ _copy = np.ndarray.copy
 # than binding the caller's arrays, about 5 microseconds.
 _KEPT_BYTES = 1 << 15
 # Up to this many bytes of outputs, copying them to the caller's arrays costs less than binding.
-_COPIED_BYTES = 1 << 16
+_COPIED_BYTES = 1 << 17
 # Outputs of at most this many bytes are returned in the memory that onnxruntime allocated. Larger
 # ones would make its arena grow, which returns no memory to the system.
 _SESSION_BYTES = 1 << 22
