@@ -16,8 +16,10 @@ from edgevae.errors import BundleError, InputError, ProviderError
 
 # Microseconds for which an idle thread spins before it sleeps: enough to bridge the gap between two
 # operators or two calls. With onnxruntime's default a thread spun for 35 ms after every call, which
-# slowed down the work that came next.
-_SPIN_MICROSECONDS = 1000
+# slowed down the work that came next. With 1,000, the threads of an encoder still slowed down the
+# decoder that was called after it (`score`, `denoise`); below 200, single calls of small graphs
+# lost.
+_SPIN_MICROSECONDS = 200
 
 
 def open_session(path: Path, choice: Choice, *, precision: str, threads: int) -> Any:
