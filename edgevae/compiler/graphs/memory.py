@@ -28,7 +28,8 @@ def modelled_chunk(model: ir.Model) -> int:
 def _live_bytes(model: ir.Model) -> int:
     """Return the largest number of bytes of one row's float32 values that are alive at once.
 
-    A value lives from the node that computes it to the last node that reads it.
+    A value lives from the node that computes it to the last node that reads it. Values that depend
+    on constants alone, such as dequantised weights, are not a row's.
     """
     numbers = {
         name: math.prod(size for size in shape if size is not None)
@@ -36,8 +37,14 @@ def _live_bytes(model: ir.Model) -> int:
     }
     nodes = list(model.graph)
     last = {value.name: i for i, node in enumerate(nodes) for value in node.inputs if value}
+    varying = {value.name for value in model.graph.inputs}
+    for node in nodes:
+        if any(value and value.name in varying for value in node.inputs):
+            varying |= {value.name for value in node.outputs}
     computed = {
-        value.name: numbers.get(value.name or "", 0) for node in nodes for value in node.outputs
+        value.name: numbers.get(value.name or "", 0) if value.name in varying else 0
+        for node in nodes
+        for value in node.outputs
     }
     alive = largest = 0
     for i, node in enumerate(nodes):

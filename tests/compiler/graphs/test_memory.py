@@ -49,3 +49,14 @@ def test_chunks_shrink_as_rows_grow():
     assert memory.modelled_chunk(chain(5, 10)) == 256
     assert memory.modelled_chunk(chain(5, 1 << 14, 1 << 14)) == 32
     assert memory.modelled_chunk(chain(5, 1 << 21)) == 1
+
+
+def test_weights_that_a_graph_dequantises_are_no_row_s():
+    model = chain(5, 10, 20)
+    expected = memory.row_bytes(model)
+    first = model.graph[0]
+    copy = ir.node("Identity", [first.inputs[1]])
+    model.graph.insert_before(first, copy)
+    first.replace_input_with(1, copy.outputs[0])
+    copy.outputs[0].name = "dequantised"
+    assert memory.row_bytes(model) == expected
