@@ -196,8 +196,15 @@ def test_the_reader_of_the_page_reads_every_bundle(path: Path) -> None:
     assert tuple(manifest["latent_shape"]) == found.latent_shape
     assert manifest["prior"]["kind"] == found.prior
     roles = {each["role"] for each in manifest["graphs"]}
+    check = arrays["selfcheck.npz"]
+    own = {key for key in check if key.endswith(".int8")}
     keys = set().union(*(SELFCHECK[role] for role in roles))
-    assert set(arrays["selfcheck.npz"]) == keys | ({"y"} if manifest.get("classes") else set())
+    assert set(check) - own == keys | ({"y"} if manifest.get("classes") else set())
+    quantised = {each["role"] for each in manifest["graphs"] if each["precision"] == "int8"}
+    outputs = set().union(*(SELFCHECK[role] for role in quantised)) - {"x", "z"}
+    assert own in (set(), {f"{output}.int8" for output in outputs})
+    for key in own:
+        assert check[key].shape == check[key.removesuffix(".int8")].shape
     if "statistics.npz" in arrays:
         assert arrays["statistics.npz"]["mu_mean"].shape == (found.dims,)
 
