@@ -48,6 +48,28 @@ def readme_speed() -> Table:
     ]
 
 
+def instructions_on_arm() -> Table:
+    """The instructions of the plain graph, and how many times fewer each other graph needs."""
+    counts = {
+        (graph["model"], graph["target"], graph["precision"], graph["core"]): (
+            graph["instructions"]["all"] / graph["rows"]
+        )
+        for graph in load("arm-qemu.json")["graphs"]
+        if graph["role"] == "decoder"
+    }
+
+    def line(model: str) -> list[str]:
+        plain = counts[model, "any", "float32", "a72"]
+        gains = []
+        for target in ("x86_64", "aarch64"):
+            gains.append(plain / counts.get((model, target, "float32", "a72"), plain))
+        for core in ("a72", "a76"):
+            gains.append(counts[model, "any", "float32", core] / counts[model, "any", "int8", core])
+        return [model, f"{plain / 1e6:.3g}", *(f"{gain:.2f}x" for gain in gains)]
+
+    return [line(model) for model in dict.fromkeys(model for model, *_ in counts)]
+
+
 def kernels_by_case() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for row in load("kernels-amd-epyc.json")["rows"]:
@@ -283,6 +305,7 @@ def readme_quality() -> Table:
 TABLES: dict[str, Callable[[], Table]] = {
     "readme speed": readme_speed,
     "readme quality": readme_quality,
+    "instructions on ARM": instructions_on_arm,
     "peers": lambda: peers("peers"),
     "peers, one row": lambda: peers("peers, one row"),
     "kernel ratios": kernel_ratios,
