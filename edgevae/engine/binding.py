@@ -79,7 +79,8 @@ class Bindings:
         try:
             return self._free[rows].pop()
         except (KeyError, IndexError):
-            buffers = {name: np.empty_like(array) for name, array in inputs.items()}
+            # Without the strides of the input: onnxruntime binds a copy of a strided array.
+            buffers = {name: np.empty(array.shape, array.dtype) for name, array in inputs.items()}
             return Binding(self._session, buffers, new_arrays(rows, self._outputs))
 
     def give(self, rows: int, binding: Binding) -> None:

@@ -49,7 +49,7 @@ class _Job:
         self._work = work
         self.failures: list[BaseException] = []
         # A lock for each thread of the pool, held while it runs. A thread that has none here yet
-        # when the chunks are used up finds no chunk, so nobody has to wait for it.
+        # when the chunks are used up finds no chunk, so it need not be waited for.
         self._running: list[threading.Lock] = []
 
     def run_chunks(self) -> None:

@@ -27,6 +27,13 @@ def test_rows_are_encoded_decoded_and_reconstructed(tinies, runner, n):
     np.testing.assert_array_equal(runner.reconstruct(x), x_hat)
 
 
+@pytest.mark.parametrize("n", [2, 40, 200])
+def test_strided_rows_are_encoded_as_contiguous_ones(runner, n):
+    x = np.random.default_rng(0).random((n, 8, 6, 3), np.float32).transpose(0, 3, 1, 2)
+    mu = runner.encode(x).mu
+    np.testing.assert_array_equal(mu, runner.encode(np.ascontiguousarray(x)).mu)
+
+
 def test_class_numbers_go_with_their_rows(tinies, tiny_paths):
     runner = Runner(bundle.read(tiny_paths["classes"]), "cpu", 2)
     z = np.random.default_rng(1).standard_normal((150, 4)).astype(np.float32)
