@@ -70,6 +70,18 @@ def instructions_on_arm() -> Table:
     return [line(model) for model in dict.fromkeys(model for model, *_ in counts)]
 
 
+def floor() -> Table:
+    """The time of edgevae over that of the best plain loop, by model and verb, at each batch."""
+    ratios: dict[tuple[str, str], dict[int, str]] = {}
+    for entry in load("floor-amd-epyc.json")["entries"]:
+        shown = f"{entry['ratio']:.2f}" + ("" if entry["passed"] else " !")
+        ratios.setdefault((entry["model"], entry["verb"]), {})[entry["rows"]] = shown
+    return [
+        [*key, *(by_rows.get(rows, "") for rows in (1, 9, 64, 512, 4096))]
+        for key, by_rows in ratios.items()
+    ]
+
+
 def kernels_by_case() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for row in load("kernels-amd-epyc.json")["rows"]:
@@ -305,6 +317,7 @@ def readme_quality() -> Table:
 TABLES: dict[str, Callable[[], Table]] = {
     "readme speed": readme_speed,
     "readme quality": readme_quality,
+    "floor": floor,
     "instructions on ARM": instructions_on_arm,
     "peers": lambda: peers("peers"),
     "peers, one row": lambda: peers("peers, one row"),
