@@ -54,6 +54,12 @@ class Fields:
             raise self.bad(key, "a whole number of at least 0")
         return value
 
+    def count(self, key: str) -> int:
+        """Return an integer of at least 1."""
+        if (value := self.integer(key)) < 1:
+            raise self.bad(key, "at least 1")
+        return value
+
     def number(self, key: str) -> float:
         """Return a finite number of at least 0, an int if it is written as one."""
         value = self.take(key)

@@ -33,6 +33,7 @@ def test_a_missing_field_is_named(fields):
         (lambda fields: fields.text("count"), "count must be a string that is not empty, got 3"),
         (lambda fields: fields.text("name", ("b", "c")), "name must be 'b' or 'c', got 'a'"),
         (lambda fields: fields.integer("size"), "size must be a whole number"),
+        (lambda fields: fields.count("size"), "size must be a whole number"),
         (lambda fields: fields.number("name"), "name must be a finite number"),
         (lambda fields: fields.shape("span"), "span must be a list of whole numbers of at least 1"),
         (lambda fields: fields.span("shape") and fields.span("name"), "name must be null or"),

@@ -66,19 +66,10 @@ class GraphEntry:
             fields.text("role", ROLES),
             **names,
             file=fields.text("file"),
-            row_bytes=_count(fields, "row_bytes"),
-            chunk_rows=_count(fields, "chunk_rows"),
+            row_bytes=fields.count("row_bytes") if "row_bytes" in fields else None,
+            chunk_rows=fields.count("chunk_rows") if "chunk_rows" in fields else None,
             call_us=_call_us(fields.fields("call_us")) if "call_us" in fields else {},
         )
-
-
-def _count(fields: Fields, key: str) -> int | None:
-    """Return an integer of at least 1, None if it is absent."""
-    if key not in fields:
-        return None
-    if (count := fields.integer(key)) < 1:
-        raise fields.bad(key, "at least 1")
-    return count
 
 
 def _call_us(fields: Fields) -> dict[int, float]:

@@ -54,10 +54,8 @@ class Tiles(NamedTuple):
 
     @classmethod
     def from_json(cls, fields: Fields) -> "Tiles":
-        scale, receptive, overlap = map(fields.integer, ("scale", "receptive", "overlap"))
-        if scale < 1:
-            raise fields.bad("scale", "at least 1")
-        return cls(scale, receptive, overlap, fields.number("difference"))
+        receptive, overlap = map(fields.integer, ("receptive", "overlap"))
+        return cls(fields.count("scale"), receptive, overlap, fields.number("difference"))
 
 
 class File(NamedTuple):
@@ -317,8 +315,7 @@ def _prior_from_json(fields: Fields, files: Mapping[str, File]) -> dict[str, Any
     kind, components = prior.text("kind", PRIORS), 0
     if kind == "mixture":
         _require_file(fields, files, PRIOR_FILE, "a mixture prior")
-        if (components := prior.integer("components")) < 1:
-            raise prior.bad("components", "at least 1")
+        components = prior.count("components")
     by_class = "by_class" in prior and prior.take("by_class") is True
     return {"prior": kind, "components": components, "by_class": by_class}
 

@@ -144,12 +144,10 @@ class Text(Kind):
             raise spelling.bad("alphabet", "a string of distinct characters without NUL")
         text = cls(
             alphabet,
-            spelling.integer("length"),
+            spelling.count("length"),
             spelling.text("case", CASES),
             x_range=x.span("range"),
         )
-        if text.length < 1:
-            raise spelling.bad("length", "at least 1")
         if text.case == "title" and alphabet != alphabet.lower():
             raise spelling.bad("alphabet", "in lower case, as case is 'title'")
         if x.shape("shape") != text.x_shape:
