@@ -11,14 +11,7 @@ from pathlib import Path
 
 from edgevae import bundle
 from edgevae._core import kernels
-from edgevae.diagnostics.finding import (
-    NOTE,
-    OK,
-    PROBLEM,
-    Finding,
-    illegal_instruction,
-    reason,
-)
+from edgevae.diagnostics.finding import NOTE, OK, PROBLEM, Finding, of_import, reason
 from edgevae.diagnostics.fresh_process import run_python
 from edgevae.engine import cuda, machine, ort, plugins, providers
 
@@ -83,19 +76,13 @@ def _distributions() -> Iterator[Finding]:
 
 
 def _import() -> Finding:
-    done = run_python("-c", "from edgevae.engine import ort; print(ort.onnxruntime().__version__)")
-    if not done.returncode:
-        return Finding(OK, "onnxruntime", done.stdout.strip())
-    if illegal_instruction(done):
-        return Finding(
-            PROBLEM,
-            "onnxruntime",
-            "its import is ended by an illegal instruction: it was built for processors with more "
-            "instructions than this one has",
-            "install another version (pip install 'onnxruntime<1.20'), or build it on this machine",
-        )
-    says, fix = reason(done)
-    return Finding(PROBLEM, "onnxruntime", says, fix or "pip install onnxruntime")
+    return of_import(
+        "onnxruntime",
+        "from edgevae.engine import ort; print(ort.onnxruntime().__version__)",
+        "it was built for processors with more instructions than this one has",
+        "install another version (pip install 'onnxruntime<1.20'), or build it on this machine",
+        "pip install onnxruntime",
+    )
 
 
 def _plugins() -> Iterator[Finding]:

@@ -1,8 +1,10 @@
-"""A finding of `edgevae doctor`, and the reason why a process of its own failed."""
+"""A finding of `edgevae doctor`, of an import too, and the reason why a process failed."""
 
 import signal
 import subprocess
 from typing import NamedTuple
+
+from edgevae.diagnostics.fresh_process import run_python
 
 OK, NOTE, PROBLEM = "ok", "note", "problem"
 
@@ -27,7 +29,23 @@ class Finding(NamedTuple):
         return f"{line}\n{'':<8} -> {self.fix}" if self.fix else line
 
 
-def illegal_instruction(done: "subprocess.CompletedProcess[str]") -> bool:
+def of_import(topic: str, code: str, needs: str, other_version: str, reinstall: str) -> Finding:
+    """Return the finding of an import, which a fresh process tries by `code`.
+
+    `code` prints the version. For an import that ends by an illegal instruction, `needs` says why
+    and `other_version` what to do; `reinstall` is for other failures that state no fix.
+    """
+    done = run_python("-c", code)
+    if not done.returncode:
+        return Finding(OK, topic, done.stdout.strip())
+    if _illegal_instruction(done):
+        says = f"its import is ended by an illegal instruction: {needs}"
+        return Finding(PROBLEM, topic, says, other_version)
+    says, fix = reason(done)
+    return Finding(PROBLEM, topic, says, fix or reinstall)
+
+
+def _illegal_instruction(done: "subprocess.CompletedProcess[str]") -> bool:
     """Return True if a process was ended by an instruction that the processor does not have."""
     return done.returncode in (-getattr(signal, "SIGILL", 4), _ILLEGAL_INSTRUCTION)
 
