@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 LAST_UINT64 = 2**64 - 1  # `checks.LAST`, without the import of numpy
+PRECISIONS = ("float32", "int8", "bf16")  # those of `engine`, without its imports
 # The names of outputs, for help texts.
 SHEETS, ROWS = ".png, .jpg or .webp", ".npy, .npz, .csv, .parquet"
 
@@ -101,13 +102,23 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_precisions(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add --precision for the verbs that measure several; `default` describes those by default."""
+    parser.add_argument(
+        "--precision",
+        action="append",
+        choices=PRECISIONS,
+        help=f"repeatable (default: {default})",
+    )
+
+
 def add_session(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how a bundle is opened."""
     add_provider(parser)
     add_threads(parser)
     parser.add_argument(
         "--precision",
-        choices=("float32", "int8", "bf16", "auto"),
+        choices=(*PRECISIONS, "auto"),
         default="float32",
         help="arithmetic: int8, if the bundle has it, at the cost that `edgevae info` shows; bf16, "
         "if the provider has it; auto, the one that `edgevae tune --min-psnr` chose "

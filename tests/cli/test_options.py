@@ -10,6 +10,11 @@ from PIL import Image
 
 from edgevae import cli, vae
 from edgevae.cli import options
+from edgevae.engine import runner
+
+
+def test_the_precisions_of_the_parser_are_those_of_the_engine():
+    assert options.PRECISIONS == runner.PRECISIONS
 
 
 def test_pictures_of_another_size_are_resized_on_request(grey, files, capsys):

@@ -58,12 +58,7 @@ def _add_cases(parser: ArgumentParser) -> None:
         metavar="P.NAME=VALUE",
         help="an option of provider P, such as openvino.device_type=GPU; repeatable",
     )
-    parser.add_argument(
-        "--precision",
-        action="append",
-        choices=("float32", "int8", "bf16"),
-        help="repeatable (default: float32)",
-    )
+    options.add_precisions(parser, "float32")
     parser.add_argument(
         "--graph",
         action="append",

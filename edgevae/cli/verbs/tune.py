@@ -19,12 +19,7 @@ def add_options(parser: ArgumentParser) -> None:
         'decides what the provider "auto" is)',
     )
     options.add_threads(parser)
-    parser.add_argument(
-        "--precision",
-        action="append",
-        choices=("float32", "int8", "bf16"),
-        help="repeatable (default: all that the bundle and the providers have)",
-    )
+    options.add_precisions(parser, "all that the bundle and the providers have")
     parser.add_argument(
         "--min-psnr",
         type=number(0),

@@ -31,7 +31,6 @@ class Detail(NamedTuple):
     """
 
     division: Division
-
     divisions: Mapping[Division, float]
     few_rows: Mapping[int, FewRows]
     plan: TunedPlan
