@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from tiny import TINIES, Tiny
 
 from edgevae import _core
@@ -16,6 +17,10 @@ from edgevae.engine import tuned
 from edgevae.vae import VAE, load
 
 HERE = Path(__file__).parent
+
+# Hypothesis draws the same examples in every run, so that a change is judged by what it changes.
+# The nightly workflow draws others, by --hypothesis-profile=default.
+settings.load_profile("ci")
 
 # Folders of tests, the marker that leaves them out, and a package without which they cannot run.
 LANES = {

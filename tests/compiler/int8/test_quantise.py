@@ -30,7 +30,8 @@ def noise(model: ir.Model, quantised: ir.Model) -> float:
     assert right.shape == got.shape
     assert np.isfinite(got).all()
     scale = max(float(right.std()), 4 * float(np.abs(right).max()) / 255)
-    return float(np.sqrt(np.square(right - got).mean())) / scale
+    error = float(np.sqrt(np.square(right - got).mean()))
+    return error / scale if scale else error  # a Relu may leave only zeros
 
 
 def fused(quantised: ir.Model, path) -> list[str]:
