@@ -383,6 +383,14 @@ cdef Py_ssize_t get_extremes(object x, float *least, float *most) except -1:
         PyBuffer_Release(&view)
 
 
+# -- Threads ---------------------------------------------------------------------------------------
+
+def current_core():
+    """Return the number of the core that runs the calling thread; None if it is unknown."""
+    core = current_core_or_negative()
+    return core if core >= 0 else None
+
+
 # -- Kernels ---------------------------------------------------------------------------------------
 
 def kernels():

@@ -58,3 +58,14 @@ cdef extern from "edgevae.h" nogil:
     int ev_select_kernel(const char *name)
     const char *ev_kernel()
     const char *ev_kernel_name(size_t i)
+
+cdef extern from *:
+    """
+    #ifdef __linux__
+    #include <sched.h>
+    static int current_core_or_negative(void) { return sched_getcpu(); }
+    #else
+    static int current_core_or_negative(void) { return -1; }
+    #endif
+    """
+    int current_core_or_negative() nogil

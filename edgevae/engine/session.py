@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgevae.engine import cuda, plugins, providers, refusals
+from edgevae.engine import cores, cuda, plugins, providers, refusals
 from edgevae.engine.ort import onnxruntime
 from edgevae.engine.providers import Choice, Request, names
 from edgevae.errors import BundleError, InputError, ProviderError
@@ -34,6 +34,8 @@ def open_session(path: Path, choice: Choice, *, precision: str, threads: int) ->
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only; its warnings are for authors of graphs
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_MICROSECONDS))
+    if pinned := cores.affinities(threads):
+        options.add_session_config_entry("session.intra_op_thread_affinities", pinned)
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     listed = _add(options, choice, precision, threads)
     try:

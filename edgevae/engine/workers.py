@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from edgevae.engine import cores
+
 Work = Callable[[int, int], None]  # work(first, last) runs the rows first .. last - 1
 
 
@@ -106,6 +108,8 @@ class _Pool:
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._threads = 0
+        self._identifiers: list[int] = []
+        self._avoided: int | None = None
 
     def help(self, job: _Job, threads: int) -> None:
         """Let up to `threads` threads run chunks of a job."""
@@ -113,10 +117,20 @@ class _Pool:
         while self._threads < threads:
             self._threads += 1
             threading.Thread(target=self._serve, name="edgevae worker", daemon=True).start()
+        self._leave_core_to_caller()
         for _ in range(threads):
             self._jobs.put(job)
 
+    def _leave_core_to_caller(self) -> None:
+        """Keep the threads off the caller's core. With several callers, the last one is served."""
+        core = cores.current()
+        if core is not None and core != self._avoided:
+            self._avoided = core
+            cores.keep_off(core, self._identifiers.copy())
+
     def _serve(self) -> None:
+        self._identifiers.append(threading.get_native_id())
+        self._avoided = None  # so that the next caller moves this thread as well
         while True:
             # Without a local variable, which would keep the caller's arrays while it waits.
             self._jobs.get().help()
