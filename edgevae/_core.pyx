@@ -354,6 +354,32 @@ def is_finite(x):
     return isfinite(least) and isfinite(most)
 
 
+def are_rows(x, tuple item_shape, float low, float high):
+    """Return True if x needs no conversion: rows (N, *item_shape) of numbers from low to high.
+
+    That is a C-contiguous array of float32 without NaN. Any other object gives False.
+    """
+    cdef Py_buffer view
+    cdef float least, most
+    cdef int axis, axes = len(item_shape) + 1
+    if PyObject_GetBuffer(x, &view, PyBUF_RECORDS_RO) != 0:
+        PyErr_Clear()
+        return False
+    try:
+        if not (has_code(&view, c"f") and <uintptr_t>view.buf % 4 == 0 and view.ndim == axes
+                and PyBuffer_IsContiguous(&view, c"C")):
+            return False
+        for axis in range(1, axes):
+            if view.shape[axis] != <Py_ssize_t>item_shape[axis - 1]:
+                return False
+        if view.len == 0:
+            return True
+        find_extremes(&view, &least, &most)
+        return least >= low and most <= high
+    finally:
+        PyBuffer_Release(&view)
+
+
 def extremes(x):
     """Return the smallest and the largest number of a float32 array, C-contiguous and not empty.
 
@@ -369,18 +395,22 @@ def extremes(x):
 cdef Py_ssize_t get_extremes(object x, float *least, float *most) except -1:
     """Store the extremes of x, which are 0 if x is empty; return how many numbers x has."""
     cdef Py_buffer view
-    cdef PyThreadState *thread
     view.obj = NULL
     least[0] = most[0] = 0
     try:
         get_floats_view(x, "x", &view)
         if view.len != 0:
-            thread = release_gil(view.len // 4)
-            ev_extremes_f32(least, most, <float *>view.buf, view.len // 4)
-            restore_gil(thread)
+            find_extremes(&view, least, most)
         return view.len // 4
     finally:
         PyBuffer_Release(&view)
+
+
+cdef void find_extremes(Py_buffer *view, float *least, float *most) noexcept:
+    """Store the extremes of a view of float32 that is not empty."""
+    cdef PyThreadState *thread = release_gil(view.len // 4)
+    ev_extremes_f32(least, most, <float *>view.buf, view.len // 4)
+    restore_gil(thread)
 
 
 # -- Threads ---------------------------------------------------------------------------------------

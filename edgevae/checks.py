@@ -1,5 +1,6 @@
 """Checks of arguments before any work begins: an `InputError` names the argument and the fix."""
 
+import math
 import os
 from operator import index
 from typing import IO, Any
@@ -15,10 +16,14 @@ Floats = npt.NDArray[np.float32]
 
 # The largest seed, and the largest row number of a stream.
 LAST = (1 << 64) - 1
+# The largest finite float32.
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def integer(value: int, name: str, *, least: int = 0, most: int | None = None) -> int:
     """Return an integer within its bounds."""
+    if type(value) is int and value >= least and most is None:
+        return value  # as most callers pass it
     try:
         number = index(value)
     except TypeError:
@@ -41,7 +46,9 @@ def start(value: int) -> int:
 
 def nonnegative(value: float, name: str, unit: str) -> float:
     """Return a finite number of at least 0; `unit` describes it in the error."""
-    if not isinstance(value, (int, float, np.number)) or not 0 <= value < float("inf"):
+    if type(value) is float and 0 <= value < math.inf:
+        return value  # as most callers pass it
+    if not isinstance(value, (int, float, np.number)) or not 0 <= value < math.inf:
         raise InputError(
             f"{name}: expected a finite number of at least 0 ({unit}), got {value!r:.60}"
         )
@@ -62,15 +69,8 @@ def drawing(
 
 def latents(z: npt.ArrayLike) -> Floats:
     """Return z as a C-contiguous array of finite float32."""
-    try:
-        # Most callers pass such an array, which needs no conversion.
-        rows, finite = (z, is_finite(z)) if type(z) is np.ndarray else (None, False)
-    except InputError:
-        rows = None
-    if rows is None:
-        rows = _converted(z)
-        finite = is_finite(rows)
-    if not finite:
+    rows = _converted(z)
+    if not is_finite(rows):
         raise InputError("z: expected finite numbers, got NaN or infinity; remove such rows")
     return rows
 

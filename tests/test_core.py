@@ -391,6 +391,35 @@ def test_extremes_are_exact_and_show_every_nan_and_infinity(x, offset):
         assert (least, most) == (x.min(), x.max())
 
 
+@given(
+    x=arrays(np.float32, st.tuples(st.integers(0, 4), st.just(3)), elements=st.floats(width=32)),
+    low=st.floats(-3, 0, width=32),
+    high=st.floats(0, 3, width=32),
+)
+def test_rows_within_bounds_need_no_conversion(x, low, high):
+    assert _core.are_rows(x, (3,), low, high) == bool(((x >= low) & (x <= high)).all())
+    assert not _core.are_rows(x, (4,), low, high)
+    assert not _core.are_rows(x, (), low, high)
+    assert not _core.are_rows(x, (3, 1), low, high)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.zeros((2, 2)),
+        np.zeros((4, 4), np.float32)[:2, :2],
+        np.zeros((2, 2), ">f4"),
+        np.frombuffer(b"\0" * 17, np.uint8)[1:].view(np.float32).reshape(2, 2),
+        np.zeros((2, 2), np.float32, order="F"),
+        np.zeros(2, np.float32),
+        [[0.0, 0.0]],
+        None,
+    ],
+)
+def test_everything_else_needs_conversion(x):
+    assert not _core.are_rows(x, (2,), -1.0, 1.0)
+
+
 def test_an_empty_array_is_finite_and_has_no_extremes():
     empty = np.empty((0, 3), np.float32)
     assert _core.is_finite(empty)

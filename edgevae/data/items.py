@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae._core import extremes
+from edgevae.checks import LARGEST
 from edgevae.errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -60,6 +61,15 @@ def batched(x: npt.NDArray[Any], item_shape: tuple[int, ...]) -> tuple[npt.NDArr
     raise InputError(f"x: expected {x.dtype} of shape (N, {dims}) or ({dims}), got {shape}")
 
 
+def accepted(x_range: Range | None) -> Range:
+    """Return the smallest and the largest value that items may have."""
+    if x_range is None:
+        return -LARGEST, LARGEST
+    low, high = x_range
+    slack = _SLACK * (high - low)
+    return low - slack, high + slack
+
+
 def check_values(rows: Floats, x_range: Range | None) -> None:
     """Raise `InputError` for NaN and infinity, and for values far outside of the range.
 
@@ -77,8 +87,8 @@ def check_values(rows: Floats, x_range: Range | None) -> None:
     if x_range is None:
         return
     low, high = x_range
-    slack = _SLACK * (high - low)
-    if least < low - slack or most > high + slack:
+    lowest, highest = accepted(x_range)
+    if least < lowest or most > highest:
         raise InputError(
             f"x: expected values of about {low:g} to {high:g}, got {least:g} to {most:g}; scale "
             f"them as in training (pixels of 0 to 255: pass uint8, or divide by 255)"

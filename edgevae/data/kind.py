@@ -1,5 +1,6 @@
 """The interface of all kinds of data, and their common behaviour."""
 
+import functools
 import math
 from abc import ABC
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import checks
+from edgevae._core import are_rows
 from edgevae.data.features import Features, numbered
-from edgevae.data.items import Floats, Items, Range, batched, check_values
+from edgevae.data.items import Floats, Items, Range, accepted, batched, check_values
 from edgevae.errors import InputError
 from edgevae.json_fields import Fields
 
@@ -54,6 +56,16 @@ class Kind(ABC):
         raise InputError(
             f"x: expected {self.accepts}, got {type_name(x)}; numpy.asarray(x, 'float32') converts"
         )
+
+    def rows(self, x: Any) -> Floats:
+        """Return the rows of `read`, for callers that need nothing else."""
+        if type(x) is np.ndarray and are_rows(x, self.x_shape, *self._accepted):
+            return x  # as most callers pass them
+        return self.read(x).rows
+
+    @functools.cached_property
+    def _accepted(self) -> Range:
+        return accepted(self.x_range)
 
     def _read_list(self, items: Sequence[Any]) -> Items:
         parts = []

@@ -1,7 +1,11 @@
 """The common behaviour of kinds: items are read, and results allocated and finished."""
 
+import re
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edgevae.data import Signal
 from edgevae.errors import InputError
@@ -17,6 +21,28 @@ def test_floats_are_read_and_come_back_as_floats(kind):
     assert single.single
     assert single.back(single.rows).shape == kind.x_shape
     assert len(kind.read(list(x)).back(items.rows)) == 3
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    scale=st.sampled_from((0.1, 1.0, 5.0, 30.0)),
+    bad=st.sampled_from((None, np.nan, np.inf)),
+    dtype=st.sampled_from((np.float32, np.float64)),
+    form=st.sampled_from((np.asarray, np.asfortranarray, list, lambda x: x[0], lambda x: x[:0])),
+)
+def test_rows_are_those_that_are_read(kind, scale, bad, dtype, form):
+    x = scale * (np.random.default_rng(0).random((3, *kind.x_shape)) - 0.5).astype(dtype)
+    if bad is not None:
+        x.flat[1] = bad
+    try:
+        expected = kind.read(form(x)).rows
+    except InputError as error:
+        with pytest.raises(InputError, match=re.escape(str(error))):
+            kind.rows(form(x))
+    else:
+        got = kind.rows(form(x))
+        assert got.flags.c_contiguous
+        np.testing.assert_array_equal(got, expected, strict=True)
 
 
 def test_a_wrong_shape_is_refused(kind):
