@@ -56,7 +56,7 @@ class VAE:
         self.runner = Runner(bundle, **self._arguments)
         self.bundle = bundle
         self._data, self._latent_shape = bundle.data, bundle.latent_shape
-        self._classes = bundle.classes
+        self._classes, self._owner = bundle.classes, f"bundle {bundle.name!r}"
         self.precision = self.runner.precision
         self.threads = self.runner.threads
         # Tables that are read from the bundle on first use, by the property's name.
@@ -156,8 +156,16 @@ class VAE:
         """
         n, seed, start, temperature = self._check_drawing(n, seed, start, temperature)
         y = self._generated_classes(labels, n, start)
-        x_hat = self._allocate(n, dtype, out)
         prior = self.runner.prior
+        if (
+            out is None
+            and dtype == "float32"
+            and not self._data.is_text
+            and self.runner.is_one_call(n)
+        ):
+            z = prior.draw(n, seed=seed, start=start, temperature=temperature, y=y)
+            return self.runner.decode(z, y)
+        x_hat = self._allocate(n, dtype, out)
 
         def latents(first: int, last: int) -> Floats:
             rows_y = None if y is None else y[first:last]
@@ -210,7 +218,7 @@ class VAE:
         A single item is a batch of one. Raises `InputError` for a wrong type, shape or dtype,
         for NaN and infinity, and for values far outside of the range the model was trained on.
         """
-        return self.runner.encode(self._data.read(x).rows)
+        return self.runner.encode(self._data.rows(x))
 
     def activations(self, x: Any) -> Floats:
         """Return the encoder's hidden activations h of each item of x: float32 (N, H).
@@ -219,7 +227,7 @@ class VAE:
         `reconstruct`. Raises `InputError` if the bundle has no graph of them.
         """
         self.runner.graph("activations")
-        return self.runner.activations(self.bundle.data.read(x).rows)
+        return self.runner.activations(self._data.rows(x))
 
     def decode(
         self,
@@ -407,7 +415,7 @@ class VAE:
         x is as in `reconstruct`. The scores of a calibrated method come with p-values, and with
         flags at the level `alpha` or, if that is None, at the calibration's.
         """
-        rows = self.bundle.data.read(x).rows
+        rows = self._data.rows(x)
         return self._scorer().score(
             rows, method, alpha=alpha, draws=draws, seed=seed, start=start, fdr=fdr
         )
@@ -424,7 +432,7 @@ class VAE:
 
         `save` writes it as a bundle. The arguments are those of `scoring.Scorer.calibrate`.
         """
-        rows = self.bundle.data.read(x_normal).rows
+        rows = self._data.rows(x_normal)
         # Without the calibration in use, which may be damaged and is replaced.
         scorer = Scorer(self.runner, self.statistics)
         scorer = scorer.calibrate(rows, alpha, methods=methods, draws=draws)
@@ -483,7 +491,7 @@ class VAE:
     def _generated_classes(self, labels: Labels | None, n: int, start: int) -> ClassNumbers | None:
         """Return the class number of each of n generated rows, each class in turn by default."""
         if labels is None:
-            return classes_in_turn(self.bundle.classes, n, start)
+            return classes_in_turn(self._classes, n, start)
         return self._class_numbers(labels, n)
 
     def _check_drawing(
@@ -500,8 +508,7 @@ class VAE:
 
     def _allocate(self, n: int, dtype: str, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
         """Return the array to fill: `out`, if it has the result's shape and dtype, or a new one."""
-        owner = f"bundle {self.bundle.name!r}"
-        return self.bundle.data.allocate(n, dtype, out, owner=owner)
+        return self._data.allocate(n, dtype, out, owner=self._owner)
 
 
 def load(

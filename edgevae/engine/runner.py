@@ -189,6 +189,11 @@ class Runner:
         """Return x_hat at z = mu of each row of x: float32 (N, *x_shape)."""
         return self.decode(self.encode(x).mu, y)
 
+    def is_one_call(self, n: int) -> bool:
+        """Return True if n rows are decoded in one call on the caller's thread."""
+        chunk, count, _ = (self._plans.get("decoder") or self.plan("decoder")).division(n)
+        return count == 1 and 0 < n <= chunk
+
     def decode_into(
         self,
         latents: Callable[[int, int], Floats],
@@ -201,7 +206,7 @@ class Runner:
         chunk of rows, by the worker that decodes it. `out` is C-contiguous: float32
         (N, *x_shape), for images also uint8 (N, H, W, C), for text an array of str (N,).
         """
-        decoder = self._graphs["decoder"]
+        decoder, data = self._graphs["decoder"], self.bundle.data
 
         def work(first: int, last: int, threads: int) -> None:
             rows = out[first:last]
@@ -210,10 +215,9 @@ class Runner:
                 inputs["y"] = y[first:last]
             if out.dtype == np.float32:
                 decoder.run(inputs, {"x_hat": rows}, threads=threads)
-                return
-            x_hat = np.empty((last - first, *self.bundle.x_shape), np.float32)
-            decoder.run(inputs, {"x_hat": x_hat}, threads=threads)
-            self.bundle.data.finish(x_hat, rows)
+            else:
+                (x_hat,) = decoder.call(inputs, last - first, threads=threads)
+                data.finish(x_hat, rows)
 
         self._divide("decoder", len(out), work)
 

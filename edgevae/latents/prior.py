@@ -26,6 +26,7 @@ class Prior:
     ) -> None:
         self.latent_shape = tuple(latent_shape)
         self.dims = math.prod(self.latent_shape)
+        self._is_flat = len(self.latent_shape) == 1
         self.mixture = mixture
         self._mixtures = _split(mixture, classes) if mixture is not None and classes else []
 
@@ -45,19 +46,20 @@ class Prior:
         noise within a component, not the choice of the component. `y` (n,) has the class of each
         row and matters only where each class has a mixture of its own.
         """
-        z = np.empty((n, *self.latent_shape), np.float32) if out is None else out
-        flat = z.reshape(n, self.dims)
+        flat = None if out is None else out.reshape(n, self.dims)
         start &= checks.LAST
         if self._mixtures and y is not None:
-            sampling.draw_by_class(
+            z = sampling.draw_by_class(
                 self._mixtures, y, seed=seed, start=start, temperature=temperature, out=flat
             )
         else:
-            sampling.draw(
+            z = sampling.draw(
                 self.mixture, n, self.dims,
                 seed=seed, start=start, temperature=temperature, out=flat,
             )  # fmt: skip
-        return z
+        if out is not None:
+            return out
+        return z if self._is_flat else z.reshape(n, *self.latent_shape)
 
 
 def _split(mixture: MixtureTable, classes: int) -> list[MixtureTable]:
