@@ -117,7 +117,7 @@ def measure(name: str, folder: Path) -> dict[str, object]:
         reading=compiler.Reading(
             x_range=(float(x_hat.mean()) - 3 * spread, float(x_hat.mean()) + 3 * spread)
         ),
-        measure=False,
+        options=compiler.Options(measure=False),
     )
     assert compiled.bundle.tiles is not None
     report: dict[str, object] = {"decoder": name, "tiles": compiled.bundle.tiles._asdict()}

@@ -85,7 +85,7 @@ def compile(name: str, folder: Path) -> dict[str, Any]:
         folder / "decoder.onnx",
         out=folder / "bundle",
         reading=compiler.Reading(x_range=(0.0, 1.0)),
-        int8=compiler.Int8(force=True),
+        options=compiler.Options(int8=compiler.Int8(force=True)),
     )
     seconds = time.perf_counter() - before
     here = targets("cpu")

@@ -1,9 +1,7 @@
 """Compile ONNX graphs to a bundle, on a workstation; needs the extra `compile`.
 
 from edgevae import compiler
-described = compiler.Description(name="mine", licence="MIT")
-reading = compiler.Reading(x_range=(0, 1))
-compiler.compile("d.onnx", "e.onnx", out="mine", description=described, reading=reading)
+compiler.compile("d.onnx", "e.onnx", out="mine", reading=compiler.Reading(x_range=(0, 1)))
 """
 
 try:
@@ -18,11 +16,12 @@ except ModuleNotFoundError as error:
     ) from error
 
 from edgevae.bundle import Description
-from edgevae.compiler.compile import Compiled, Extras, Int8, Reading, check_out, compile
+from edgevae.compiler.compile import Compiled, check_out, compile
+from edgevae.compiler.options import Extras, Int8, Options, Reading
 from edgevae.compiler.prior import read as read_prior
 from edgevae.compiler.reading import OPSET, Sources, read_folder
 from edgevae.compiler.recompile import is_bundle, recompile
-from edgevae.compiler.rewrites import Row, table
+from edgevae.compiler.rewrites import table
 from edgevae.compiler.targets import DEFAULT as TARGETS
 
 __all__ = [
@@ -32,8 +31,8 @@ __all__ = [
     "Description",
     "Extras",
     "Int8",
+    "Options",
     "Reading",
-    "Row",
     "Sources",
     "check_out",
     "compile",

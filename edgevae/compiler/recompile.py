@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Collection
 from pathlib import Path
 
 from edgevae import bundle
 from edgevae.bundle import MANIFEST, Bundle, Description
-from edgevae.compiler.compile import Compiled, Extras, Int8, compile
-from edgevae.compiler.targets import DEFAULT
+from edgevae.compiler.compile import Compiled, compile
+from edgevae.compiler.options import Extras, Options
+
+_DEFAULT_OPTIONS = Options()
 
 
 def recompile(
@@ -16,16 +17,14 @@ def recompile(
     *,
     out: str | os.PathLike[str],
     replace: bool = False,
-    targets: Collection[str] = DEFAULT,
-    measure: bool = True,
-    int8: Int8 | None = None,
+    options: Options = _DEFAULT_OPTIONS,
 ) -> Compiled:
     """Compile the float32 graphs of target "any" in a bundle again; carry over everything else.
 
-    `folder` is the bundle's and may be `out` too, with `replace`. Its prior, self-check,
-    statistics, calibration, table for denoising, tiles and description stay; graphs for other
-    targets are made anew, and int8 graphs only with `int8`. Other arguments, and the errors, are
-    those of `compile`.
+    `folder` may be `out` too, with `replace`. The prior, self-check, statistics, calibration,
+    table for denoising, tiles and description of the bundle stay; the graphs for other targets
+    are compiled again, and int8 graphs are written only with `options.int8`. The other arguments
+    and the errors are those of `compile`.
 
     A bundle of schema 1 has no graph in normal form: those that were compiled may have been
     rewritten for the processor that compiled them. They become the graphs of target "any", as they
@@ -39,7 +38,7 @@ def recompile(
             "a bundle of schema 1, whose graphs may have been rewritten for the processor that "
             "compiled them: they are the graphs for any now; compile the original graphs for better"
         )
-    if int8 is None and "int8" in source.precisions:
+    if options.int8 is None and "int8" in source.precisions:
         notes.append("its int8 graphs are left out; --int8 makes them again")
     graphs = {role: (source.path / source.graph(role).file).read_bytes() for role in source.roles}
     compiled = compile(
@@ -56,9 +55,7 @@ def recompile(
             arrays=source.further_arrays(),
             calibration=source.calibration,
         ),
-        targets=targets,
-        measure=measure,
-        int8=int8,
+        options=options,
     )
     return compiled._replace(notes=[*notes, *compiled.notes])
 

@@ -11,10 +11,13 @@ from torch import nn
 import edgevae
 from edgevae import cli, compiler
 from edgevae.compiler import entries
+from edgevae.compiler.rewrites import Row
 from edgevae.errors import BundleError, CheckError, InputError
 
 # The function of the package hides the module of its name.
 compile_module = sys.modules["edgevae.compiler.compile"]
+
+UNMEASURED = compiler.Options(measure=False)
 
 
 class Encoder(nn.Module):
@@ -51,7 +54,7 @@ def graphs(tmp_path_factory):
 
 
 def test_a_decoder_alone_makes_a_bundle_that_only_decodes(graphs, tmp_path):
-    compiled = compiler.compile(graphs / "decoder.onnx", out=tmp_path / "b", measure=False)
+    compiled = compiler.compile(graphs / "decoder.onnx", out=tmp_path / "b", options=UNMEASURED)
     bundle = compiled.bundle
     assert (bundle.name, bundle.kind, bundle.x_shape, bundle.x_range) == (
         "b",
@@ -80,7 +83,7 @@ def test_a_bundle_holds_both_graphs_and_a_prior(graphs, tmp_path):
         out=tmp_path / "b",
         description=compiler.Description(likelihood={"name": "bernoulli"}, licence="MIT"),
         prior=prior,
-        measure=False,
+        options=UNMEASURED,
     )
     bundle = compiled.bundle
     assert (bundle.components, bundle.licence) == (2, "MIT")
@@ -93,7 +96,9 @@ def test_a_bundle_holds_both_graphs_and_a_prior(graphs, tmp_path):
 
 
 def test_a_bundle_carries_no_trace_of_the_compiling_machine(graphs, tmp_path):
-    bundle = compiler.compile(graphs / "decoder.onnx", out=tmp_path / "b", measure=False).bundle
+    bundle = compiler.compile(
+        graphs / "decoder.onnx", out=tmp_path / "b", options=UNMEASURED
+    ).bundle
     for data in (path.read_bytes() for path in bundle.path.iterdir()):
         assert str(graphs).encode() not in data
         assert b"test_build" not in data
@@ -113,7 +118,8 @@ def test_a_bundle_carries_no_trace_of_the_compiling_machine(graphs, tmp_path):
 )
 def test_the_range_of_pixels_is_that_of_the_last_operators(last, x_range, tmp_path):
     data = export(decoder(last), torch.randn(2, 3), opset=17)
-    assert compiler.compile(data, out=tmp_path / "b", measure=False).bundle.x_range == x_range
+    compiled = compiler.compile(data, out=tmp_path / "b", options=UNMEASURED)
+    assert compiled.bundle.x_range == x_range
 
 
 class Shifted(nn.Module):
@@ -123,7 +129,7 @@ class Shifted(nn.Module):
 
 def test_the_range_follows_what_is_done_to_it(tmp_path):
     data = export(decoder(Shifted()), torch.randn(2, 3), opset=17)
-    bundle = compiler.compile(data, out=tmp_path / "b", measure=False).bundle
+    bundle = compiler.compile(data, out=tmp_path / "b", options=UNMEASURED).bundle
     assert bundle.x_range == (0, 255)
     assert bundle.tolerance > 1e-3  # in proportion to the pixels
 
@@ -131,9 +137,9 @@ def test_the_range_follows_what_is_done_to_it(tmp_path):
 def test_pixels_without_bounds_need_a_range(tmp_path):
     data = export(decoder(nn.Identity()), torch.randn(2, 3), opset=17)
     with pytest.raises(InputError, match=r"got ConvTranspose; state their range: --range 0 1"):
-        compiler.compile(data, out=tmp_path / "b", measure=False)
+        compiler.compile(data, out=tmp_path / "b", options=UNMEASURED)
     bundle = compiler.compile(
-        data, out=tmp_path / "b", reading=compiler.Reading((-3, 3)), measure=False
+        data, out=tmp_path / "b", reading=compiler.Reading((-3, 3)), options=UNMEASURED
     ).bundle
     assert bundle.x_range == (-3, 3)
 
@@ -141,7 +147,7 @@ def test_pixels_without_bounds_need_a_range(tmp_path):
 def test_an_encoder_of_another_model_is_refused(graphs, tmp_path):
     data = export(nn.Sequential(nn.Flatten(), nn.Linear(81, 6)), torch.rand(2, 1, 9, 9), opset=17)
     with pytest.raises(InputError, match=r"\(1, 8, 8\), got one of \(1, 9, 9\)"):
-        compiler.compile(graphs / "decoder.onnx", data, out=tmp_path / "b", measure=False)
+        compiler.compile(graphs / "decoder.onnx", data, out=tmp_path / "b", options=UNMEASURED)
     assert not (tmp_path / "b").exists()
 
 
@@ -171,7 +177,7 @@ def test_answers_that_the_graph_does_not_give_are_refused(graphs, tmp_path):
             graphs / "decoder.onnx",
             out=tmp_path / "b",
             extras=compiler.Extras(selfcheck=wrong),
-            measure=False,
+            options=UNMEASURED,
         )
     assert not (tmp_path / "b").exists()
 
@@ -179,11 +185,11 @@ def test_answers_that_the_graph_does_not_give_are_refused(graphs, tmp_path):
 def test_a_graph_that_came_out_wrong_is_not_written(graphs, tmp_path, monkeypatch):
     def broken(model, answers, target, **_):
         model.graph.outputs[0].producer().op_type = "Tanh"
-        return model, [compiler.Row(target.name, "linear", 1, None, None, "kept")]
+        return model, [Row(target.name, "linear", 1, None, None, "kept")]
 
     monkeypatch.setattr(entries, "optimise", broken)
     with pytest.raises(CheckError, match="no bundle was written"):
-        compiler.compile(graphs / "decoder.onnx", out=tmp_path / "b", measure=False)
+        compiler.compile(graphs / "decoder.onnx", out=tmp_path / "b", options=UNMEASURED)
     assert not (tmp_path / "b").exists()
 
 
@@ -206,14 +212,20 @@ def test_calibration_items_of_another_shape_are_refused_before_any_pass(
     options = compiler.Int8(calibration=np.zeros(shape, np.float32))
     with pytest.raises(InputError, match=r"at least 2 items .*\(N, 1, 8, 8\), got \("):
         compiler.compile(
-            graphs / "decoder.onnx", graphs / "encoder.onnx", out=tmp_path / "b", int8=options
+            graphs / "decoder.onnx",
+            graphs / "encoder.onnx",
+            out=tmp_path / "b",
+            options=compiler.Options(int8=options),
         )
 
 
 def test_a_bundle_is_replaced_only_on_request(graphs, tmp_path):
     def compile_it(**options):
         return compiler.compile(
-            graphs / "decoder.onnx", out=tmp_path / "b", measure=False, **options
+            graphs / "decoder.onnx",
+            out=tmp_path / "b",
+            options=UNMEASURED,
+            **options,
         ).bundle
 
     before = (compile_it().path / "manifest.json").read_bytes()
@@ -281,7 +293,10 @@ def test_the_verb_replaces_a_bundle_only_on_request(graphs, tmp_path, capsys, mo
 @pytest.mark.parametrize("measure", [True, False])
 def test_a_bundle_says_how_many_rows_at_a_time(graphs, tmp_path, measure):
     compiled = compiler.compile(
-        graphs / "decoder.onnx", graphs / "encoder.onnx", out=tmp_path / "b", measure=measure
+        graphs / "decoder.onnx",
+        graphs / "encoder.onnx",
+        out=tmp_path / "b",
+        options=compiler.Options(measure=measure),
     ).bundle
     assert all(entry.chunk_rows and entry.row_bytes for entry in compiled.graphs)
     vae = edgevae.load(compiled.path, "cpu", max_memory="1MB", chunk=None)

@@ -49,8 +49,7 @@ def test_a_conditional_decoder_is_compiled(tmp_path, int8):
         decoder(),
         out=tmp_path / "b",
         description=compiler.Description(classes=NAMES),
-        measure=False,
-        int8=compiler.Int8(force=True) if int8 else None,
+        options=compiler.Options(measure=False, int8=compiler.Int8(force=True) if int8 else None),
     )
     assert compiled.bundle.classes == NAMES
     check = compiled.bundle.selfcheck()

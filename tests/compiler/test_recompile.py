@@ -35,7 +35,9 @@ def exact(path, copy):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_not_a_graph_is_kept(name, tmp_path):
     source = bundle.read(exact(SAMPLES / "schema2" / name, tmp_path / "source"))
-    again = compiler.recompile(source.path, out=tmp_path / "b", measure=False).bundle
+    again = compiler.recompile(
+        source.path, out=tmp_path / "b", options=compiler.Options(measure=False)
+    ).bundle
     before, after = (
         json.loads((each.path / "manifest.json").read_bytes()) for each in (source, again)
     )
@@ -56,7 +58,9 @@ def test_graphs_of_schema_1_become_those_for_any(tmp_path):
     manifest = json.loads((SAMPLES / "schema1" / "colour" / "manifest.json").read_bytes())
     manifest["files"] = json.loads((copy / "manifest.json").read_bytes())["files"]
     (copy / "manifest.json").write_text(json.dumps(manifest))
-    compiled = compiler.recompile(copy, out=copy, replace=True, measure=False)
+    compiled = compiler.recompile(
+        copy, out=copy, replace=True, options=compiler.Options(measure=False)
+    )
     assert "a bundle of schema 1, whose graphs may have been rewritten" in compiled.notes[0]
     assert json.loads((copy / "manifest.json").read_bytes())["schema"] == 2
 
@@ -77,7 +81,10 @@ def test_the_verb_replaces_a_bundle_by_itself(tmp_path, capsys):
 def test_int8_is_made_again(tmp_path):
     folder = exact(SAMPLES / "schema2" / "image", tmp_path / "b")
     again = compiler.recompile(
-        folder, out=folder, replace=True, measure=False, int8=compiler.Int8(force=True)
+        folder,
+        out=folder,
+        replace=True,
+        options=compiler.Options(measure=False, int8=compiler.Int8(force=True)),
     ).bundle
     assert "int8" in again.precisions
     with pytest.raises(InputError, match="use --replace"):

@@ -12,6 +12,8 @@ from edgevae.cli.main import main
 from edgevae.engine import ort
 from edgevae.errors import InputError
 
+UNMEASURED = compiler.Options(measure=False)
+
 SIDE = 12
 
 
@@ -73,7 +75,7 @@ def decoder(kind: str = "nearest", side: int | str = SIDE) -> bytes:
 def pair(request, tmp_path_factory):
     """A bundle of 12 x 12 cells, and its decoder for latents of any size."""
     compiled = compiler.compile(
-        decoder(request.param), out=tmp_path_factory.mktemp("b") / "b", measure=False
+        decoder(request.param), out=tmp_path_factory.mktemp("b") / "b", options=UNMEASURED
     )
     whole = ort.onnxruntime().InferenceSession(decoder(request.param, "side"))
     return edgevae.load(compiled.bundle.path, "cpu", threads=2), whole
@@ -119,7 +121,7 @@ def test_arguments_that_do_not_fit_are_refused(pair, arguments, says):
 
 @pytest.mark.parametrize("kind", ["norm", "bias", "linear"])
 def test_a_decoder_that_sees_the_whole_latent_is_not_tiled(tmp_path, kind):
-    compiled = compiler.compile(decoder(kind), out=tmp_path / "b", measure=False)
+    compiled = compiler.compile(decoder(kind), out=tmp_path / "b", options=UNMEASURED)
     assert compiled.bundle.tiles is None
     with pytest.raises(InputError, match="expected a fully convolutional decoder"):
         edgevae.load(compiled.bundle.path, "cpu").decode(np.zeros((2, 20, 20)), tile=True)
@@ -132,7 +134,7 @@ def test_sizes_that_an_exporter_wrote_down_are_seen_through(tmp_path):
     sizes = np.array([1, 4, 2 * SIDE, 2 * SIDE], np.int64)
     model.graph.initializer.append(numpy_helper.from_array(sizes, "sizes"))
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    compiled = compiler.compile(model.SerializeToString(), out=tmp_path / "b", measure=False)
+    compiled = compiler.compile(model.SerializeToString(), out=tmp_path / "b", options=UNMEASURED)
     assert compiled.bundle.tiles is not None
 
 

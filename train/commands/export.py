@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError("expected a checkpoint of python -m train, or --module, got both or none")
     if options.module and (options.data or options.activations):
         raise InputError("--data and --activations are for a checkpoint of python -m train")
-    written = any_module.run(options) if options.module else export_checkpoint(options)
+    written = export_module(options) if options.module else export_checkpoint(options)
     size = sum(file.bytes for file in written.files.values())
     print(f"wrote {written.path}: {written.name}, {size / 1e6:.2f} MB, agrees with PyTorch")
     for variant, quality in written.quality.items():
@@ -116,9 +116,8 @@ def export_checkpoint(options: argparse.Namespace) -> Bundle:
         Checkpoint.from_file(options.checkpoint),
         options.out,
         options.name,
-        int8=options.int8,
         activations=options.activations,
-        targets=options.targets,
+        options=_compilation(options),
     )
     if options.data is None:
         return written
@@ -129,3 +128,34 @@ def export_checkpoint(options: argparse.Namespace) -> Bundle:
     if written.data.drawable and written.noise:
         written = add_table(written, data.train, written.path)
     return written
+
+
+def export_module(options: argparse.Namespace) -> Bundle:
+    """Write the bundle of the module that --module names, and print the compiler's notes."""
+    model = any_module.module(any_module.make(options.module))
+    if options.weights:
+        any_module.load(model, options.weights)
+    npz = options.prior is None or options.prior.endswith(".npz")
+    compiled = any_module.export(
+        model,
+        options.out,
+        x_shape=options.x_shape,
+        latent_shape=options.latent_shape,
+        x_range=tuple(options.range) if options.range else None,
+        scaling_factor=options.scaling_factor,
+        prior=options.prior if npz else any_module.make(options.prior),
+        description=compiler.Description(
+            name=options.name,
+            licence=options.licence,
+            provenance=any_module.provenance(model, options.module, options.scaling_factor),
+        ),
+        options=_compilation(options),
+    )
+    for note in compiled.notes:
+        print(note)
+    return compiled.bundle
+
+
+def _compilation(options: argparse.Namespace) -> compiler.Options:
+    """Return the options of the compilation."""
+    return compiler.Options(options.targets, int8=compiler.Int8() if options.int8 else None)

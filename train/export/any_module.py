@@ -12,12 +12,11 @@ of an autoencoder. Latents of diffusers' models are scaled as their config says
 (`edgevae.compiler.reading.latent_scale`).
 """
 
-import argparse
 import dataclasses
 import importlib
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,14 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from edgevae import bundle, compiler, sampling
+from edgevae import compiler, sampling
 from edgevae.compiler import Description, read_prior
 from edgevae.compiler.graphs import LIMIT
 from edgevae.compiler.reading import LATENT_SCALE_FIELDS
 from edgevae.errors import InputError
 from edgevae.latents import Prior
 from train.export.any_prior import mixture_of
-from train.export.export import to_onnx, verify
+from train.export.export import DEFAULT_OPTIONS, to_onnx, verify
 from train.export.module_graphs import Decoder, Encoder, Pair, diffusers_config, latent_scaling
 from train.export.module_outputs import call, posterior
 from train.model import state_file
@@ -108,9 +107,7 @@ def export(
     scaling_factor: float | None = None,
     prior: object = None,
     description: Description = UNDESCRIBED,
-    targets: Collection[str] = compiler.TARGETS,
-    measure: bool = True,
-    int8: bool = False,
+    options: compiler.Options = DEFAULT_OPTIONS,
 ) -> compiler.Compiled:
     """Write the bundle of a module, or raise an error and write nothing.
 
@@ -144,9 +141,7 @@ def export(
         extras=compiler.Extras(
             selfcheck={key: value.numpy() for key, value in graphs.check.items()}
         ),
-        targets=targets,
-        measure=measure,
-        int8=compiler.Int8() if int8 else None,
+        options=options,
     )
 
 
@@ -211,33 +206,6 @@ def shape_of_x(model: nn.Module, x_shape: tuple[int, ...]) -> tuple[int, ...]:
 def largest(*values: Tensor) -> float:
     """Return the largest absolute value, at least 1: tolerances are relative to it."""
     return max(1.0, *(float(value.abs().max()) for value in values))
-
-
-def run(options: argparse.Namespace) -> bundle.Bundle:
-    """Export the module that the options of `python -m train export --module` name."""
-    model = module(make(options.module))
-    if options.weights:
-        load(model, options.weights)
-    npz = options.prior is None or options.prior.endswith(".npz")
-    compiled = export(
-        model,
-        options.out,
-        x_shape=options.x_shape,
-        latent_shape=options.latent_shape,
-        x_range=tuple(options.range) if options.range else None,
-        scaling_factor=options.scaling_factor,
-        prior=options.prior if npz else make(options.prior),
-        description=Description(
-            name=options.name,
-            licence=options.licence,
-            provenance=provenance(model, options.module, options.scaling_factor),
-        ),
-        targets=options.targets,
-        int8=options.int8,
-    )
-    for note in compiled.notes:
-        print(note)
-    return compiled.bundle
 
 
 def provenance(

@@ -3,7 +3,7 @@
 import logging
 import subprocess
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from edgevae.errors import CheckError, InputError
 from train.data.dataset import as_float
 from train.model.checkpoint import Checkpoint
 from train.model.models import VAE
+
+DEFAULT_OPTIONS = compiler.Options()
 
 
 class Encoder(nn.Module):
@@ -59,16 +61,16 @@ def export(
     out: Path,
     name: str | None = None,
     *,
-    int8: bool = False,
     activations: bool = False,
-    targets: Collection[str] = compiler.TARGETS,
+    options: compiler.Options = DEFAULT_OPTIONS,
 ) -> bundle.Bundle:
-    """Write the bundle of a checkpoint; raise `CheckError` and write nothing if it is not faithful.
+    """Write the bundle of a checkpoint.
 
-    With `int8` the bundle has int8 graphs too, calibrated on latents of its prior; with
-    `activations` the graph that the score `nap` needs; `targets` are as in `compiler.compile`. An
-    autoencoder has no prior, and its bundle
-    has the standard normal; a VAE without one has not finished training, and is refused.
+    With `activations` the bundle has the graph that the score `nap` needs; `options` are those of
+    `compiler.compile`. The bundle of an autoencoder has the standard normal as its prior.
+
+    Raises `InputError` for a VAE without a prior, whose training has not ended, and `CheckError`,
+    before anything is written, if onnxruntime and PyTorch differ by more than 1e-5.
     """
     if checkpoint.variational and not checkpoint.has_prior:
         raise InputError(
@@ -99,8 +101,7 @@ def export(
             activations=graphs.activations,
             selfcheck={key: value.numpy() for key, value in graphs.check.items()},
         ),
-        targets=targets,
-        int8=compiler.Int8() if int8 else None,
+        options=options,
     )
     return compiled.bundle
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgevae.compiler import Compiled, Int8, Sources
+    from edgevae.compiler import Compiled, Options, Sources
 
 # The options that describe ONNX graphs, which a bundle has described already.
 _FOR_GRAPHS = (
@@ -200,9 +200,7 @@ def _recompile(args: Namespace) -> "tuple[list[str], Compiled]":
         args.folder,
         out=args.out,
         replace=args.replace,
-        targets=args.targets or compiler.TARGETS,
-        measure=not args.no_measure,
-        int8=_int8(args),
+        options=_options(args),
     )
     return compiled.notes, compiled
 
@@ -233,9 +231,7 @@ def _compile(args: Namespace) -> "tuple[list[str], Compiled]":
             outputs={"decoder": [args.x_hat] if args.x_hat else [], "encoder": args.outputs},
         ),
         prior=args.prior,
-        targets=args.targets or compiler.TARGETS,
-        measure=not args.no_measure,
-        int8=_int8(args),
+        options=_options(args),
     )
     return [*sources.notes, *compiled.notes], compiled
 
@@ -261,11 +257,15 @@ def _sources(args: Namespace) -> "Sources":
     return compiler.Sources(args.decoder, args.encoder)
 
 
-def _int8(args: Namespace) -> "Int8 | None":
-    """Return the options of int8 graphs, None without --int8."""
-    from edgevae.compiler import Int8
+def _options(args: Namespace) -> "Options":
+    """Return the options that say which graphs are written."""
+    from edgevae import compiler
 
-    return Int8(_calibration(args), args.force) if args.int8 else None
+    return compiler.Options(
+        targets=args.targets or compiler.TARGETS,
+        measure=not args.no_measure,
+        int8=compiler.Int8(_calibration(args), args.force) if args.int8 else None,
+    )
 
 
 def _calibration(args: Namespace) -> "NDArray[np.float32] | None":

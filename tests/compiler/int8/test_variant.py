@@ -48,8 +48,7 @@ def compile_it(decoder, path, encoder=None, *, noise=0.0, **options):
         out=path,
         description=compiler.Description(noise=noise),
         reading=compiler.Reading(x_range=(0, 1)),
-        measure=False,
-        int8=compiler.Int8(**options),
+        options=compiler.Options(measure=False, int8=compiler.Int8(**options)),
     )
 
 

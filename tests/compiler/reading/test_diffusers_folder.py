@@ -95,7 +95,7 @@ def compiled(root, out, *, prior=None, **options):
         reading=compiler.Reading(given.x_range),
         description=compiler.Description(model=given.model, provenance=given.provenance),
         prior=prior,
-        measure=False,
+        options=compiler.Options(measure=False),
     )
     return edgevae.load(made.bundle.path, provider="cpu", threads=1), [*given.notes, *made.notes]
 

@@ -7,6 +7,8 @@ from edgevae import compiler
 from edgevae.compiler.reading import fix_size, source_graph
 from edgevae.errors import InputError
 
+UNMEASURED = compiler.Options(measure=False)
+
 
 def graph(text: str) -> bytes:
     header = '<ir_version: 8, opset_import: ["" : 18]>'
@@ -35,7 +37,11 @@ ENCODER = graph(
 )
 def test_a_decoder_of_any_size_gets_one(size, pixels, tmp_path):
     compiled = compiler.compile(
-        decoder(), ENCODER, out=tmp_path / "b", reading=compiler.Reading(size=size), measure=False
+        decoder(),
+        ENCODER,
+        out=tmp_path / "b",
+        reading=compiler.Reading(size=size),
+        options=UNMEASURED,
     )
     assert compiled.bundle.x_shape == (1, *pixels)
     assert compiled.bundle.latent_shape == (2, pixels[0] // 2, pixels[1] // 2)
@@ -44,7 +50,10 @@ def test_a_decoder_of_any_size_gets_one(size, pixels, tmp_path):
 
 def test_a_decoder_of_one_free_side_gets_that(tmp_path):
     compiled = compiler.compile(
-        decoder("4,w"), out=tmp_path / "b", reading=compiler.Reading(size=[8, 20]), measure=False
+        decoder("4,w"),
+        out=tmp_path / "b",
+        reading=compiler.Reading(size=[8, 20]),
+        options=UNMEASURED,
     )
     assert compiled.bundle.latent_shape == (2, 4, 10)
 
@@ -63,14 +72,17 @@ def test_a_decoder_of_one_free_side_gets_that(tmp_path):
 def test_sizes_that_a_graph_cannot_have_are_refused(sides, size, match, tmp_path):
     with pytest.raises(InputError, match=match):
         compiler.compile(
-            decoder(sides), out=tmp_path / "b", reading=compiler.Reading(size=size), measure=False
+            decoder(sides),
+            out=tmp_path / "b",
+            reading=compiler.Reading(size=size),
+            options=UNMEASURED,
         )
     assert not (tmp_path / "b").exists()
 
 
 def test_the_size_of_a_fixed_decoder_may_be_said(tmp_path):
     compiled = compiler.compile(
-        decoder("4,4"), out=tmp_path / "b", reading=compiler.Reading(size=[8]), measure=False
+        decoder("4,4"), out=tmp_path / "b", reading=compiler.Reading(size=[8]), options=UNMEASURED
     )
     assert compiled.bundle.x_shape == (1, 8, 8)
 

@@ -47,7 +47,8 @@ def test_group_norm_of_other_settings_is_read(settings, tmp_path):
     module = decoder(**settings)
     graph = export(module, torch.randn(2, 4, 8, 8), opset=21, dynamo=True)
     check(normalise.read_graph(graph), module)
-    assert compiler.compile(graph, out=tmp_path / "b", measure=False).bundle.opset == 18
+    compiled = compiler.compile(graph, out=tmp_path / "b", options=compiler.Options(measure=False))
+    assert compiled.bundle.opset == 18
 
 
 def test_group_norm_of_a_computed_scale_is_left_and_makes_a_valid_bundle(tmp_path):
@@ -61,7 +62,7 @@ def test_group_norm_of_a_computed_scale_is_left_and_makes_a_valid_bundle(tmp_pat
         graph.SerializeToString(),
         out=tmp_path / "b",
         description=compiler.Description(data="vector"),
-        measure=False,
+        options=compiler.Options(measure=False),
     )
     assert compiled.bundle.opset == 21
     assert any("left in opset 21" in note for note in compiled.notes)

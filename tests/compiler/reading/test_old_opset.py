@@ -61,7 +61,10 @@ def test_an_old_graph_of_any_size_computes_what_it_did(upsample, opset):
 def test_an_old_graph_makes_a_bundle(tmp_path):
     graph = export(decoder(nn.Upsample(scale_factor=2)), 10)
     compiled = compiler.compile(
-        graph, out=tmp_path / "b", reading=compiler.Reading(size=[16]), measure=False
+        graph,
+        out=tmp_path / "b",
+        reading=compiler.Reading(size=[16]),
+        options=compiler.Options(measure=False),
     )
     assert compiled.bundle.x_shape == (3, 16, 16)
     assert compiled.bundle.latent_shape == (4, 8, 8)

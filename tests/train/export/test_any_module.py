@@ -10,7 +10,7 @@ from sklearn.mixture import GaussianMixture
 from torch import nn
 
 import edgevae
-from edgevae import sampling
+from edgevae import compiler, sampling
 from edgevae.errors import InputError
 from train.__main__ import main
 from train.export import any_module as module
@@ -44,7 +44,8 @@ class Split(nn.Module):
 
 def exported(model, path, **options):
     model = module.module(model)
-    made = module.export(model, path, measure=False, **options)
+    unmeasured = compiler.Options(measure=False)
+    made = module.export(model, path, options=unmeasured, **options)
     return edgevae.load(made.bundle.path, provider="cpu", threads=1)
 
 
