@@ -29,6 +29,7 @@ core = Extension(
     sources=["edgevae/_core.pyx", *sorted(str(path) for path in Path("csrc").glob("*.c"))],
     depends=sorted(map(str, [*Path("csrc").glob("*.h"), *Path("edgevae").glob("_core_*.pxi")])),
     include_dirs=["csrc"],
+    libraries=[] if sys.platform == "win32" else ["m"],
     define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED else [],
     py_limited_api=LIMITED,
     extra_compile_args=FLAGS,

@@ -266,6 +266,14 @@ void ev_extremes_f32(float *least, float *most, const float *x, size_t n)
     active->extremes(least, most, x, n);
 }
 
+void ev_squares_f32(double *sums, float *out, const float *x, const float *y, const float *scale,
+                    size_t scales, size_t rows, size_t size)
+{
+    size_t step = scales == 1 ? 0 : 1;
+    for (size_t row = 0, at = 0; row < rows; row++, at += size)
+        sums[row] = active->squares(out + at, x + at, y + at, scale, step, size);
+}
+
 void ev_gather(void *out, const void *const *parts, const size_t *bytes, size_t count)
 {
     char *to = out;

@@ -52,6 +52,25 @@ void ev_pack_f32(uint8_t *out, const float *x, size_t n, size_t channels, size_t
  * number is. The result is exact. */
 void ev_extremes_f32(float *least, float *most, const float *x, size_t n);
 
+/* sums[rows] = the sums of out[rows][size] = ((x - y) * scale)^2, where scale has one number or `size`
+ * numbers, as `scales` says. Domain: every float. Each operation is rounded once; the
+ * relative error of a sum is at most 66 * 2^-24. The bits are the same everywhere. */
+void ev_squares_f32(double *sums, float *out, const float *x, const float *y, const float *scale,
+                    size_t scales, size_t rows, size_t size);
+
+enum { EV_MAX_DIRECTIONS = 64 };
+
+/* distances[rows] = |(x - mean) matrix| of x[rows][dims], mean[dims] and matrix[dims][directions],
+ * directions <= EV_MAX_DIRECTIONS. Domain: every float. The products are added in float32, in the
+ * order of the dimensions; their squares in float64. */
+void ev_distance_f32(double *distances, const float *x, const float *mean, const float *matrix,
+                     size_t rows, size_t dims, size_t directions);
+
+/* nats[rows] = KL(N(mu, exp(logvar)) || N(0, I)), summed over the dimensions in float64, with the
+ * expm1 of the C library. Domain: every float. Source: Kingma and Welling 2014, appendix B. */
+void ev_divergence_f32(double *nats, const float *mu, const float *logvar, size_t rows,
+                       size_t dims);
+
 /* Copy parts[0 .. count - 1], of bytes[i] bytes each, one after the other to out. */
 void ev_gather(void *out, const void *const *parts, const size_t *bytes, size_t count);
 

@@ -106,5 +106,6 @@ const struct kernels ev_kernels_avx2 = {
     .affine = affine,
     .pack = pack,
     .extremes = extremes,
+    .squares = squares,
 };
 #endif

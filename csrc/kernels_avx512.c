@@ -106,5 +106,6 @@ const struct kernels ev_kernels_avx512 = {
     .affine = affine,
     .pack = pack,
     .extremes = extremes,
+    .squares = squares,
 };
 #endif

@@ -23,6 +23,7 @@
 #include "normal.h"
 #include "pack.h"
 #include "scale.h"
+#include "squares.h"
 
 enum {
     PER_STATE = 2 * BLOCKS / LANES, /* vectors of pairs from one state */
@@ -347,4 +348,28 @@ static TARGET void pack(uint8_t *out, const float *x, size_t plane, size_t chann
 static TARGET void extremes(float *least, float *most, const float *x, size_t n)
 {
     extremes_of(least, most, x, n);
+}
+
+static TARGET double squares(float *out, const float *x, const float *y, const float *scale,
+                             size_t step, size_t n)
+{
+    double sum = 0;
+    for (size_t first = 0, end; first < n; first = end) {
+        end = block_end(first, n);
+        f32s sums[SQUARE_LANES / LANES] = {{0}};
+        size_t i = first;
+        for (; i + SQUARE_LANES <= end; i += SQUARE_LANES)
+            UNROLL
+            for (int v = 0; v < SQUARE_LANES / LANES; v++) {
+                size_t at = i + (size_t)(v * LANES);
+                f32s scaled = f32s_load(x + at) - f32s_load(y + at);
+                scaled *= step ? f32s_load(scale + at) : scale[0] - (f32s){0};
+                f32s_store(out + at, scaled * scaled);
+                sums[v] += scaled * scaled;
+            }
+        float lanes[SQUARE_LANES];
+        memcpy(lanes, sums, sizeof lanes);
+        sum += add_squares(lanes, out, x, y, scale, step, i, end);
+    }
+    return sum;
 }

@@ -123,5 +123,6 @@ const struct kernels ev_kernels_neon = {
     .affine = affine,
     .pack = pack,
     .extremes = extremes,
+    .squares = squares,
 };
 #endif

@@ -5,6 +5,7 @@
 #include "pack.h"
 #include "philox.h"
 #include "scale.h"
+#include "squares.h"
 
 static int is_supported(void)
 {
@@ -77,6 +78,17 @@ static void extremes(float *least, float *most, const float *x, size_t n)
     extremes_of(least, most, x, n);
 }
 
+static double squares(float *out, const float *x, const float *y, const float *scale, size_t step,
+                      size_t n)
+{
+    double sum = 0;
+    for (size_t first = 0; first < n; first = block_end(first, n)) {
+        float lanes[SQUARE_LANES] = {0};
+        sum += add_squares(lanes, out, x, y, scale, step, first, block_end(first, n));
+    }
+    return sum;
+}
+
 const struct kernels ev_kernels_scalar = {
     .name = "scalar",
     .is_supported = is_supported,
@@ -87,4 +99,5 @@ const struct kernels ev_kernels_scalar = {
     .affine = affine,
     .pack = pack,
     .extremes = extremes,
+    .squares = squares,
 };

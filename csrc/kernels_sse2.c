@@ -105,5 +105,6 @@ const struct kernels ev_kernels_sse2 = {
     .affine = affine,
     .pack = pack,
     .extremes = extremes,
+    .squares = squares,
 };
 #endif

@@ -141,6 +141,18 @@ cdef int require_shape(object array, str name, Py_buffer *view, Py_ssize_t *shap
     return 0
 
 
+cdef int require_same_shape(object array, str name, Py_buffer *view, object other, str other_name,
+                            Py_buffer *other_view) except -1:
+    cdef int axis
+    cdef bint same = view.ndim == other_view.ndim
+    for axis in range(view.ndim if same else 0):
+        same = same and view.shape[axis] == other_view.shape[axis]
+    if same:
+        return 0
+    raise InputError(f"{name}: expected the shape of {other_name}, {describe(other)}, got "
+                     f"{describe(array)}")
+
+
 cdef int require_pixel_lines(object out, Py_buffer *view) except -1:
     """Require adjacent pixels, and lines and images (N, H, W, C) that do not overlap."""
     cdef Py_ssize_t *shape = view.shape
@@ -213,6 +225,7 @@ cdef void get_byte_range(Py_buffer *view, uintptr_t *first, uintptr_t *end) noex
 # -- Results ---------------------------------------------------------------------------------------
 
 cdef object numpy_empty = numpy.empty
+cdef object float64 = numpy.dtype(numpy.float64)
 cdef object float32 = numpy.dtype(numpy.float32)
 cdef object uint8 = numpy.dtype(numpy.uint8)
 

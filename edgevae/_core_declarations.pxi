@@ -53,6 +53,13 @@ cdef extern from "edgevae.h" nogil:
     void ev_pack_f32(uint8_t *out, const float *x, size_t n, size_t channels, size_t height,
                      size_t width, ptrdiff_t item_stride, ptrdiff_t line_stride)
     void ev_extremes_f32(float *least, float *most, const float *x, size_t n)
+    void ev_squares_f32(double *sums, float *out, const float *x, const float *y,
+                        const float *scale, size_t scales, size_t rows, size_t size)
+    size_t EV_MAX_DIRECTIONS
+    void ev_distance_f32(double *distances, const float *x, const float *mean, const float *matrix,
+                         size_t rows, size_t dims, size_t directions)
+    void ev_divergence_f32(double *nats, const float *mu, const float *logvar, size_t rows,
+                           size_t dims)
     void ev_gather(void *out, const void *const *parts, const size_t *bytes, size_t count)
     void ev_scatter(void *const *parts, const void *batch, const size_t *bytes, size_t count)
     int ev_select_kernel(const char *name)

@@ -374,6 +374,101 @@ def test_an_unknown_kernel_in_the_environment_variable_is_an_input_error():
     assert "scalar" in done.stderr
 
 
+# --- scores ----------------------------------------------------------------------------------
+
+
+@given(
+    rows=st.integers(0, 5),
+    shape=st.sampled_from(((1,), (7,), (16,), (33,), (3, 5), (1100,), (2049,))),
+    each=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_squares_and_their_sums(rows, shape, each, seed):
+    rng = np.random.default_rng(seed)
+    x, y = (rng.standard_normal((rows, *shape)).astype(np.float32) for _ in range(2))
+    scale = rng.random(shape if each else ()).astype(np.float32)
+    expected = np.square((x - y) * scale)
+    out = np.empty_like(x)
+    sums = _core.squares(x, y, scale, out)
+    np.testing.assert_array_equal(out, expected)
+    exact = expected.reshape(rows, math.prod(shape)).sum(1, dtype=np.float64)
+    np.testing.assert_allclose(sums, exact, rtol=66 * 2**-24)
+    in_place = _core.squares(x, y, scale, y)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(in_place, sums, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"x": np.zeros((2, 3))}, "x: expected an aligned float32 array"),
+        ({"y": np.zeros((2, 4), np.float32)}, "y: expected the shape of x"),
+        ({"y": np.zeros((2, 3, 1), np.float32)}, "y: expected the shape of x"),
+        ({"scale": np.ones(2, np.float32)}, "scale: expected 1 number or 3"),
+        ({"out": np.zeros((2, 3), np.float32)[:1]}, "out: expected the shape of x"),
+        ({"out": np.broadcast_to(np.float32(0), (2, 3))}, "out: expected a"),
+    ],
+)
+def test_squares_refuse_what_does_not_fit(change, says):
+    zeros = {name: np.zeros((2, 3), np.float32) for name in ("x", "y", "out")}
+    with pytest.raises(InputError, match=says):
+        _core.squares(**{**zeros, "scale": np.ones(3, np.float32), **change})
+
+
+def test_squares_do_not_overwrite_x():
+    x = np.zeros((3, 3), np.float32)
+    with pytest.raises(InputError, match="out: expected memory that does not overlap x"):
+        _core.squares(x[:2], x[1:], np.float32([1]), x[1:])
+
+
+@given(
+    rows=st.integers(0, 5),
+    dims=st.integers(1, 70),
+    directions=st.integers(0, _core.MAX_DIRECTIONS),
+    seed=st.integers(0, 99),
+)
+def test_distances(rows, dims, directions, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((rows, dims)).astype(np.float32)
+    mean = rng.standard_normal(dims).astype(np.float32)
+    matrix = rng.standard_normal((dims, directions)).astype(np.float32)
+    exact = np.linalg.norm((x - mean).astype(np.float64) @ matrix, axis=1)
+    got = _core.distance(x, mean, matrix)
+    assert got.dtype == np.float64
+    np.testing.assert_allclose(got, exact, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"mean": np.zeros(4, np.float32)}, r"mean: expected shape \(3,\)"),
+        ({"matrix": np.zeros((4, 2), np.float32)}, r"matrix: expected shape \(3, 2\)"),
+        ({"matrix": np.zeros((3, 65), np.float32)}, "matrix: expected at most 64 columns"),
+        ({"matrix": np.zeros((2, 3), np.float32).T}, "matrix: expected a C-contiguous array"),
+        ({"x": np.zeros(3, np.float32)}, "x: expected a float32 array with 2 axes"),
+    ],
+)
+def test_distances_refuse_what_does_not_fit(change, says):
+    fitting = {
+        "x": np.zeros((2, 3), np.float32),
+        "mean": np.zeros(3, np.float32),
+        "matrix": np.zeros((3, 2), np.float32),
+    }
+    with pytest.raises(InputError, match=says):
+        _core.distance(**{**fitting, **change})
+
+
+@given(rows=st.integers(0, 5), seed=st.integers(0, 99))
+def test_divergences(rows, seed):
+    rng = np.random.default_rng(seed)
+    mu, logvar = (rng.standard_normal((rows, 2, 3)).astype(np.float32) for _ in range(2))
+    m, v = mu.astype(np.float64), logvar.astype(np.float64)
+    exact = (np.expm1(v) - v + m * m).sum((1, 2)) / 2
+    np.testing.assert_allclose(_core.divergence(mu, logvar), exact, rtol=1e-12)
+    with pytest.raises(InputError, match="logvar: expected the shape of mu"):
+        _core.divergence(mu, logvar[:, 0].copy())
+
+
 # --- extremes --------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import checks, sampling
+from edgevae._core import divergence
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,22 +40,16 @@ class Posterior:
         )
         return z.reshape(*z.shape[:-1], *self.mu.shape[1:])
 
-    def kl(self) -> Floats:
-        """Return KL(q(z|x) || N(0, I)) of each item: float32 (N,), in nats, at least 0.
+    def kl(self) -> npt.NDArray[np.float64]:
+        """Return KL(q(z|x) || N(0, I)) of each item: float64 (N,), in nats, at least 0.
 
         sum (exp(logvar) + mu^2 - 1 - logvar) / 2 (Kingma and Welling 2014, appendix B).
         """
-        nats = self._doubled_kl()
-        sums = np.add.reduce(nats.reshape(len(nats), math.prod(nats.shape[1:])), 1)
-        return np.asarray(sums / 2, np.float32)
+        return divergence(np.ascontiguousarray(self.mu), np.ascontiguousarray(self.logvar))
 
     def kl_by_dimension(self) -> npt.NDArray[np.float64]:
         """Return the part of `kl` in each latent dimension: float64 (N, *latent_shape), in nats."""
-        return self._doubled_kl() / 2
-
-    def _doubled_kl(self) -> npt.NDArray[np.float64]:
-        # expm1, because exp(logvar) - 1 loses all digits of a small logvar.
         nats: npt.NDArray[np.float64] = np.expm1(self.logvar, dtype=np.float64)
         nats -= self.logvar
         nats += self.mu * self.mu
-        return nats
+        return nats / 2

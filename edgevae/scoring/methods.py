@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +26,27 @@ Floats = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
 
 
+class Noise(NamedTuple):
+    """The noise that `iwae` draws latents with.
+
+    Each row has `draws` latents. The first row takes the noise of row `start` of the stream `seed`.
+    """
+
+    draws: int
+    seed: int
+    start: int
+
+
+NO_NOISE = Noise(draws=1, seed=0, start=0)  # for the other methods
+
+
 @dataclass(slots=True)
 class ScoredBatch:
     """Some rows of the items to score, encoded and decoded.
 
     `x`, `x_hat` and `parts` are float32 (n, *x_shape). x_hat is decoded from z = mu, and is None if
     only methods that are not in RECODED follow; `parts` is the deviance of each value. `deviance`
-    and `recon`, float64 (n,), are what `Deviance.fill` returns. `start` is the global number of the
-    first row, whose noise `iwae` takes from the stream `seed`.
+    and `recon`, float64 (n,), are what `Deviance.fill` returns.
     """
 
     runner: Runner
@@ -43,9 +57,7 @@ class ScoredBatch:
     parts: Floats
     deviance: Values
     recon: Values
-    draws: int
-    seed: int
-    start: int
+    noise: Noise
 
     @property
     def bundle(self) -> Bundle:
@@ -101,7 +113,7 @@ def iwae(batch: ScoredBatch) -> Values:
     check_posterior(batch.bundle, "iwae")
     mixture = batch.runner.prior.mixture
     width = max(batch.mu.shape[1], 0 if mixture is None else mixture.components)
-    step = max(1, MAX_ELEMENTS // (batch.draws * width))
+    step = max(1, MAX_ELEMENTS // (batch.noise.draws * width))
     parts = [_iwae(batch, slice(i, i + step)) for i in range(0, len(batch.x), step)]
     return np.concatenate(parts) if parts else np.empty(0)
 
@@ -176,19 +188,25 @@ def _iwae(batch: ScoredBatch, rows: slice) -> Values:
     """Return `iwae` of some of the batch's rows, drawing all of their latents at once."""
     x = batch.x[rows]
     q = Posterior(batch.posterior.mu[rows], batch.posterior.logvar[rows])
-    z = q.sample(batch.draws, seed=batch.seed, start=(batch.start + rows.start) & checks.LAST)
-    z = z.reshape(batch.draws * len(x), *q.mu.shape[1:])
-    item = np.tile(np.arange(len(x)), batch.draws)
+    z = q.sample(
+        batch.noise.draws,
+        seed=batch.noise.seed,
+        start=(batch.noise.start + rows.start) & checks.LAST,
+    )
+    z = z.reshape(batch.noise.draws * len(x), *q.mu.shape[1:])
+    item = np.tile(np.arange(len(x)), batch.noise.draws)
     recon = np.empty(len(z))
     step = max(1, MAX_ELEMENTS // x[0].size)
     for i in range(0, len(z), step):
         part = slice(i, i + step)
         x_hat = batch.runner.decode(z[part])
         recon[part] = likelihood.recon(x[item[part]], x_hat, batch.bundle.likelihood)
-    shape = batch.draws, len(x), -1
+    shape = batch.noise.draws, len(x), -1
     log_weights = _log_prior_over_posterior(batch.runner.prior.mixture, q, z.reshape(shape))
     log_weights -= recon.reshape(shape[:2])
-    return np.asarray(np.log(batch.draws) - np.logaddexp.reduce(log_weights, axis=0), np.float64)
+    return np.asarray(
+        np.log(batch.noise.draws) - np.logaddexp.reduce(log_weights, axis=0), np.float64
+    )
 
 
 def _log_prior_over_posterior(mixture: MixtureTable | None, q: Posterior, z: Floats) -> Values:

@@ -15,7 +15,16 @@ from edgevae.engine import Runner
 from edgevae.errors import InputError
 from edgevae.scoring import conformal
 from edgevae.scoring.conformal import Calibration
-from edgevae.scoring.methods import FITTED, MAX_ELEMENTS, METHODS, RECODED, ScoredBatch, log
+from edgevae.scoring.methods import (
+    FITTED,
+    MAX_ELEMENTS,
+    METHODS,
+    NO_NOISE,
+    RECODED,
+    Noise,
+    ScoredBatch,
+    log,
+)
 from edgevae.scoring.statistics import (
     H_RIDGE,
     MU_RIDGE,
@@ -105,14 +114,14 @@ class Scorer:
         if calibration is not None:
             alpha = calibration.alpha if alpha is None else alpha
             alpha = conformal.check_alpha(alpha, len(calibration.scores[method]))
-        # One batch, as small inputs are, comes with an array for its parts.
-        parts = None if 0 < len(x) <= self.batch_rows else np.empty(x.shape, np.float32)
-        keep, each = method in RECODED, []
-        for batch in self._batches(x, parts, keep_x_hat=keep, draws=draws, seed=seed, start=start):
-            each.append(METHODS[method](batch))
-        if parts is None:
-            values, parts = each[0], batch.parts
+        score, keep = METHODS[method], method in RECODED
+        noise = _noise(draws, seed, start)
+        if 0 < len(x) <= self.batch_rows:
+            batch = self._batch(x, None, keep, noise)
+            values, parts = score(batch), batch.parts
         else:
+            parts = np.empty(x.shape, np.float32)
+            each = [score(batch) for batch in self._batches(x, parts, keep, noise)]
             values = np.concatenate([np.empty(0), *each])
         if calibration is None or alpha is None:
             return Scores(values, None, None, parts)
@@ -148,7 +157,7 @@ class Scorer:
         scorer = Scorer(self.runner, fitted)
         values: dict[str, list[Values]] = {method: [] for method in methods}
         rows = x_normal[half:]
-        for batch in scorer._batches(rows, draws=draws, seed=seed, start=CALIBRATION_START):
+        for batch in scorer._batches(rows, noise=_noise(draws, seed, CALIBRATION_START)):
             for method in methods:
                 values[method].append(METHODS[method](batch))
         scores = {method: np.sort(np.concatenate(parts)) for method, parts in values.items()}
@@ -159,50 +168,45 @@ class Scorer:
         self,
         x: Floats,
         parts: Floats | None = None,
-        *,
         keep_x_hat: bool = True,
-        draws: int = DRAWS,
-        seed: int = 0,
-        start: int = 0,
+        noise: Noise = NO_NOISE,
     ) -> Iterator[ScoredBatch]:
         """Yield the rows of x, encoded and decoded, as many at a time as bounded memory holds.
 
         `parts` is an array of x's shape for the deviance of each value; None takes new ones.
         Without `keep_x_hat` the deviance takes the memory of x_hat.
         """
-        draws, seed = checks.integer(draws, "draws", least=1), checks.seed(seed)
-        start, runner, step = checks.start(start), self.runner, self.batch_rows
+        step = self.batch_rows
+        for i in range(0, len(x), step):
+            rows = x[i : i + step]
+            out = None if parts is None else parts[i : i + step]
+            first = (noise.start + i) & checks.LAST
+            yield self._batch(rows, out, keep_x_hat, noise._replace(start=first))
+
+    def _batch(
+        self, x: Floats, parts: Floats | None, keep_x_hat: bool, noise: Noise
+    ) -> ScoredBatch:
+        """Return some rows, encoded and decoded, as `_batches` does."""
+        runner = self.runner
         if runner.bundle.classes:
             raise InputError(
                 f"bundle {runner.bundle.name!r} has a conditional decoder, which needs the class "
                 f"of each item, and scores do not know it: score with a model trained without "
                 f"classes"
             )
-        for i in range(0, len(x), step):
-            rows = x if len(x) <= step else x[i : i + step]
-            posterior = runner.encode(rows)
-            out = None if parts is None else parts[i : i + step]
-            if out is None or keep_x_hat:
-                x_hat = runner.decode(posterior.mu)
-            else:
-                x_hat = out
-                _decode_into(runner, posterior.mu, x_hat)
-            if out is None:
-                out = np.empty_like(x_hat) if keep_x_hat else x_hat
-            deviance, recon = self.deviance.fill(rows, x_hat, out)
-            yield ScoredBatch(
-                runner,
-                self.statistics,
-                rows,
-                posterior,
-                x_hat if keep_x_hat else None,
-                out,
-                deviance,
-                recon,
-                draws,
-                seed,
-                (start + i) & checks.LAST,
-            )
+        posterior = runner.encode(x)
+        if parts is None or keep_x_hat:
+            x_hat = runner.decode(posterior.mu)
+        else:
+            x_hat = parts
+            _decode_into(runner, posterior.mu, x_hat)
+        if parts is None:
+            parts = np.empty_like(x_hat) if keep_x_hat else x_hat
+        deviance, recon = self.deviance.fill(x, x_hat, parts)
+        kept = x_hat if keep_x_hat else None
+        return ScoredBatch(
+            runner, self.statistics, x, posterior, kept, parts, deviance, recon, noise
+        )
 
     def save(self, path: str | os.PathLike[str]) -> Bundle:
         """Write a copy of the runner's bundle with the statistics and the calibration.
@@ -286,6 +290,11 @@ def fit(runner: Runner, x_train: Floats) -> Statistics:
         scale=np.maximum(logs.std(0), 1e-6).astype(np.float32),
         h=None if h_moments is None else h_moments.whitening(H_RIDGE),
     )
+
+
+def _noise(draws: int, seed: int, start: int) -> Noise:
+    """Return the noise of `iwae` by arguments that are checked."""
+    return Noise(checks.integer(draws, "draws", least=1), checks.seed(seed), checks.start(start))
 
 
 def _decode_into(runner: Runner, z: Floats, x_hat: Floats) -> None:

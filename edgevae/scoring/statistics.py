@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edgevae import _core
 from edgevae.bundle import Bundle
 from edgevae.data import likelihood
 from edgevae.errors import BundleError
@@ -35,7 +36,9 @@ class Whitening(NamedTuple):
 
     def distance(self, rows: Floats) -> Values:
         """Return the Mahalanobis distance of each row (N, D) from the mean: float64 (N,)."""
-        white = (rows - self.mean) @ self.matrix
+        if self.matrix.shape[1] <= _core.MAX_DIRECTIONS:
+            return _core.distance(np.ascontiguousarray(rows), self.mean, self.matrix)
+        white = (rows - self.mean) @ self.matrix  # by a BLAS, which is faster for large matrices
         white *= white
         return np.asarray(np.sqrt(likelihood.per_item(white)), np.float64)
 
@@ -97,7 +100,7 @@ def _whitening(arrays: dict[str, Floats], name: str) -> Whitening:
     mean, matrix = arrays[f"{name}_mean"], arrays[f"{name}_matrix"]
     if mean.ndim != 1 or matrix.ndim != 2 or len(matrix) != len(mean):
         raise ValueError(f"{name}_mean {mean.shape}, {name}_matrix {matrix.shape}")
-    return Whitening(mean, matrix)
+    return Whitening(np.ascontiguousarray(mean), np.ascontiguousarray(matrix))
 
 
 class Moments:
@@ -123,4 +126,5 @@ class Moments:
         mean = self._sum / self._n
         variance, directions = np.linalg.eigh(self._products / self._n - np.outer(mean, mean))
         scale = np.sqrt(np.maximum(variance, 0) + ridge * variance.mean())
-        return Whitening(mean.astype(np.float32), (directions / scale).astype(np.float32))
+        matrix = np.ascontiguousarray(directions / scale, np.float32)
+        return Whitening(mean.astype(np.float32), matrix)

@@ -124,6 +124,15 @@ static void call_extremes(float *out, struct shape s)
         ev_extremes_f32(out, out + 1, mu[s.offset] + s.offset, s.rows * s.dims);
 }
 
+/* The squares, followed by the bytes of their sums. */
+static void call_squares(float *out, struct shape s)
+{
+    double sums[s.rows + 1];
+    ev_squares_f32(sums, out, mu[s.offset] + s.offset, logvar[s.offset] + s.offset,
+                   spread[s.offset] + s.offset, s.seed & 1 ? 1 : s.dims, s.rows, s.dims);
+    memcpy(out + s.rows * s.dims, sums, s.rows * sizeof *sums);
+}
+
 /* Pack up to rows x dims numbers as an image of 1 to 5 channels and 1 to 3 lines, with gaps between
  * the lines. */
 static void check_pack(struct shape s)
@@ -163,6 +172,8 @@ static void check_shape(struct shape s)
     check("reparameterize", s, n, call_reparameterize);
     check("mixture", s, n, call_mixture);
     check("extremes", s, 2, call_extremes);
+    if (s.rows < 256)
+        check("squares", s, n + 2 * s.rows, call_squares);
     if (n < 256)
         check("two draws", s, 2 * n, call_two_draws);
     check_pack(s);
