@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeGuard
 
@@ -114,11 +114,6 @@ class Fields:
         """Yield the name and the value of each field, all of which are objects."""
         for key in self._value:
             yield key, self.fields(key)
-
-    def names_among(self, known: Sequence[str], required: Sequence[str] = ()) -> list[str]:
-        """Return the `known` names of fields, in the order of the file, then `required` names."""
-        names = [key for key in self._value if key in known]
-        return names + [key for key in required if key not in names]
 
     def __contains__(self, key: str) -> bool:
         return key in self._value

@@ -24,11 +24,11 @@ _CONTRAST_CLASSES = 12
 _MIN_SIDE = 4
 
 
-def fit(runner: Runner, x: Floats, y: ClassNumbers | None = None, seed: int = 0) -> Table:
+def fit(runner: Runner, x: Floats, y: ClassNumbers | None = None) -> Table:
     """Return the table of a bundle that denoises images, by training items x (N, *x_shape).
 
     A few thousand items are enough. `y` (N,) are the class numbers of a bundle with classes.
-    `seed` determines the noise. Raises `InputError` for a bundle that cannot use a table.
+    Raises `InputError` for a bundle that cannot use a table.
     """
     bundle = runner.bundle
     x_shape, x_range = bundle.data.x_shape, bundle.data.x_range
@@ -44,7 +44,7 @@ def fit(runner: Runner, x: Floats, y: ClassNumbers | None = None, seed: int = 0)
         )
     low, width = x_range[0], x_range[1] - x_range[0]
     clean = np.ascontiguousarray((x - low) / width, np.float32)
-    eps = sampling.normal(len(x), clean[0].size, seed=seed, purpose=sampling.CORRUPTION)
+    eps = sampling.normal(len(x), clean[0].size, seed=0, purpose=sampling.CORRUPTION)
     contrasts = np.empty(0, np.float32)
     columns: dict[str, list[Any]] = {key: [] for key in Table._fields}
     for share in SIGMA_SHARES:

@@ -10,11 +10,7 @@ from edgevae.bundle import reader
 from edgevae.errors import BundleError
 
 
-def contents(path: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in path.iterdir()}
-
-
-def test_reading_changes_nothing(copy):
+def test_reading_changes_nothing(copy, contents):
     before = contents(copy)
     read = bundle.read(copy)
     read.mixture()

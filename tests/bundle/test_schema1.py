@@ -16,10 +16,6 @@ FOLDER = Path(__file__).parent / "schema1"
 NAMES = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_bundle_of_schema_1_computes_what_it_did(name):
     # The self-check of these bundles is rounded to multiples of 2^-10.
@@ -30,7 +26,7 @@ def test_a_bundle_of_schema_1_computes_what_it_did(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_copy_is_the_bundle_of_schema_2(name, tmp_path):
+def test_a_copy_is_the_bundle_of_schema_2(name, tmp_path, contents):
     bundle.extend(bundle.read(FOLDER / name), tmp_path / "b")
     assert contents(tmp_path / "b") == contents(FOLDER.with_name("schema2") / name)
 

@@ -13,12 +13,8 @@ FOLDER = Path(__file__).parent / "schema2"
 BUNDLES = runpy.run_path(str(Path(__file__).parent / "make_schema2.py"))["BUNDLES"]
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 @pytest.mark.parametrize("make", BUNDLES, ids=lambda make: make.__name__)
-def test_writing_gives_the_bytes_of_schema_2(make, tmp_path):
+def test_writing_gives_the_bytes_of_schema_2(make, tmp_path, contents):
     make(tmp_path / "b")
     written, expected = contents(tmp_path / "b"), contents(FOLDER / make.__name__)
     assert written.keys() == expected.keys()
@@ -27,7 +23,7 @@ def test_writing_gives_the_bytes_of_schema_2(make, tmp_path):
 
 
 @pytest.mark.parametrize("name", [make.__name__ for make in BUNDLES])
-def test_copying_gives_the_bytes_of_schema_2(name, tmp_path):
+def test_copying_gives_the_bytes_of_schema_2(name, tmp_path, contents):
     bundle.extend(bundle.read(FOLDER / name), tmp_path / "b")
     assert contents(tmp_path / "b") == contents(FOLDER / name)
 

@@ -10,10 +10,6 @@ from edgevae import bundle
 from edgevae.errors import BundleError
 
 
-def contents(path: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in path.iterdir()}
-
-
 def test_an_extended_bundle_is_the_same_with_more(tiny_paths, tmp_path):
     original = bundle.read(tiny_paths["grey"])
     assert original.arrays("statistics.npz") is None
@@ -43,7 +39,7 @@ def test_a_bundle_can_be_extended_in_place(copy):
     assert bundle.read(copy).files == after.files
 
 
-def test_a_bundle_is_the_same_bytes_each_time(tinies, tmp_path):
+def test_a_bundle_is_the_same_bytes_each_time(tinies, tmp_path, contents):
     one, two = (tinies["grey"].write(tmp_path / name).path for name in ("one", "two"))
     assert contents(one) == contents(two)
 
@@ -61,7 +57,7 @@ def test_a_bundle_is_the_same_bytes_each_time(tinies, tmp_path):
         ({"latent_shape": (5,)}, r"means must have shape \(5, 5\), got \(5, 4\)"),
     ],
 )
-def test_an_invalid_bundle_is_not_written(tinies, tmp_path, changes, says):
+def test_an_invalid_bundle_is_not_written(tinies, tmp_path, changes, says, contents):
     tinies["grey"].write(tmp_path / "b")
     before = contents(tmp_path / "b")
     with pytest.raises(BundleError, match=says):
@@ -104,7 +100,7 @@ def test_only_a_bundle_is_replaced(tinies, tmp_path):
         assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
-def test_an_interrupted_replacement_leaves_the_old_bundle(tinies, tmp_path, monkeypatch):
+def test_an_interrupted_replacement_leaves_the_old_bundle(tinies, tmp_path, monkeypatch, contents):
     tinies["grey"].write(tmp_path / "b")
     before = contents(tmp_path / "b")
     rename = Path.rename

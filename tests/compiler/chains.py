@@ -1,11 +1,11 @@
 """Decoders of a few operators in a row, read as the compiler reads any."""
 
+import normal_form
 import numpy as np
 import onnx_ir as ir
 from onnx import TensorProto, checker, helper, numpy_helper, shape_inference
 
 from edgevae.compiler.graphs import LIMIT, CheckSession
-from edgevae.compiler.reading import normalise
 from edgevae.compiler.rewrites import pipeline
 
 
@@ -29,7 +29,7 @@ def chain(z_shape, *layers) -> ir.Model:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     model = shape_inference.infer_shapes(model)
     checker.check_model(model)
-    return normalise.read_graph(model.SerializeToString())
+    return normal_form.read(model.SerializeToString())
 
 
 def weights(*shape, seed=0):

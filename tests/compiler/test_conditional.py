@@ -1,5 +1,6 @@
 """A conditional decoder, through the compiler."""
 
+import normal_form
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -7,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 import edgevae
 from edgevae import compiler
 from edgevae.compiler.graphs import CheckSession, class_input
-from edgevae.compiler.reading import normalise, source_graph
+from edgevae.compiler.reading import source_graph
 from edgevae.diagnostics import verify as selfcheck
 from edgevae.engine import onnxruntime
 from edgevae.errors import InputError
@@ -74,7 +75,7 @@ def test_the_written_graph_is_the_input_graph(tmp_path):
 
 
 def test_a_batch_that_was_traced_is_freed_of_both_inputs():
-    model = normalise.normalise(source_graph.read(decoder(rows=2), "decoder", classes=3))
+    model = normal_form.of(source_graph.read(decoder(rows=2), "decoder", classes=3))
     assert [str(port.shape) for port in model.graph.inputs] == ["[n,2,4,4]", "[n]"]
     z = np.random.default_rng(0).standard_normal((5, 2, 4, 4)).astype(np.float32)
     assert CheckSession(model, "freed").run(z)[0].shape == (5, 1, 4, 4)

@@ -19,6 +19,7 @@ from train.stages.loop import batch_rows, fastest_precision, seed_step
 from train.stages.schedule import cosine
 
 FEATURES = 128
+EPOCHS = 8
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -93,10 +94,10 @@ class Judge:
 JUDGES = {"pooled": (pooled, 101), "patched": (patched, 202)}
 
 
-def judges(data: Data, folder: Path, epochs: int = 8) -> list[Judge]:
+def judges(data: Data, folder: Path) -> list[Judge]:
     """Return the two judges, read from `folder`, or trained and kept there."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [judge(name, data, folder / f"{data.name}-{name}.pt", epochs) for name in JUDGES]
+    return [judge(name, data, folder / f"{data.name}-{name}.pt", EPOCHS) for name in JUDGES]
 
 
 def judge(name: str, data: Data, path: Path, epochs: int) -> Judge:

@@ -58,11 +58,11 @@ def variations(vae: edgevae.VAE, x: Floats, path: Path) -> None:
     save([block(pairs, 2), *(block(each, 5) for each in varied)], path)
 
 
-def denoising(vae: edgevae.VAE, x: Floats, path: Path, sigma: float = 0.3) -> None:
-    """Save clean, noisy and denoised images."""
+def denoising(vae: edgevae.VAE, x: Floats, path: Path) -> None:
+    """Save clean, noisy and denoised images, with noise of sigma 0.3."""
     x = x[:32]
     eps = sampling.normal(len(x), x[0].size, seed=2, purpose=sampling.CORRUPTION)
-    noisy = x + np.float32(sigma) * eps.reshape(x.shape)
+    noisy = x + np.float32(0.3) * eps.reshape(x.shape)
     cleaned = vae.denoise(noisy) if vae.bundle.noise else vae.reconstruct(noisy)
     save([block(part, 8) for part in (x, noisy, cleaned)], path)
 

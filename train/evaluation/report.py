@@ -172,10 +172,10 @@ def denoising_report(vae: edgevae.VAE, data: Data, x: Floats) -> list[dict[str, 
     return rows
 
 
-def principal_components(x: Floats, most: int = 1024) -> PCA:
-    """Fit all principal components of the items, or the `most` with the largest variance."""
+def principal_components(x: Floats) -> PCA:
+    """Fit all principal components of the items, or the 1,024 with the largest variance."""
     flat = x.reshape(len(x), -1)
-    return PCA(min(most, *flat.shape), random_state=0).fit(flat)
+    return PCA(min(1024, *flat.shape), random_state=0).fit(flat)
 
 
 # --- generation ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from edgevae.compiler.reading.diffusers_folder import read as read_folder
 from edgevae.compiler.reading.latent_scale import FIELDS as LATENT_SCALE_FIELDS
 from edgevae.compiler.reading.latent_scale import LatentScale
 from edgevae.compiler.reading.latent_scale import read as read_latent_scale
-from edgevae.compiler.reading.normalise import OPSET, read_graph, simplify, verify
+from edgevae.compiler.reading.normalise import OPSET, simplify, verify
 from edgevae.compiler.reading.ports import Note
 from edgevae.compiler.reading.source_graph import SourceGraph
 from edgevae.compiler.reading.source_graph import read as read_source
@@ -18,7 +18,6 @@ __all__ = [
     "SourceGraph",
     "Sources",
     "read_folder",
-    "read_graph",
     "read_latent_scale",
     "read_source",
     "simplify",

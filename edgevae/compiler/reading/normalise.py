@@ -5,9 +5,6 @@ the first axis of every value that has a row for each item; constants and shape 
 BatchNorm folded into the layer before it; none of the exporter's names, doc strings or metadata.
 """
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -25,8 +22,8 @@ from edgevae.compiler.graphs import (
     rename,
     shapes,
 )
-from edgevae.compiler.reading import explicit_padding, free_batch, group_norm, source_graph
-from edgevae.compiler.reading.ports import Note, ignore
+from edgevae.compiler.reading import explicit_padding, free_batch, group_norm
+from edgevae.compiler.reading.ports import Note
 from edgevae.compiler.reading.source_graph import SourceGraph
 from edgevae.errors import CheckError, InputError
 
@@ -36,23 +33,7 @@ IR_VERSION = 8  # that of opset 18, which onnxruntime 1.14 and later read
 _ROWS = 7  # of random numbers, on which a graph is compared with its source
 
 
-def read_graph(source: bytes | Path, role: str = "decoder", **options: Any) -> ir.Model:
-    """Return a graph in normal form; options are those of `source_graph.read`."""
-    return normalise(source_graph.read(source, role, **options), options.get("note", ignore))
-
-
-def normalise(source: SourceGraph, note: Note = ignore) -> ir.Model:
-    """Return the same function in normal form, after comparing both on random rows.
-
-    Raises `InputError` if rows of the source depend on each other, or if its batch was
-    traced as a number and cannot be freed.
-    """
-    model = simplify(source, note)
-    verify(source, model)
-    return model
-
-
-def simplify(source: SourceGraph, note: Note = ignore) -> ir.Model:
+def simplify(source: SourceGraph, note: Note) -> ir.Model:
     """Return the graph in normal form without running it; `verify` must follow."""
     model = _convert(source.model, source.where, note)
     port, *class_inputs = model.graph.inputs

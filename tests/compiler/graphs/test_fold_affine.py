@@ -1,5 +1,6 @@
 """Scales and shifts of channels are folded into each kind of layer."""
 
+import normal_form
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,6 @@ from exporters import export, settle
 from torch import nn
 
 from edgevae.compiler.graphs import CheckSession
-from edgevae.compiler.reading import normalise
 
 torch.manual_seed(0)
 
@@ -21,7 +21,7 @@ LAYERS = {
 
 def folded(module: nn.Module, z: torch.Tensor, opset: int = 17) -> list[str]:
     """Return the remaining operators of a graph whose results equal those of PyTorch."""
-    model = normalise.read_graph(export(module, z[:2], opset=opset))
+    model = normal_form.read(export(module, z[:2], opset=opset))
     (got,) = CheckSession(model, "folded").run(z.numpy())
     with torch.inference_mode():
         np.testing.assert_allclose(got, module(z).numpy(), atol=1e-5)

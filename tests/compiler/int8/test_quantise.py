@@ -1,5 +1,6 @@
 """Int8 graphs compute nearly the same numbers with integer kernels."""
 
+import normal_form
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -10,7 +11,6 @@ from random_decoders import decoders
 
 from edgevae.compiler.graphs.parity import CheckSession
 from edgevae.compiler.int8 import quantise
-from edgevae.compiler.reading import normalise
 from edgevae.engine import onnxruntime
 
 
@@ -106,7 +106,7 @@ def test_a_residual_block_keeps_its_pixels():
         opset_imports={"": 18}, name="residual",
     )  # fmt: skip
     proto = ir.to_proto(ir.Model(graph, ir_version=8))
-    model = normalise.read_graph(proto.SerializeToString())
+    model = normal_form.read(proto.SerializeToString())
     assert noise(model, quantise.quantise(model, items(model))) < 0.03
 
 
@@ -152,6 +152,6 @@ def test_the_same_graph_each_time():
 @given(decoder=decoders())
 @settings(max_examples=30, deadline=None)
 def test_any_decoder_is_quantised(decoder):
-    model = normalise.read_graph(decoder.graph)
+    model = normal_form.read(decoder.graph)
     quantised = quantise.quantise(model, items(model))
     assert noise(model, quantised) < 0.5

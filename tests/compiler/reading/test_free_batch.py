@@ -1,11 +1,11 @@
 """Batches that were traced as constants become free, in each form that exporters write."""
 
+import normal_form
 import numpy as np
 import onnx.parser
 import pytest
 
 from edgevae.compiler.graphs import CheckSession
-from edgevae.compiler.reading import normalise
 from edgevae.errors import InputError
 
 Z = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
@@ -17,7 +17,7 @@ def graph(text: str) -> bytes:
 
 
 def x_hat(source: bytes, items: np.ndarray = Z) -> np.ndarray:
-    return CheckSession(normalise.read_graph(source), "test").run(items)[0]
+    return CheckSession(normal_form.read(source), "test").run(items)[0]
 
 
 def test_reshape_with_the_batch_among_its_sizes():
@@ -67,7 +67,7 @@ def test_a_constant_whose_rows_differ_is_refused():
         "(float[2,2] z) => (float[2,2] y) <float[2,2] start = {1,2,3,4}> { y = Add(z, start) }"
     )
     with pytest.raises(InputError, match="traced as 2 and cannot be made dynamic"):
-        normalise.read_graph(source)
+        normal_form.read(source)
 
 
 def test_rows_that_depend_on_each_other_are_refused():
@@ -77,6 +77,6 @@ def test_rows_that_depend_on_each_other_are_refused():
         "{{ m = ReduceMean<axes=[0]>(z) y = Sub(z, m) }}"
     ).replace(" <int64[1] axis = {{0}}>", "")
     with pytest.raises(InputError, match=r"each row to be computed by itself.*model\.eval"):
-        normalise.read_graph(graph(text.format(rows="n")))
+        normal_form.read(graph(text.format(rows="n")))
     with pytest.raises(InputError, match="traced as 1 and cannot be made dynamic: rows"):
-        normalise.read_graph(graph(text.format(rows=1)))
+        normal_form.read(graph(text.format(rows=1)))

@@ -1,3 +1,4 @@
+import normal_form
 import numpy as np
 import onnx.parser
 import pytest
@@ -36,7 +37,7 @@ def check(model, module: nn.Module) -> None:
 def test_group_norm_of_either_exporter_at_any_opset_is_read(opset, dynamo):
     module = decoder()
     graph = export(module, torch.randn(2, 4, 8, 8), opset=opset, dynamo=dynamo)
-    model = normalise.read_graph(graph)
+    model = normal_form.read(graph)
     assert model.opset_imports[""] == normalise.OPSET
     assert "GroupNormalization" not in {node.op_type for node in model.graph}
     check(model, module)
@@ -46,7 +47,7 @@ def test_group_norm_of_either_exporter_at_any_opset_is_read(opset, dynamo):
 def test_group_norm_of_other_settings_is_read(settings, tmp_path):
     module = decoder(**settings)
     graph = export(module, torch.randn(2, 4, 8, 8), opset=21, dynamo=True)
-    check(normalise.read_graph(graph), module)
+    check(normal_form.read(graph), module)
     compiled = compiler.compile(graph, out=tmp_path / "b", options=compiler.Options(measure=False))
     assert compiled.bundle.opset == 18
 

@@ -1,3 +1,4 @@
+import normal_form
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -6,7 +7,6 @@ from exporters import DYNAMO, TORCHSCRIPT, export, settle
 from torch import nn
 
 from edgevae.compiler.graphs import CheckSession
-from edgevae.compiler.reading import normalise
 
 
 def run(model: ir.Model, items: np.ndarray) -> list[np.ndarray]:
@@ -53,7 +53,7 @@ FORM = "Gemm Reshape ConvTranspose Relu Resize Conv LeakyRelu Conv Sigmoid".spli
 def test_every_export_of_a_decoder_has_one_form(opset, fixed):
     decoder = Decoder()
     z = torch.randn(5, 8)
-    model = normalise.read_graph(export(decoder, z[: 1 if fixed else 2], opset=opset, fixed=fixed))
+    model = normal_form.read(export(decoder, z[: 1 if fixed else 2], opset=opset, fixed=fixed))
     assert [node.op_type for node in model.graph] == FORM
     assert [value.name for value in (*model.graph.inputs, *model.graph.outputs)] == ["z", "x_hat"]
     assert model.opset_imports == {"": 18}
@@ -76,7 +76,7 @@ def test_a_batch_that_only_claims_to_be_free_is_freed(traced):
     torch.manual_seed(0)
     decoder = nn.Sequential(nn.Linear(4, 12), Frozen(3, 2, 2), nn.Conv2d(3, 1, 1))
     z, notes = torch.randn(5, 4), []
-    model = normalise.read_graph(export(decoder, z[:traced], opset=17), note=notes.append)
+    model = normal_form.read(export(decoder, z[:traced], opset=17), note=notes.append)
     assert f"the batch was traced as {traced}" in notes[0]
     (x_hat,) = run(model, z.numpy())
     with torch.inference_mode():
@@ -106,6 +106,6 @@ def test_constants_for_each_row_of_a_batch_fit_any_batch(opset, rows):
     torch.manual_seed(0)
     decoder, z = Spread().eval(), torch.randn(5, 4)
     source = export(decoder, z[: rows or 2], opset=opset, fixed=rows is not None)
-    (x_hat,) = run(normalise.read_graph(source), z.numpy())
+    (x_hat,) = run(normal_form.read(source), z.numpy())
     with torch.inference_mode():
         np.testing.assert_allclose(x_hat, decoder(z).numpy(), atol=1e-5)

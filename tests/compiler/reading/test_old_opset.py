@@ -3,6 +3,7 @@
 import io
 import warnings
 
+import normal_form
 import numpy as np
 import onnx
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 from edgevae import compiler
 from edgevae.compiler.graphs import CheckSession
-from edgevae.compiler.reading import normalise, old_opset
+from edgevae.compiler.reading import old_opset
 from edgevae.errors import InputError
 
 
@@ -52,7 +53,7 @@ def test_an_old_graph_of_any_size_computes_what_it_did(upsample, opset):
     (before,) = CheckSession(graph, "before").run(z.numpy())
     factor = before.shape[-1] // 8
     size = (6 * factor, 8 * factor)
-    model = normalise.read_graph(graph, size=size, note=notes.append)
+    model = normal_form.read(graph, size=size, note=notes.append)
     assert any(f"converted from opset {opset} to 11" in note for note in notes)
     (x_hat,) = CheckSession(model, "after").run(z.numpy())
     np.testing.assert_allclose(x_hat, before, atol=1e-5)
@@ -90,7 +91,7 @@ def test_a_graph_that_cannot_be_converted_is_refused(monkeypatch):
     monkeypatch.setattr(version_converter, "convert_version", fail)
     match = r"expected opset 11 or later, got 9, .* cannot convert it \(no adapter\); export"
     with pytest.raises(InputError, match=match):
-        normalise.read_graph(graph)
+        normal_form.read(graph)
 
 
 def test_a_conversion_that_changes_the_results_is_refused(monkeypatch):
@@ -98,7 +99,7 @@ def test_a_conversion_that_changes_the_results_is_refused(monkeypatch):
     after = chain(11, helper.make_node("Sub", ["z", "z"], ["x_hat"]))
     monkeypatch.setattr(version_converter, "convert_version", lambda *_: after)
     with pytest.raises(InputError, match="got 9, and onnx's version converter changes its results"):
-        normalise.read_graph(before.SerializeToString())
+        normal_form.read(before.SerializeToString())
 
 
 def test_later_opsets_are_left_to_the_reader():

@@ -1,9 +1,9 @@
+import normal_form
 import numpy as np
 import onnx.parser
 import pytest
 
 from edgevae.compiler.graphs import CheckSession
-from edgevae.compiler.reading import normalise
 from edgevae.errors import InputError
 
 
@@ -47,7 +47,7 @@ def run(model) -> dict[str, np.ndarray]:
     ],
 )
 def test_mu_and_logvar_are_found_by_name_else_by_order(source, asked):
-    model = normalise.read_graph(source, "encoder", outputs=asked, latent_shape=(2,))
+    model = normal_form.read(source, "encoder", outputs=asked, latent_shape=(2,))
     assert [value.name for value in model.graph.inputs] == ["x"]
     np.testing.assert_array_equal(run(model)["mu"], 2 * X[:, :2])
     np.testing.assert_array_equal(run(model)["logvar"], X[:, 2:])
@@ -55,15 +55,13 @@ def test_mu_and_logvar_are_found_by_name_else_by_order(source, asked):
 
 
 def test_names_go_before_order():
-    model = normalise.read_graph(encoder("log_var", "mean"), "encoder", latent_shape=(2,))
+    model = normal_form.read(encoder("log_var", "mean"), "encoder", latent_shape=(2,))
     np.testing.assert_array_equal(run(model)["mu"], X[:, 2:])
 
 
 def test_chosen_and_ignored_outputs_are_reported():
     notes = []
-    normalise.read_graph(
-        encoder("a", "b", "extra"), "encoder", latent_shape=(2,), note=notes.append
-    )
+    normal_form.read(encoder("a", "b", "extra"), "encoder", latent_shape=(2,), note=notes.append)
     assert notes == ["encoder: took a as mu, b as logvar", "encoder: left out extra"]
 
 
@@ -73,7 +71,7 @@ ONE = "(float[n,4] image) => (float[n,4] moments) { moments = Neg(image) }"
 @pytest.mark.parametrize("opset", [11, 13, 18, 21])
 def test_one_output_of_twice_the_latent_is_split(opset):
     notes = []
-    model = normalise.read_graph(graph(ONE, opset), "encoder", latent_shape=(2,), note=notes.append)
+    model = normal_form.read(graph(ONE, opset), "encoder", latent_shape=(2,), note=notes.append)
     np.testing.assert_array_equal(run(model)["mu"], -X[:, :2])
     np.testing.assert_array_equal(run(model)["logvar"], -X[:, 2:])
     assert "split moments: channels 0..1 as mu, the rest as logvar" in notes[0]
@@ -81,7 +79,7 @@ def test_one_output_of_twice_the_latent_is_split(opset):
 
 def test_channels_of_a_spatial_latent_are_split():
     text = "(float[n,6,2,2] x) => (float[n,6,2,2] moments) { moments = Neg(x) }"
-    model = normalise.read_graph(graph(text), "encoder", latent_shape=(3, 2, 2))
+    model = normal_form.read(graph(text), "encoder", latent_shape=(3, 2, 2))
     items = np.random.default_rng(0).standard_normal((2, 6, 2, 2), np.float32)
     mu, logvar = CheckSession(model, "test").run(items)
     np.testing.assert_array_equal(mu, -items[:, :3])
@@ -90,9 +88,7 @@ def test_channels_of_a_spatial_latent_are_split():
 
 def test_one_value_may_be_both_outputs():
     text = "(float[n,4] x) => (float[n,4] mu, float[n,4] logvar) {mu = Neg(x) logvar = Identity(x)}"
-    assert list(
-        run(normalise.read_graph(graph(text), "encoder", latent_shape=(4,)))["logvar"][0]
-    ) == [
+    assert list(run(normal_form.read(graph(text), "encoder", latent_shape=(4,)))["logvar"][0]) == [
         1,
         2,
         3,
@@ -118,24 +114,24 @@ REFUSED = {
 @pytest.mark.parametrize("message", REFUSED)
 def test_a_graph_that_cannot_be_a_decoder_is_refused(message):
     with pytest.raises(InputError, match=message):
-        normalise.read_graph(graph(REFUSED[message]))
+        normal_form.read(graph(REFUSED[message]))
 
 
 def test_a_standard_deviation_is_not_taken_for_a_log_variance():
     with pytest.raises(InputError, match="output sigma, which looks like a standard deviation"):
-        normalise.read_graph(encoder("mu", "sigma"), "encoder", latent_shape=(2,))
+        normal_form.read(encoder("mu", "sigma"), "encoder", latent_shape=(2,))
 
 
 def test_an_encoder_without_a_variance_is_refused():
     with pytest.raises(
         InputError, match=r"or one of \(8,\) that holds both, got moments of \(4,\)"
     ):
-        normalise.read_graph(graph(ONE), "encoder", latent_shape=(4,))
+        normal_form.read(graph(ONE), "encoder", latent_shape=(4,))
 
 
 def test_outputs_that_are_not_there_are_refused():
     with pytest.raises(InputError, match="among a, b, got mean, b"):
-        normalise.read_graph(encoder("a", "b"), "encoder", outputs=["mean", "b"])
+        normal_form.read(encoder("a", "b"), "encoder", outputs=["mean", "b"])
 
 
 def test_channels_last_are_put_first():
@@ -144,7 +140,7 @@ def test_channels_last_are_put_first():
         "(float[n,3,8,9] z) => (float[n,8,9,3] y) { w = Sigmoid(z) "
         "y = Transpose<perm=[0,2,3,1]>(w) }"
     )
-    model = normalise.read_graph(graph(text))
+    model = normal_form.read(graph(text))
     assert [node.op_type for node in model.graph] == ["Sigmoid"]
     assert model.graph.outputs[0].shape == ["n", 3, 8, 9]
 
@@ -154,7 +150,7 @@ def test_an_encoder_of_channels_last_takes_them_first():
         "(float[n,8,9,3] x) => (float[n,3,8,9] mu, float[n,3,8,9] logvar) "
         "{ mu = Transpose<perm=[0,3,1,2]>(x) logvar = Neg(mu) }"
     )
-    model = normalise.read_graph(graph(text), "encoder")
+    model = normal_form.read(graph(text), "encoder")
     assert model.graph.inputs[0].shape == ["n", 3, 8, 9]
     items = np.random.default_rng(0).standard_normal((2, 3, 8, 9), np.float32)
     mu, logvar = CheckSession(model, "test").run(items)

@@ -1,8 +1,8 @@
+import normal_form
 import numpy as np
 from chains import rewritten, weights
 from onnx import TensorProto, helper, numpy_helper
 
-from edgevae.compiler.reading import normalise
 from edgevae.compiler.rewrites import hold_residual
 
 
@@ -27,7 +27,7 @@ def decoder(channels: int, *, adds: bool = True):
         [numpy_helper.from_array(array, name) for name, array in arrays.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    return normalise.read_graph(model.SerializeToString())
+    return normal_form.read(model.SerializeToString())
 
 
 def test_values_read_by_a_convolution_and_a_sum_are_held_in_the_layout():

@@ -1,5 +1,6 @@
 """Each pass, and all of them together, on random decoders."""
 
+import normal_form
 import numpy as np
 import onnx.parser
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import HealthCheck, event, given, settings
 from random_decoders import Decoder, decoders
 
 from edgevae.compiler.graphs import CheckSession, shapes
-from edgevae.compiler.reading import normalise, source_graph
+from edgevae.compiler.reading import source_graph
 from edgevae.compiler.rewrites import (
     hold_residual,
     merge_linear,
@@ -50,7 +51,7 @@ def read(decoder: Decoder) -> source_graph.SourceGraph:
 @given(decoders())
 def test_the_normal_form_of_a_random_decoder_computes_the_same(decoder):
     source = read(decoder)
-    model = normalise.normalise(source)
+    model = normal_form.of(source)
     assert source.reference.rows == decoder.batch
     assert difference(source, model) <= 1e-5
     for node in model.graph:
@@ -63,7 +64,7 @@ def test_the_normal_form_of_a_random_decoder_computes_the_same(decoder):
 @given(decoder=decoders())
 def test_a_pass_changes_nothing_that_a_random_decoder_computes(one, decoder):
     source = read(decoder)
-    model = normalise.normalise(source)
+    model = normal_form.of(source)
     event(f"{one.rewrite(model)} places")
     assert difference(source, pipeline.lowered(model)) <= 1e-5
 
@@ -72,7 +73,7 @@ def test_a_pass_changes_nothing_that_a_random_decoder_computes(one, decoder):
 @given(decoders())
 def test_all_passes_together_change_nothing_that_a_random_decoder_computes(decoder):
     source = read(decoder)
-    model = normalise.normalise(source)
+    model = normal_form.of(source)
     for one in pipeline.PASSES:
         one.rewrite(model)
     assert difference(source, pipeline.lowered(model)) <= 1e-5
@@ -92,7 +93,7 @@ def test_a_pass_that_changes_the_results_is_left_out(monkeypatch):
         pipeline, "PASSES", (pipeline.Pass("wrong", wrong), pipeline.Pass("right", right))
     )
     source = source_graph.read(LINEAR, "decoder")
-    before = normalise.normalise(source)
+    before = normal_form.of(source)
     model, rows = pipeline.optimise(
         before, source.reference.expected(np.ones((7, 2), np.float32)), measure=False
     )
