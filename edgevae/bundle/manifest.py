@@ -187,7 +187,7 @@ class Manifest(Description):
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """The precisions that the bundle has graphs in: "float32", and "int8" if it was made."""
+        """The precisions that the bundle has graphs in: "float32", and "int8" if it has such."""
         return tuple(dict.fromkeys(entry.precision for entry in self.graphs))
 
     @property
@@ -212,7 +212,7 @@ class Manifest(Description):
         """Return the largest difference from PyTorch's outputs that the role may show.
 
         It is the tolerance. For int8 graphs of an earlier version, whose own outputs the self-check
-        does not hold, twice the difference that was measured when they were made is added.
+        does not hold, twice the difference that was measured when they were written is added.
         """
         measured = self.quality.get(precision, {}).get(f"{role}_check_difference", 0.0)
         return self.tolerance + _MARGIN * measured

@@ -31,7 +31,7 @@ _DEFAULT_OPTIONS = Options()
 
 
 class Compiled(NamedTuple):
-    """A bundle, and how it was made.
+    """A bundle, and the record of its compilation.
 
     notes: statements of what was inferred and which graphs were left out.
     passes: the passes of each role's graph, for all targets.
@@ -98,9 +98,9 @@ def compile(
     }
     manifest = _manifest(model, Path(out).absolute().name, extras, notes.append)
     written = _write(out, model, manifest, graphs, extras, options, notes.append)
-    notes += [line for role, made in graphs.items() for line in _left_out(role, made)]
-    passes = {role: made.passes for role, made in graphs.items()}
-    return Compiled(written, notes, passes, {role: made.gains for role, made in graphs.items()})
+    notes += [line for role, each in graphs.items() for line in _left_out(role, each)]
+    passes = {role: each.passes for role, each in graphs.items()}
+    return Compiled(written, notes, passes, {role: each.gains for role, each in graphs.items()})
 
 
 def check_out(out: str | os.PathLike[str], *, replace: bool = False) -> None:
@@ -182,7 +182,7 @@ def _write(
     note: Note,
 ) -> bundle.Bundle:
     """Write the bundle of a model, with int8 graphs if the options ask for them."""
-    files, check = [file for made in graphs.values() for file in made.files], {**model.check}
+    files, check = [file for each in graphs.values() for file in each.files], {**model.check}
     if options.int8 is not None:
         quantised = _quantise(options.int8, manifest, model, note)
         files += _int8_files(quantised, model, options.measure)

@@ -40,7 +40,7 @@ def check(graph: ir.Model, arrays: Arrays, where: str) -> None:
 
 
 def of_int8(graphs: Mapping[str, ir.Model], arrays: Arrays) -> Arrays:
-    """Return what int8 graphs, by role, give for the self-check, named such as "x_hat.int8"."""
+    """Return the outputs of int8 graphs, by role, for the self-check: "x_hat.int8" and so on."""
     return {
         f"{name}.int8": output
         for role, graph in graphs.items()

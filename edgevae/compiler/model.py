@@ -25,11 +25,11 @@ _ROWS = 8  # of the self-check
 
 
 class Model(NamedTuple):
-    """The graphs of a model as they were read, by role, and what they compute.
+    """The graphs of a model as they were read, by role, and outputs computed by them.
 
     normal: the graphs in normal form.
     mixture: the prior; None for the standard normal.
-    z, x_hat: latents of the prior, and what the decoder makes of them.
+    z, x_hat: latents of the prior, and the decoder's outputs for them.
     check: the arrays of the self-check.
     """
 
@@ -51,7 +51,7 @@ def read(
     extras: Extras,
     note: Note,
 ) -> Model:
-    """Read the graphs and bring them into normal form; infer what the description leaves open."""
+    """Read the graphs into normal form, and infer the facts that the description omits."""
     sources = roles.read(
         decoder,
         {"encoder": encoder, "activations": extras.activations},

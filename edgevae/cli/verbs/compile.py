@@ -191,9 +191,9 @@ def _recompile(args: Namespace) -> "tuple[list[str], Compiled]":
     """Compile a bundle again; return notes and the result."""
     from edgevae import compiler
 
-    if given := [name for name in _FOR_GRAPHS if getattr(args, name)]:
+    if names := [name for name in _FOR_GRAPHS if getattr(args, name)]:
         raise UsageError(
-            f"--{given[0].replace('_', '-')} is for ONNX graphs: {args.folder} is a bundle, which "
+            f"--{names[0].replace('_', '-')} is for ONNX graphs: {args.folder} is a bundle, which "
             f"keeps its description"
         )
     compiled = compiler.recompile(

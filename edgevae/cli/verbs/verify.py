@@ -32,7 +32,7 @@ def run(args: Namespace) -> Result:
 
 VERIFY = Verb(
     "verify",
-    "Check that a bundle gives the results that it gave when it was made.",
+    "Check that a bundle gives the results that it gave when it was written.",
     "edgevae verify fashion --provider cpu",
     add_options,
     run,

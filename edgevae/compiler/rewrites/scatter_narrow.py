@@ -73,7 +73,7 @@ def _scatter(
     rows: list[int],
     place: tuple[int, ...] | None = None,
 ) -> ir.Value:
-    """Return what the pixels `strides` * j + `place` of the input, given as x, add to the output.
+    """Return the contribution of x, the pixels `strides` * j + `place` of the input, to the output.
 
     Input pixel m adds its product with tap k to output m + begin - d k. With taps in reverse that
     is out[s j - (d (kernel - 1) - begin - place) + d k'], a transposed convolution.
