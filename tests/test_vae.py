@@ -23,7 +23,7 @@ import edgevae
 from edgevae import packing, sampling
 from edgevae.data import Image as Images
 from edgevae.data import from_pil, open_image
-from edgevae.engine import Runner, binding
+from edgevae.engine import Runner, binding, turns
 from edgevae.errors import BundleError, EdgeVAEError, InputError, ProviderError
 from edgevae.latents import paths as walks
 
@@ -648,10 +648,10 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_an_accelerator_gets_larger_chunks_and_one_at_a_time(grey, tiny_paths, monkeypatch):
     sizes, running, run = [], threading.Lock(), binding.run_in_place
 
-    def note(session, inputs, outputs):
+    def note(session, inputs, outputs, options):
         assert running.acquire(blocking=False), "two runs at once"
         sizes.append(len(inputs["z"]))
-        run(session, inputs, outputs)
+        run(session, inputs, outputs, options)
         running.release()
 
     expected = grey.generate(4000, seed=1)
@@ -663,7 +663,7 @@ def test_an_accelerator_gets_larger_chunks_and_one_at_a_time(grey, tiny_paths, m
     sessions = decoder._sessions
     decoder.open(grey.threads)
     sessions[grey.threads] = sessions[grey.threads]._replace(
-        provider="cuda", turn=decoder._accelerator
+        provider="cuda", turn=turns.locked(decoder._accelerator)
     )
     assert (grey.generate(4000, seed=1) == expected).all()
     assert sizes == [1000] * 4

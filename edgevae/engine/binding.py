@@ -7,7 +7,7 @@ which costs less than binding them as long as they are few.
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,28 @@ _SESSION_BYTES = 1 << 22
 # A session keeps bindings of at most this many numbers of rows, and as many of each, which bounds
 # the memory to 8 MiB. Each further number of rows replaces all of the oldest.
 _KEPT_ROW_COUNTS = 16
+
+
+class AnyBinding(Protocol):
+    """Buffers of a session, which `run` fills and `call` copies; see `Binding`."""
+
+    @property
+    def outputs(self) -> Arrays: ...
+
+    def run(self, inputs: Arrays) -> None: ...
+
+    def call(self, inputs: Arrays) -> list[Floats]: ...
+
+
+class AnyBindings(Protocol):
+    """The free bindings of a session; see `Bindings`. `take` returns None if it keeps no more."""
+
+    @property
+    def most_rows(self) -> int: ...
+
+    def take(self, rows: int, inputs: Arrays) -> AnyBinding | None: ...
+
+    def give(self, rows: int, binding: AnyBinding) -> None: ...
 
 
 class Binding:
@@ -69,9 +91,9 @@ class Bindings:
         self._outputs = outputs
         sizes = [4 * math.prod(shape) for shape in (*inputs.values(), *outputs.values())]
         self.most_rows = _KEPT_BYTES // sum(sizes) if keep and min(sizes) > 0 else 0
-        self._free: dict[int, list[Binding]] = {}
+        self._free: dict[int, list[AnyBinding]] = {}
 
-    def take(self, rows: int, inputs: Arrays) -> Binding:
+    def take(self, rows: int, inputs: Arrays) -> AnyBinding:
         """Return a free binding, or a new one, for inputs of these shapes and dtypes.
 
         Its caller gives it back by `give`, unless a run failed.
@@ -83,7 +105,7 @@ class Bindings:
             buffers = {name: np.empty(array.shape, array.dtype) for name, array in inputs.items()}
             return Binding(self._session, buffers, new_arrays(rows, self._outputs))
 
-    def give(self, rows: int, binding: Binding) -> None:
+    def give(self, rows: int, binding: AnyBinding) -> None:
         """Keep a binding for a later call of as many rows."""
         free = self._free.get(rows)
         if free is None:
@@ -95,10 +117,14 @@ class Bindings:
 
 
 class Direct:
-    """Calls of a session that bind their arrays anew, for any number of rows."""
+    """Calls of a session that bind their arrays anew, for any number of rows.
 
-    def __init__(self, session: Any, outputs: Shapes) -> None:
+    `options` are onnxruntime's options of each run.
+    """
+
+    def __init__(self, session: Any, outputs: Shapes, options: Any = None) -> None:
         self._session = session
+        self._options = options
         self._outputs = outputs
         self._names = [*outputs]
         self._shapes = [*outputs.values()]
@@ -113,9 +139,9 @@ class Direct:
         """Return the outputs as new arrays."""
         if rows > self._session_rows:
             outputs = new_arrays(rows, self._outputs)
-            run_in_place(self._session, inputs, outputs)
+            run_in_place(self._session, inputs, outputs, self._options)
             return [*outputs.values()]
-        results: list[Floats] = self._run(self._names, inputs, None)
+        results: list[Floats] = self._run(self._names, inputs, self._options)
         for shape, result in zip(self._shapes, results, strict=True):
             if result.shape[1:] != shape or len(result) != rows:
                 _check_shape("of a call", (rows, *shape), result)
@@ -124,16 +150,16 @@ class Direct:
     def run(self, inputs: Arrays, outputs: Arrays, rows: int) -> None:
         """Fill the caller's arrays."""
         if rows > self._copied_rows:
-            run_in_place(self._session, inputs, outputs)
+            run_in_place(self._session, inputs, outputs, self._options)
             return
-        results = self._run([*outputs], inputs, None)
+        results = self._run([*outputs], inputs, self._options)
         for (name, array), result in zip(outputs.items(), results, strict=True):
             copy_same_shape(name, result, array)
 
 
-def run_in_place(session: Any, inputs: Arrays, outputs: Arrays) -> None:
+def run_in_place(session: Any, inputs: Arrays, outputs: Arrays, options: Any = None) -> None:
     """Run a session from the caller's arrays into the caller's arrays."""
-    session.run_with_iobinding(_bound(session, inputs, outputs))
+    session.run_with_iobinding(_bound(session, inputs, outputs), options)
 
 
 def copy_same_shape(name: str, source: Floats, to: Floats) -> None:

@@ -3,13 +3,13 @@
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgevae.bundle import Bundle, GraphEntry
 from edgevae.engine.binding import (
+    AnyBindings,
     Arrays,
     Bindings,
     Direct,
@@ -17,10 +17,12 @@ from edgevae.engine.binding import (
     Shapes,
     copy_same_shape,
 )
-from edgevae.engine.providers import Choice, Preference, device_type, names
+from edgevae.engine.device_binding import DeviceBindings, on_cuda, without_graph
+from edgevae.engine.providers import Choice, Preference, captures_graphs, device_type, names
 from edgevae.engine.session import nodes, open_session
 from edgevae.engine.targets import targets
 from edgevae.engine.tuned import UNTUNED, Tuning
+from edgevae.engine.turns import Turn, at_once, in_one_thread, locked
 from edgevae.errors import BundleError, ProviderError
 
 # The dtype of a port, and onnxruntime's name of it. Only class numbers are not floats.
@@ -53,9 +55,9 @@ class _Opened(NamedTuple):
     entry: GraphEntry
     provider: str
     why: str
-    bindings: Bindings
+    bindings: AnyBindings
     direct: Direct
-    turn: AbstractContextManager[object]  # is held while an accelerator runs
+    turn: Turn  # an accelerator runs one batch at a time
 
 
 class Graph:
@@ -132,13 +134,11 @@ class Graph:
         opened = self._sessions.get(threads) or self._opened(threads)
         try:
             bindings = opened.bindings
-            if rows <= bindings.most_rows:
-                binding = bindings.take(rows, inputs)
+            if rows <= bindings.most_rows and (binding := bindings.take(rows, inputs)) is not None:
                 results = binding.call(inputs)
                 bindings.give(rows, binding)
                 return results
-            with opened.turn:
-                return opened.direct.call(inputs, rows)
+            return opened.turn(opened.direct.call, inputs, rows)
         except Exception as error:
             raise self._failure(opened, error) from error
 
@@ -147,17 +147,38 @@ class Graph:
         opened = self._sessions.get(threads) or self._opened(threads)
         rows = len(next(iter(inputs.values())))
         try:
-            if rows <= opened.bindings.most_rows:
-                binding = opened.bindings.take(rows, inputs)
+            bindings = opened.bindings
+            if rows <= bindings.most_rows and (binding := bindings.take(rows, inputs)) is not None:
                 binding.run(inputs)
                 for name, buffer in binding.outputs.items():
                     copy_same_shape(name, buffer, outputs[name])
-                opened.bindings.give(rows, binding)
+                bindings.give(rows, binding)
                 return
-            with opened.turn:
-                opened.direct.run(inputs, outputs, rows)
+            opened.turn(opened.direct.run, inputs, outputs, rows)
         except Exception as error:
             raise self._failure(opened, error) from error
+
+    def apply(
+        self, inputs: Arrays, rows: int, use: Callable[[list[Floats]], object], *, threads: int
+    ) -> None:
+        """Call `use` with the outputs, in their order, of one call for all rows.
+
+        They are valid until `use` returns: the next call may fill the same memory.
+        """
+        opened = self._sessions.get(threads) or self._opened(threads)
+        try:
+            bindings = opened.bindings
+            binding = bindings.take(rows, inputs) if rows <= bindings.most_rows else None
+            if binding is not None:
+                binding.run(inputs)
+                results = [*binding.outputs.values()]
+            else:
+                results = opened.turn(opened.direct.call, inputs, rows)
+        except Exception as error:
+            raise self._failure(opened, error) from error
+        use(results)
+        if binding is not None:
+            bindings.give(rows, binding)
 
     def _failure(self, opened: _Opened, error: Exception) -> ProviderError:
         return ProviderError(
@@ -187,11 +208,29 @@ class Graph:
         _check_ports(path, "input", session.get_inputs(), self.inputs)
         _check_ports(path, "output", session.get_outputs(), self.outputs)
         provider = names(choice)
-        bindings = Bindings(session, self.inputs, self.outputs, keep=provider == "cpu")
-        direct = Direct(session, self.outputs)
+        graphs = captures_graphs(choice)
+        direct = Direct(session, self.outputs, without_graph() if graphs else None)
+        kept = Bindings(session, self.inputs, self.outputs, keep=provider == "cpu")
+        if device_type(choice) == "CPU":
+            return _Opened(session, entry, provider, why, kept, direct, at_once)
         # An accelerator runs one batch at a time; some (DirectML) break if two are sent.
-        turn = nullcontext() if device_type(choice) == "CPU" else self._accelerator
-        return _Opened(session, entry, provider, why, bindings, direct, turn)
+        turn = in_one_thread() if graphs else locked(self._accelerator)
+        opened = _Opened(session, entry, provider, why, kept, direct, turn)
+        return self._bind_device(opened, graphs) if graphs or on_cuda(session) else opened
+
+    def _bind_device(self, opened: _Opened, graphs: bool) -> _Opened:
+        """Return an accelerator's session with kept bindings, unless it refuses them."""
+        session, turn, direct = opened.session, opened.turn, opened.direct
+        if any(-1 in shape for shape in self.outputs.values()):
+            return opened
+        try:
+            bindings = DeviceBindings(
+                session, self.inputs, self.outputs, direct=direct, turn=turn, graphs=graphs
+            )
+        except Exception as error:  # onnxruntime's exceptions have no closer base
+            why = f"its inputs and outputs are allocated for each call: {error}"
+            return opened._replace(why=f"{opened.why}; {why}")
+        return opened._replace(bindings=bindings, why=f"{opened.why}; {bindings.way}")
 
     def _entry(self, choice: Choice) -> GraphEntry:
         provider = names(choice)

@@ -87,6 +87,9 @@ PROVIDERS = {
 # compile for minutes or take only part of a graph, so callers have to name them.
 _AUTO = ("cuda",)
 
+# The options by which a provider captures its runs as graphs of the device.
+_GRAPH_OPTIONS = {"cuda": "enable_cuda_graph", "webgpu": "enableGraphCapture"}
+
 # The providers that can compute in bfloat16.
 BF16 = ("openvino",)
 
@@ -123,12 +126,11 @@ def candidates(provider: str) -> tuple[str, ...]:
     """
     if not isinstance(provider, str):
         raise InputError(f"provider: expected a name such as 'cpu', got {provider!r}")
-    built_in = _built_in()
     if provider == "auto":
-        found = {*built_in, *plugins.installed()}
-        return (*(name for name in _AUTO if name in found), "cpu")
+        listed = available()
+        return (*(name for name in _AUTO if name in listed), "cpu")
     name = short(provider)
-    if name in built_in or name in (listed := available()):
+    if name in _built_in() or name in (listed := available()):
         return (name,)
     version = f"onnxruntime {onnxruntime().__version__}"
     if name not in PROVIDERS:
@@ -245,6 +247,12 @@ def default_device(provider: str) -> str:
     """Return the kind of device that a provider, or the first of several, runs on by default."""
     name = provider.split(", ")[0]
     return PROVIDERS[name].device if name in PROVIDERS else "GPU"
+
+
+def captures_graphs(choice: Choice) -> bool:
+    """Return True if the options of a choice's first provider ask it to capture graphs."""
+    name, options = choice[0]
+    return options.get(_GRAPH_OPTIONS.get(name, ""), "0").lower() in ("1", "true")
 
 
 def names(choice: Choice) -> str:

@@ -1,6 +1,7 @@
 """A bundle opened on an execution provider: encode and decode rows."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from edgevae import checks
 from edgevae.bundle import Bundle, how_to_add
-from edgevae.data import ClassNumbers
+from edgevae.data import ClassNumbers, Kind
 from edgevae.engine import automatic, plans, tuned, workers
 from edgevae.engine.binding import Arrays, Shapes, new_arrays
 from edgevae.engine.graph import Graph, Placement
@@ -216,8 +217,8 @@ class Runner:
             if out.dtype == np.float32:
                 decoder.run(inputs, {"x_hat": rows}, threads=threads)
             else:
-                (x_hat,) = decoder.call(inputs, last - first, threads=threads)
-                data.finish(x_hat, rows)
+                finish = partial(_finish, data, rows)
+                decoder.apply(inputs, last - first, finish, threads=threads)
 
         self._divide("decoder", len(out), work)
 
@@ -254,6 +255,11 @@ class Runner:
             return
         self._graphs[role].open(threads)  # otherwise every worker would open a session
         workers.run_chunks(n, chunk, count, lambda first, last: work(first, last, threads))
+
+
+def _finish(data: Kind, rows: npt.NDArray[Any], outputs: list[Floats]) -> None:
+    (x_hat,) = outputs
+    data.finish(x_hat, rows)
 
 
 def _check_precision(bundle: Bundle, precision: str) -> None:

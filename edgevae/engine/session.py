@@ -33,6 +33,8 @@ def open_session(path: Path, choice: Choice, *, precision: str, threads: int) ->
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors only; its warnings are for authors of graphs
+    if providers.captures_graphs(choice):  # replays have no memory of their own to plan
+        options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_MICROSECONDS))
     if pinned := cores.affinities(threads):
         options.add_session_config_entry("session.intra_op_thread_affinities", pinned)
@@ -105,6 +107,8 @@ def _plugin(name: str) -> str | None:
         return None
     if loaded := plugins.load(name):
         return loaded
+    if name in cuda.PROVIDERS:
+        cuda.missing()  # loads what onnxruntime-gpu needs to register a plugin that it contains
     full = providers.ort_name(name)
     return full if full in plugins.registered() else None
 

@@ -1,4 +1,4 @@
-"""An accelerator runs one chunk at a time, while the noise of the next one is drawn.
+"""An accelerator runs one chunk at a time, while the host prepares the next and packs the last.
 
 The accelerator is the CPU under another provider's name, so the same code runs as on a GPU.
 """
@@ -16,12 +16,12 @@ _PATIENCE = 30.0  # seconds; only a failure waits so long
 
 
 class _Session:
-    """A session that does not end its first run before the noise of another chunk is drawn."""
+    """A session whose next runs do not end before the events in `events` are set, in this order."""
 
     _sess = None  # onnxruntime's inner session, whose runs would not be seen here
 
-    def __init__(self, session, drawn):
-        self._session, self._drawn = session, drawn
+    def __init__(self, session, events):
+        self._session, self.events = session, events
         self._lock = threading.Lock()
         self.runs, self.overlaps, self.in_time = 0, 0, True
 
@@ -31,8 +31,8 @@ class _Session:
     def run(self, *arguments):
         return self._alone(self._session.run, *arguments)
 
-    def run_with_iobinding(self, binding):
-        self._alone(self._session.run_with_iobinding, binding)
+    def run_with_iobinding(self, *arguments):
+        self._alone(self._session.run_with_iobinding, *arguments)
 
     def _alone(self, run, *arguments):
         if not self._lock.acquire(blocking=False):
@@ -40,8 +40,8 @@ class _Session:
             self._lock.acquire()
         try:
             self.runs += 1
-            if self.runs == 1:
-                self.in_time = self._drawn.wait(_PATIENCE)
+            if self.events:
+                self.in_time &= self.events.pop(0).wait(_PATIENCE)
             return run(*arguments)
         finally:
             self._lock.release()
@@ -55,7 +55,7 @@ def accelerated(tiny_paths, monkeypatch):
 
     def open_on_cpu(path, choice, **arguments):
         session = open_session(path, (Request("cpu", {}),), **arguments)
-        sessions.append(_Session(session, drawn))
+        sessions.append(_Session(session, [drawn]))
         return sessions[-1]
 
     preference = Preference(((Request("another", {}),),), "so the test wants it")
@@ -91,3 +91,33 @@ def test_up_to_a_chunk_of_rows_is_one_call(accelerated):
     assert opened.device_type == "GPU"
     assert opened.decode(np.zeros((50, 4), np.float32)).shape == (50, 1, 8, 8)
     assert opened.plan("decoder").single_call_rows == 50
+
+
+def test_a_chunk_is_packed_while_the_accelerator_runs_the_next(accelerated, tinies, monkeypatch):
+    opened, sessions, drawn = accelerated
+    monkeypatch.setattr(graph, "on_cuda", lambda session: True)  # so that bindings are kept
+    drawn.set()
+    opened.graph("decoder").open(2)
+    (session,) = sessions
+    z = np.random.default_rng(0).standard_normal((400, 4), np.float32)
+    packed, first = threading.Event(), threading.Event()
+    first.set()
+    session.events[:] = [first, packed]
+    session.runs = 0
+    data = opened.bundle.data
+    finish = type(data).finish
+
+    def note(data, x_hat, out):
+        finish(data, x_hat, out)
+        packed.set()
+
+    monkeypatch.setattr(type(data), "finish", note)
+    for _ in range(2):  # the second call runs through bindings only
+        out = data.allocate(400, "uint8")
+        opened.decode_into(lambda first, last: z[first:last], out)
+    assert session.in_time, "the second chunk's run waited for the first chunk's packing"
+    assert session.runs == 16
+    assert session.overlaps == 0
+    expected = data.allocate(400, "uint8")
+    finish(data, tinies["grey"].decode(z).astype(np.float32), expected)
+    assert np.abs(out.astype(int) - expected).max() <= 1

@@ -39,6 +39,27 @@ def test_auto_tries_an_accelerator_that_a_plugin_adds(pretend, monkeypatch):
         assert providers.candidates(name) == ("cuda",)
 
 
+def test_auto_tries_an_accelerator_that_onnxruntime_registered_itself(pretend, monkeypatch):
+    pretend("CPUExecutionProvider")
+    monkeypatch.setattr(
+        plugins, "registered", lambda: {"CPUExecutionProvider", "CUDAExecutionProvider"}
+    )
+    assert providers.candidates("auto") == ("cuda", "cpu")
+    assert providers.candidates("cuda") == ("cuda",)
+
+
+def test_graphs_are_captured_if_the_provider_is_asked_to(pretend):
+    pretend("CUDAExecutionProvider", "CPUExecutionProvider")
+    asked = {"enable_cuda_graph": 1}, {"enable_cuda_graph": True}, {"enable_cuda_graph": "0"}, {}
+    captured = [
+        providers.captures_graphs(
+            providers.prefer("auto", [("cuda", options)], "float32").choices[0]
+        )
+        for options in asked
+    ]
+    assert captured == [True, True, False, False]
+
+
 def test_the_kind_of_device_is_the_providers_or_the_callers(pretend):
     pretend("OpenVINOExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
     openvino = providers.prefer("openvino", None, "float32")

@@ -14,12 +14,42 @@ import pytest
 
 _SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
 
-# In a process of its own: a driver may print, and may end its process.
+# In processes of their own: a driver may print, and may end its process.
 _COUNT = """
 import edgevae, sys
 vae = edgevae.load(sys.argv[1], "webgpu")
 for role, placement in vae.providers.items():
     print(role, *(f"{name}={count}" for name, count in (placement.nodes or {}).items()))
+"""
+
+# Six threads decode batches of two sizes; both runs of a size after the first are captured.
+_CAPTURE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import edgevae
+import numpy as np
+
+cpu = edgevae.load(sys.argv[1], "cpu")
+vae = edgevae.load(sys.argv[1], providers=[("webgpu", {"enableGraphCapture": "1"})])
+print(vae.providers["decoder"].why)
+
+
+def error(seed):
+    z = np.random.default_rng(seed).standard_normal((2 + seed % 2, *cpu.bundle.latent_shape))
+    z = z.astype(np.float32)
+    return np.abs(vae.decode(z) - cpu.decode(z)).max()
+
+
+print("error", max(map(error, range(8))))
+with ThreadPoolExecutor(6) as pool:
+    print("error", max(pool.map(error, range(24))))
+x = np.random.default_rng(0).random((5, *cpu.bundle.x_shape), np.float32)
+for _ in range(3):
+    print("error", np.abs(vae.encode(x).mu - cpu.encode(x).mu).max())
+for graph in ("encoder", "decoder"):
+    (opened,) = vae.graph(graph)._sessions.values()
+    print("graphs", 16 - opened.bindings._graphs)
 """
 
 
@@ -70,3 +100,16 @@ def test_all_nodes_run_on_webgpu(run, bundle):
         provider, _, nodes = placed.partition("=")
         assert provider == "webgpu"
         assert int(nodes) >= 8  # the smaller bundle's decoder has 3 Gemms and 5 other nodes
+
+
+def test_captured_graphs_give_what_the_cpu_gives(run):
+    done = run("-c", _CAPTURE, "names")  # the smaller bundle, which SwiftShader runs in time
+    assert done.returncode == 0, done.stderr
+    why, *lines = done.stdout.splitlines()
+    assert why.endswith("its inputs are kept on the device and its runs are captured as graphs")
+    errors = [float(line.removeprefix("error ")) for line in lines if line.startswith("error")]
+    assert len(errors) == 5
+    assert max(errors) < 1e-4
+    encoder, decoder = (int(line.split()[1]) for line in lines if line.startswith("graphs"))
+    assert encoder == 1
+    assert decoder >= 2
