@@ -273,17 +273,3 @@ void ev_squares_f32(double *sums, float *out, const float *x, const float *y, co
     for (size_t row = 0, at = 0; row < rows; row++, at += size)
         sums[row] = active->squares(out + at, x + at, y + at, scale, step, size);
 }
-
-void ev_gather(void *out, const void *const *parts, const size_t *bytes, size_t count)
-{
-    char *to = out;
-    for (size_t i = 0; i < count; to += bytes[i++])
-        memcpy(to, parts[i], bytes[i]);
-}
-
-void ev_scatter(void *const *parts, const void *in, const size_t *bytes, size_t count)
-{
-    const char *from = in;
-    for (size_t i = 0; i < count; from += bytes[i++])
-        memcpy(parts[i], from, bytes[i]);
-}

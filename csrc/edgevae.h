@@ -71,12 +71,6 @@ void ev_distance_f32(double *distances, const float *x, const float *mean, const
 void ev_divergence_f32(double *nats, const float *mu, const float *logvar, size_t rows,
                        size_t dims);
 
-/* Copy parts[0 .. count - 1], of bytes[i] bytes each, one after the other to out. */
-void ev_gather(void *out, const void *const *parts, const size_t *bytes, size_t count);
-
-/* The inverse: copy consecutive ranges of in, of bytes[i] bytes each, to parts[0 .. count - 1]. */
-void ev_scatter(void *const *parts, const void *in, const size_t *bytes, size_t count);
-
 /* Select the kernel with this name, or the best one for NULL. Returns 0, or -1 if no such kernel
  * runs on this CPU, in which case the selection does not change. Call it before any other function;
  * it must not run concurrently with them. */

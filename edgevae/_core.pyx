@@ -34,10 +34,10 @@ include "_core_checks.pxi"
 
 # -- The GIL ---------------------------------------------------------------------------------------
 
-# Calls for at least this many numbers (in gather and scatter: groups of four bytes) release the
-# GIL. A release costs 40 ns if no thread waits for the GIL, a fifth of a call for 64 numbers, and
-# up to the switch interval of 5 ms if a busy thread takes it. With a vector kernel, a call for
-# fewer numbers takes about 50 us at most, which does not delay other threads noticeably.
+# Calls for at least this many numbers release the GIL. A release costs 40 ns if no thread waits for
+# the GIL, a fifth of a call for 64 numbers, and up to the switch interval of 5 ms if a busy thread
+# takes it. With a vector kernel, a call for fewer numbers takes about 50 us at most, which does not
+# delay other threads noticeably.
 cdef uint64_t GIL_RELEASE_SIZE = 1 << 15
 
 
@@ -263,83 +263,6 @@ def pack(x, out=None):
         PyBuffer_Release(&out_view)
         PyBuffer_Release(&x_view)
     return out
-
-
-def gather(parts, out):
-    """Copy the rows of several arrays, one array after the other, into one array.
-
-    parts  a sequence of arrays (rows_i, ...), C-contiguous
-    out  (sum of rows_i, ...), C-contiguous, writeable, not overlapping the parts; its dtype
-        (float32 or uint8) and its other axes are those of the parts
-
-    Returns out.
-    Raises InputError, before anything is written, if an argument does not fit this description.
-    """
-    copy_rows(out, "out", parts, "parts", True)
-    return out
-
-
-def scatter(x, outs):
-    """Copy the rows of one array into several arrays: the inverse of `gather`.
-
-    x  (sum of rows_i, ...), C-contiguous, float32 or uint8
-    outs  a sequence of arrays (rows_i, ...), C-contiguous, writeable, not overlapping x or each
-        other
-
-    Raises InputError, before anything is written, if an argument does not fit this description.
-    """
-    copy_rows(x, "x", outs, "outs", False)
-
-
-cdef int copy_rows(object batch, str batch_name, object parts, str parts_name,
-                   bint gathering) except -1:
-    """Check and copy: from the parts to the batch if gathering, otherwise the other way."""
-    cdef list arrays = list(parts)
-    cdef Py_ssize_t count = len(arrays)
-    cdef Py_ssize_t rows = 0
-    cdef Py_ssize_t i
-    cdef Py_buffer *views = <Py_buffer *>PyMem_Calloc(count + 1, sizeof(Py_buffer))
-    cdef void **addresses = <void **>PyMem_Calloc(count + 1, sizeof(void *))
-    cdef size_t *sizes = <size_t *>PyMem_Calloc(count + 1, sizeof(size_t))
-    cdef Py_buffer *batch_view = views + count
-    cdef PyThreadState *thread
-    try:
-        if views == NULL or addresses == NULL or sizes == NULL:
-            raise MemoryError
-        get_rows_view(batch, batch_name, batch_view)
-        if gathering:
-            require_writeable(batch, batch_name, batch_view)
-        for i in range(count):
-            name = f"{parts_name}[{i}]"
-            get_rows_view(arrays[i], name, &views[i])
-            require_same_rows(arrays[i], name, &views[i], batch, batch_name, batch_view)
-            if gathering:
-                require_disjoint(batch_name, batch_view, name, &views[i])
-            else:
-                require_writeable(arrays[i], name, &views[i])
-                require_disjoint(name, &views[i], batch_name, batch_view)
-            rows += views[i].shape[0]
-            addresses[i] = views[i].buf
-            sizes[i] = views[i].len
-        if rows != batch_view.shape[0]:
-            raise InputError(f"{batch_name}: expected {rows} rows, as many as {parts_name} hold, "
-                             f"got {describe(batch)}")
-        if not gathering:
-            require_all_disjoint(parts_name, addresses, sizes, count)
-        thread = release_gil(batch_view.len // 4)
-        if gathering:
-            ev_gather(batch_view.buf, <const void *const *>addresses, sizes, count)
-        else:
-            ev_scatter(<void *const *>addresses, batch_view.buf, sizes, count)
-        restore_gil(thread)
-    finally:
-        if views != NULL:
-            for i in range(count + 1):
-                PyBuffer_Release(&views[i])
-        PyMem_Free(views)
-        PyMem_Free(addresses)
-        PyMem_Free(sizes)
-    return 0
 
 
 # -- Checks ----------------------------------------------------------------------------------------

@@ -94,16 +94,6 @@ cdef int get_floats_view(object array, str name, Py_buffer *view) except -1:
                      f"{describe(array)}; numpy.ascontiguousarray({name}, 'float32') makes one")
 
 
-cdef int get_rows_view(object array, str name, Py_buffer *view) except -1:
-    """Take a view of a C-contiguous float32 or uint8 array with one axis or more."""
-    if PyObject_GetBuffer(array, view, PyBUF_RECORDS_RO) != 0:
-        PyErr_Clear()
-        view.obj = NULL
-    elif (has_code(view, c"f") or has_code(view, c"B")) and view.ndim > 0:
-        return require_contiguous(array, name, view)
-    raise InputError(f"{name}: expected a float32 or uint8 array of rows, got {describe(array)}")
-
-
 cdef inline bint has_code(Py_buffer *view, char code) noexcept:
     """Compare the view's format with a struct code, such as "f" for float32."""
     cdef const char *format = view.format
@@ -174,19 +164,6 @@ cdef int require_pixel_lines(object out, Py_buffer *view) except -1:
                      f"{tuple([strides[i] for i in range(4)])}; leave out out for a new array")
 
 
-cdef int require_same_rows(object array, str name, Py_buffer *view,
-                           object batch, str batch_name, Py_buffer *batch_view) except -1:
-    """Require the dtype and the shape of a row to be those of `batch`."""
-    cdef bint same = view.itemsize == batch_view.itemsize and view.ndim == batch_view.ndim
-    cdef int i
-    for i in range(1, view.ndim if same else 0):
-        same = same and view.shape[i] == batch_view.shape[i]
-    if same:
-        return 0
-    raise InputError(f"{name}: expected the dtype and the row shape of {batch_name}, "
-                     f"{describe(batch)}, got {describe(array)}")
-
-
 # -- Overlaps --------------------------------------------------------------------------------------
 
 cdef int require_disjoint(str name, Py_buffer *out, str other, Py_buffer *view) except -1:
@@ -198,16 +175,6 @@ cdef int require_disjoint(str name, Py_buffer *out, str other, Py_buffer *view) 
         return 0
     raise InputError(f"{name}: expected memory that does not overlap {other}, got an array that "
                      f"overlaps it; pass a new array for {name}")
-
-
-cdef int require_all_disjoint(str name, void **addresses, size_t *sizes,
-                              Py_ssize_t count) except -1:
-    ranges = sorted([(<uintptr_t>addresses[i], sizes[i], i) for i in range(count) if sizes[i] != 0])
-    for (first, size, i), (second, _, j) in zip(ranges, ranges[1:]):
-        if first + size > second:
-            raise InputError(f"{name}: expected arrays that do not overlap, got {name}[{i}] and "
-                             f"{name}[{j}] that overlap; pass separate arrays")
-    return 0
 
 
 cdef void get_byte_range(Py_buffer *view, uintptr_t *first, uintptr_t *end) noexcept:

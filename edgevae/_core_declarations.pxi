@@ -1,6 +1,5 @@
 # The C functions that _core.pyx calls, from Python.h and csrc/edgevae.h.
 
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.math cimport isfinite
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport uint8_t, uint32_t, uint64_t, uintptr_t
@@ -60,8 +59,6 @@ cdef extern from "edgevae.h" nogil:
                          size_t rows, size_t dims, size_t directions)
     void ev_divergence_f32(double *nats, const float *mu, const float *logvar, size_t rows,
                            size_t dims)
-    void ev_gather(void *out, const void *const *parts, const size_t *bytes, size_t count)
-    void ev_scatter(void *const *parts, const void *batch, const size_t *bytes, size_t count)
     int ev_select_kernel(const char *name)
     const char *ev_kernel()
     const char *ev_kernel_name(size_t i)

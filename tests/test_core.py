@@ -162,50 +162,6 @@ INPUT_ERRORS = {
         lambda: _core.pack(IMAGES, out=IMAGES.view(np.uint8).reshape(-1)[:120].reshape(2, 4, 5, 3)),
         "out: expected memory that does not overlap x",
     ),
-    "gather dtype": (
-        lambda: _core.gather([floats(1, 2), bytes8(1, 2)], floats(2, 2)),
-        r"parts\[1\]: expected the dtype and the row shape of out",
-    ),
-    "gather row shape": (
-        lambda: _core.gather([floats(1, 3)], floats(1, 2)),
-        r"parts\[0\]: expected the dtype and the row shape of out, .*got .*shape \(1, 3\)",
-    ),
-    "gather rows": (
-        lambda: _core.gather([floats(1, 2), floats(2, 2)], floats(4, 2)),
-        "out: expected 3 rows, as many as parts hold",
-    ),
-    "gather overlap": (
-        lambda: _core.gather([SHARED[:2], SHARED[2:]], SHARED),
-        r"out: expected memory that does not overlap parts\[0\]",
-    ),
-    "gather objects": (
-        lambda: _core.gather([np.array([None])], np.array([None])),
-        "out: expected a float32 or uint8 array of rows",
-    ),
-    "gather scalar": (
-        lambda: _core.gather([], np.array(F32(1))),
-        "out: expected a float32 or uint8 array of rows",
-    ),
-    "gather read-only": (
-        lambda: _core.gather([floats(1, 2)], readonly(floats(1, 2))),
-        "out: expected a writeable array",
-    ),
-    "scatter rows": (
-        lambda: _core.scatter(floats(3, 2), [floats(1, 2)]),
-        "x: expected 1 rows, as many as outs hold",
-    ),
-    "scatter read-only": (
-        lambda: _core.scatter(floats(1, 2), [readonly(floats(1, 2))]),
-        r"outs\[0\]: expected a writeable array",
-    ),
-    "scatter twice": (
-        lambda: _core.scatter(floats(4, 8), [SHARED[1:3], SHARED[2:4]]),
-        r"outs: expected arrays that do not overlap, got outs\[0\] and outs\[1\]",
-    ),
-    "scatter strided": (
-        lambda: _core.scatter(floats(2, 2), [floats(2, 4)[:, ::2]]),
-        r"outs\[0\]: expected a C-contiguous array",
-    ),
 }
 
 
@@ -220,8 +176,6 @@ def test_an_input_error_comes_before_any_write():
     out = np.full((3, 8), 5, F32)
     with pytest.raises(InputError):
         _core.reparameterize(floats(3, 8), floats(3, 9), seed=1, out=out)
-    with pytest.raises(InputError):
-        _core.gather([floats(1, 8), floats(1, 8)], out)
     assert (out == 5).all()
 
 
@@ -259,8 +213,6 @@ def test_every_argument_can_be_named_in_any_order_and_by_any_string():
         ),
         (_core.reparameterize, "(mu, logvar, *, seed, start=0, draws=1, out=None)"),
         (_core.pack, "(x, out=None)"),
-        (_core.gather, "(parts, out)"),
-        (_core.scatter, "(x, outs)"),
     ],
 )
 def test_help_and_inspect_show_the_signature(function, signature):
@@ -284,7 +236,6 @@ def test_reference_counts_stay_the_same():
     before = [sys.getrefcount(value) for value in (mu, logvar, out, seed, None)]
     for _ in range(1000):
         _core.reparameterize(mu, logvar, seed=seed, out=out)
-        _core.gather([mu], out)
         with pytest.raises(InputError):
             _core.reparameterize(mu, logvar, seed=seed, out=mu)
     after = [sys.getrefcount(value) for value in (mu, logvar, out, seed, None)]
@@ -315,22 +266,6 @@ def test_a_large_call_releases_the_gil():
         stop.set()
         thread.join()
     assert halfway, "no thread saw a call that had begun and not ended"
-
-
-def test_scatter_is_the_inverse_of_gather():
-    rng = np.random.default_rng(1)
-    for dtype in (F32, np.uint8):
-        parts = [(rng.random((n, 3, 2)) * 255).astype(dtype) for n in (1, 0, 4, 2)]
-        batch = np.zeros((7, 3, 2), dtype)
-        assert _core.gather(parts, batch) is batch
-        assert batch.tobytes() == np.concatenate(parts).tobytes()
-        outs = [np.zeros_like(part) for part in parts]
-        _core.scatter(batch, outs)
-        assert all(out.tobytes() == part.tobytes() for out, part in zip(outs, parts, strict=True))
-
-
-def test_gather_of_no_parts():
-    assert _core.gather([], floats(0, 3)).shape == (0, 3)
 
 
 def test_kernels_lists_the_available_and_the_active(kernel):

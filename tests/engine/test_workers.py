@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgevae import _core
 from edgevae.engine import run_chunks
 
 
@@ -133,13 +132,3 @@ run_chunks(100_000, 1, 2, lambda first, last: time.sleep(0.01))
         _, errors = process.communicate(timeout=20)
     assert process.returncode == -signal.SIGINT
     assert errors.splitlines()[-1] == "KeyboardInterrupt"
-
-
-def test_gather_and_scatter_are_inverse():
-    parts = [np.full((n, 3), n, np.float32) for n in (1, 4, 2)]
-    merged = _core.gather(parts, np.empty((7, 3), np.float32))
-    np.testing.assert_array_equal(merged, np.concatenate(parts))
-    outs = [np.empty_like(part) for part in parts]
-    _core.scatter(merged, outs)
-    for part, out in zip(parts, outs, strict=True):
-        np.testing.assert_array_equal(out, part)
