@@ -1,7 +1,6 @@
 """Files and folders that appear under their names complete, or not at all."""
 
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ def create(path: str | os.PathLike[str], *, durable: bool = False) -> Iterator[I
         with target.open("wb") as file:
             yield file
         return
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    draft = target.with_name(f".{target.name}.{os.urandom(4).hex()}.part")
     try:
         with draft.open("xb") as file:
             if target.exists():

@@ -100,6 +100,9 @@ def run_plain(task: Task) -> Stages:
     import numpy as np
     import onnxruntime as ort  # type: ignore[import-untyped]
 
+    if task["verb"] == "generate":
+        import numpy.random  # which numpy imports on first use
+
     yield None
     open_plain = plain_opener(ort, task["session"], task["threads"] or 0)
     sessions = {role: open_plain(file) for role, file in task["files"].items()}
