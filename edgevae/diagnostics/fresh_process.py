@@ -11,10 +11,9 @@ _ROOT = Path(__file__).absolute().parents[2]
 def run_python(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     """Run `python ARGUMENTS` to its end and return its exit status and what it printed.
 
-    `variables` are added to the environment. Modules are compiled once and kept, as they are in an
-    installed package, even if this process was told not to write bytecode: otherwise each process
-    would compile edgevae again, and no other package. The working directory and the folder of a script are
-    not on its path (-P), so that their files cannot shadow modules.
+    `variables` are added to the environment. The working directory and the folder of a script are
+    not on its path (-P), so that their files cannot shadow modules. The process may write bytecode,
+    as an installed package has it: otherwise each one would compile edgevae again.
     """
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

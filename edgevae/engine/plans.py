@@ -109,7 +109,9 @@ def choose(
     """
     if tuned is None or chunk is not None:
         kind = default_device(setting.provider) if device is None else device
-        plan = _untuned(bundle, role, setting, chunk, kind)
+        preferred = (tuned.target,) if tuned else ()
+        entry = bundle.graph(role, setting.precision, (*preferred, *targets(setting.provider)))
+        plan = _untuned(bundle, entry, setting, chunk, kind)
     else:
         plan = Plan(
             tuned.single_call_rows,
@@ -123,7 +125,9 @@ def choose(
     return plan if max_rows is None else _bounded(plan, setting, max_rows)
 
 
-def _untuned(bundle: Bundle, role: str, setting: Setting, chunk: int | None, device: str) -> Plan:
+def _untuned(
+    bundle: Bundle, entry: GraphEntry, setting: Setting, chunk: int | None, device: str
+) -> Plan:
     """Return the plan for the caller's chunk, or for the manifest's or a guess if it is None."""
     on_cpu = setting.provider == "cpu"
     # Other providers have their own parallelism. While an accelerator runs the chunk of one worker,
@@ -134,7 +138,6 @@ def _untuned(bundle: Bundle, role: str, setting: Setting, chunk: int | None, dev
         workers, larger = setting.threads if on_cpu else 1, 1
     else:
         workers, larger = 2, ACCELERATED
-    entry = _entry(bundle, role, setting)
     costs, estimate = (costs_of(bundle, entry)) if on_cpu else (None, "")
     if chunk is not None:
         source, most = "the caller", chunk
@@ -143,7 +146,7 @@ def _untuned(bundle: Bundle, role: str, setting: Setting, chunk: int | None, dev
             chunk, source = larger * entry.chunk_rows, "the manifest"
         else:
             chunk, source = larger * guess(bundle.data), "a guess by the size of x"
-        most = max(chunk, _CHUNK_BYTES // row_bytes(bundle, role))
+        most = max(chunk, _CHUNK_BYTES // row_bytes(bundle, entry.role))
         if costs is not None and not estimate and costs.call(chunk) < _SHORT_CHUNK_US:
             chunk = max(chunk, costs.rows_within(_CHUNK_US, most))
     # Another provider than the CPU runs a whole chunk best in one call.
@@ -199,10 +202,6 @@ def _single_call_rows(costs: Costs | None, threads: int, chunk: int, most: int) 
         middle = (low + high) // 2
         low, high = (low, middle) if workers_win(middle) else (middle, high)
     return low
-
-
-def _entry(bundle: Bundle, role: str, setting: Setting) -> GraphEntry:
-    return bundle.graph(role, setting.precision, targets(setting.provider))
 
 
 def max_rows(bundle: Bundle, role: str, max_memory: int) -> int:

@@ -68,7 +68,7 @@ def test_graphs_that_are_not_in_use_are_checked_on_the_cpu(tinies, tmp_path):
     assert verification.failed == ["decoder.pdp11.onnx (x_hat)"]
     assert [each.in_use for each in verification.graphs] == [True, True, False]
     path = tiny.write(tmp_path / "c", further=[(entry, b"no graph")]).path
-    with pytest.raises(BundleError, match=r"decoder\.pdp11\.onnx: onnxruntime .* cannot run"):
+    with pytest.raises(BundleError, match=r"decoder\.pdp11\.onnx: onnxruntime .* cannot open"):
         verify.verify(edgevae.load(path, "cpu"))
 
 

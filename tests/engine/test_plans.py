@@ -40,6 +40,16 @@ def test_the_caller_comes_before_tune_before_the_manifest_before_a_guess(grey):
     assert choose(grey, "decoder", CPU, tuned=two, max_rows=1)[:4] == (1, 1, 1, 2)
 
 
+def test_the_callers_chunk_has_the_costs_of_the_tuned_graph(grey):
+    (decoder,) = (each for each in grey.graphs if each.role == "decoder")
+    slow = replace(decoder, call_us={1: 1000.0})
+    fast = replace(decoder, target="fast", call_us={1: 1.0})
+    grey = replace(grey, graphs=(*(each for each in grey.graphs if each != decoder), slow, fast))
+    assert plans.choose(grey, "decoder", CPU, chunk=64).worker_rows == 1
+    tuned = TunedPlan("fast", 16, 3, 1, 2, 7, 1000.0)
+    assert plans.choose(grey, "decoder", CPU, tuned=tuned, chunk=64).worker_rows == 60
+
+
 def test_an_accelerator_gets_larger_chunks_and_two_workers(grey):
     cuda = Setting("cuda", "float32", 2)
     assert plans.choose(grey, "decoder", cuda)[:4] == (1024, 1024, 2, 2)

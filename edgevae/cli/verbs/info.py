@@ -84,24 +84,10 @@ def _graph_facts(vae: "VAE", role: str, provider: str) -> Facts:
 
 
 def _plan_facts(vae: "VAE") -> Facts:
-    """Return the plans on the CPU and on the provider in use, and what was tuned, if anything."""
-    from edgevae.engine import Setting, plans
-
+    """Return the plans in use, and what was tuned, if anything."""
     tuning = vae.runner.tuning
-    settings = {"cpu": Setting("cpu", "float32", vae.threads)}
-    settings[vae.provider] = Setting(vae.provider, vae.precision, vae.threads)
-    facts: Facts = {
-        f"plans_on_{provider}": {
-            role: plans.choose(
-                vae.bundle,
-                role,
-                setting,
-                tuned=tuning.plan(provider, setting.precision, role),
-            )._asdict()
-            for role in vae.bundle.roles
-        }
-        for provider, setting in settings.items()
-    }
+    in_use = {role: vae.plan(role)._asdict() for role in vae.bundle.roles}
+    facts: Facts = {f"plans_on_{vae.provider}": in_use}
     return {**facts, "tuned": _tuned_facts(tuning)} if tuning.date else facts
 
 
