@@ -21,6 +21,8 @@ from edgevae.errors import BundleError, InputError, ProviderError
 from edgevae.latents import Posterior, Prior
 
 Floats = npt.NDArray[np.float32]
+# work(first, last, threads) runs the rows first .. last - 1, with so many threads for operators.
+Work = Callable[[int, int, int], None]
 
 # Providers compute float32 graphs in bf16.
 PRECISIONS = ("float32", "int8", "bf16")
@@ -234,6 +236,10 @@ class Runner:
 
     def _run(self, role: str, inputs: Arrays, outputs: Arrays) -> None:
         """Fill a graph's outputs, in place, from its inputs."""
+        self._divide(role, len(next(iter(inputs.values()))), self.work(role, inputs, outputs))
+
+    def work(self, role: str, inputs: Arrays, outputs: Arrays) -> Work:
+        """Return a function that fills a part of a graph's outputs, in place, from its inputs."""
         graph = self.graph(role)
 
         def work(first: int, last: int, threads: int) -> None:
@@ -243,9 +249,9 @@ class Runner:
                 threads=threads,
             )
 
-        self._divide(role, len(next(iter(inputs.values()))), work)
+        return work
 
-    def _divide(self, role: str, n: int, work: Callable[[int, int, int], None]) -> None:
+    def _divide(self, role: str, n: int, work: Work) -> None:
         """Call work(first, last, threads of an operator) for chunks that cover range(n)."""
         if not n:
             return

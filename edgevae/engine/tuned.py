@@ -2,7 +2,8 @@
 
 There is one file for the graphs of a bundle, a machine and a number of threads. A file that is
 damaged, or that another machine wrote, counts as none, and so does whatever it says of graphs that
-the bundle lacks.
+the bundle lacks. A file of other versions of edgevae, onnxruntime or a plugin is not used either,
+and `other_versions` tells of it.
 """
 
 import hashlib
@@ -15,14 +16,14 @@ from typing import Any, NamedTuple
 
 from edgevae import atomic
 from edgevae.bundle import Bundle
-from edgevae.engine import providers
+from edgevae.engine import plugins, providers
 from edgevae.engine.machine import cpu_name
 from edgevae.engine.ort import onnxruntime
 from edgevae.engine.targets import architecture
 from edgevae.errors import BundleError, InputError
 from edgevae.json_fields import Fields
 
-SCHEMA = 1
+SCHEMA = 2
 
 # Bounds on the numbers of a file, above any sensible ones.
 _MAX_ROWS = 1 << 24
@@ -207,19 +208,37 @@ def read(bundle: Bundle, threads: int) -> Tuning:
 
     The result is empty if there is no file, or if it is damaged or from another machine.
     """
+    tuning, versions = _stored(bundle, threads)
+    return tuning if versions == {} else UNTUNED
+
+
+def other_versions(bundle: Bundle, threads: int) -> Mapping[str, str]:
+    """Return the versions of a stored tuning that is not used because they are others than here.
+
+    They are those that differ, by name. The result is empty if nothing is stored, or if it is used.
+    """
+    return _stored(bundle, threads)[1]
+
+
+def _stored(bundle: Bundle, threads: int) -> tuple[Tuning, Mapping[str, str]]:
+    """Return what is stored, and those of its versions that differ from the ones here."""
     folder = _folder(bundle)
     if folder is None or not folder.is_dir():  # the usual case, which is cheap to check
-        return UNTUNED
+        return UNTUNED, {}
     path = folder / _file_name(threads)
     try:
         if path.stat().st_size > _MAX_BYTES:
-            return UNTUNED
+            return UNTUNED, {}
         fields = Fields(json.loads(path.read_bytes()), str(path))
         if fields.integer("schema") != SCHEMA or fields.take("machine") != _machine(threads):
-            return UNTUNED
-        return _possible(Tuning.from_json(fields, threads), bundle)
+            return UNTUNED, {}
+        then, now = fields.fields("versions"), _versions()
+        # `automatic` looks after providers that are gone or new.
+        both = {name: then.text(name) for name in then if name in now}
+        others = {name: version for name, version in both.items() if version != now[name]}
+        return _possible(Tuning.from_json(fields, threads), bundle), others
     except (OSError, ValueError, RecursionError, BundleError):
-        return UNTUNED
+        return UNTUNED, {}
 
 
 def _possible(tuning: Tuning, bundle: Bundle) -> Tuning:
@@ -245,6 +264,7 @@ def write(bundle: Bundle, threads: int, tuning: Tuning) -> Path:
         "schema": SCHEMA,
         "bundle": bundle.name,
         "machine": _machine(threads),
+        "versions": _versions(),
         **read(bundle, threads).updated(tuning).as_json(),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -278,13 +298,24 @@ def _caches() -> Path | None:
 
 
 def _machine(threads: int) -> dict[str, str | int]:
-    """Return everything that a measurement depends on beside the bundle and the setting."""
-    return {
-        "cpu": cpu_name(),
-        "architecture": architecture(),
-        "onnxruntime": onnxruntime().__version__,
-        "threads": threads,
-    }
+    """Return what a measurement depends on beside the bundle, the setting and the versions."""
+    return {"cpu": cpu_name(), "architecture": architecture(), "threads": threads}
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of edgevae, onnxruntime and the installed plugins by name."""
+    from importlib import metadata
+
+    import edgevae
+
+    versions = {"edgevae": edgevae.__version__, "onnxruntime": onnxruntime().__version__}
+    for module in plugins.installed().values():
+        name = module.replace("_", "-")
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # a module that is not from a package
+            versions[name] = "unknown"
+    return versions
 
 
 def _digest(value: object) -> str:

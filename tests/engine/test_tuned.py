@@ -38,7 +38,7 @@ def test_a_tuning_is_read_as_it_was_written(grey):
     path = tuned.write(grey, 2, written)
     assert tuned.read(grey, 2) == written
     content = json.loads(path.read_bytes())
-    assert (content["schema"], content["bundle"], content["date"]) == (1, "tiny-image", DATE)
+    assert (content["schema"], content["bundle"], content["date"]) == (2, "tiny-image", DATE)
     assert [*path.parent.iterdir()] == [path]
 
 
@@ -58,6 +58,19 @@ def test_a_file_of_another_board_counts_as_none(grey, monkeypatch, changed):
     copied = path.with_name(tuned._file_name(2))  # its name is right, and its content is not
     path.rename(copied)
     assert tuned.read(grey, 2) == tuned.UNTUNED
+
+
+def test_a_file_of_other_versions_is_not_used_and_said_to_be_there(grey, monkeypatch):
+    assert tuned.other_versions(grey, 2) == {}
+    path = tuned.write(grey, 2, tuning(setting()))
+    assert tuned.other_versions(grey, 2) == {}
+    versions = json.loads(path.read_bytes())["versions"]
+    assert versions["edgevae"] == edgevae.__version__
+    monkeypatch.setattr(tuned, "_versions", lambda: {**versions, "onnxruntime": "99.0"})
+    assert tuned.read(grey, 2) == tuned.UNTUNED
+    assert tuned.other_versions(grey, 2) == {"onnxruntime": versions["onnxruntime"]}
+    tuned.write(grey, 2, tuning(setting(rate=7.0)))
+    assert tuned.read(grey, 2).settings == (setting(rate=7.0),)
 
 
 def test_a_run_replaces_what_it_tried_and_keeps_the_rest(grey):
@@ -118,8 +131,8 @@ def test_a_damaged_file_counts_as_none(grey, content):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"schema": 2}, {"date": 7}, {"settings": {}}, {"measured": [1]}, {"compared": [1]},
-     {"compared": "cpu"}, {"min_psnr": "good"}, {"machine": None}],
+    [{"schema": 1}, {"versions": None}, {"date": 7}, {"settings": {}}, {"measured": [1]},
+     {"compared": [1]}, {"compared": "cpu"}, {"min_psnr": "good"}, {"machine": None}],
 )  # fmt: skip
 def test_a_file_of_another_form_counts_as_none(grey, changes):
     path = tuned.write(grey, 2, tuning(setting()))

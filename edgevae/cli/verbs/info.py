@@ -85,10 +85,17 @@ def _graph_facts(vae: "VAE", role: str, provider: str) -> Facts:
 
 def _plan_facts(vae: "VAE") -> Facts:
     """Return the plans in use, and what was tuned, if anything."""
+    from edgevae.engine import tuned
+
     tuning = vae.runner.tuning
     in_use = {role: vae.plan(role)._asdict() for role in vae.bundle.roles}
     facts: Facts = {f"plans_on_{vae.provider}": in_use}
-    return {**facts, "tuned": _tuned_facts(tuning)} if tuning.date else facts
+    if tuning.date:
+        return {**facts, "tuned": _tuned_facts(tuning)}
+    if versions := tuned.other_versions(vae.bundle, vae.threads):
+        then = " and ".join(f"{name} {version}" for name, version in versions.items())
+        facts["tuned"] = f"with {then}, and not used with other versions: run `edgevae tune` again"
+    return facts
 
 
 def _tuned_facts(tuning: "Tuning") -> Facts:

@@ -1,5 +1,6 @@
 """The graphs that a bundle can run on this machine, and whether each computes what it should."""
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -7,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgevae.bundle import Bundle
+from edgevae.bundle import Bundle, read
 from edgevae.data import psnr
+from edgevae.diagnostics.fresh_process import run_python
 from edgevae.diagnostics.verify import verify_runner
 from edgevae.engine import UNTUNED, Runner, providers, targets
 
@@ -16,6 +18,12 @@ from edgevae.engine import UNTUNED, Runner, providers, targets
 # float32.
 _PSNR_ROWS = 64
 _PSNR_NUMBERS = 1 << 22
+
+
+_TRIAL = (
+    "import json, sys; from edgevae.diagnostics.tune import candidates; "
+    "candidates.try_out(*json.loads(sys.argv[1]))"
+)
 
 
 class Candidate(NamedTuple):
@@ -62,6 +70,23 @@ def opened(bundle: Bundle, candidate: Candidate, threads: int | None) -> Runner:
     }
     restricted = replace(bundle, graphs=tuple(each for each in bundle.graphs if each.key in graphs))
     return Runner(restricted, provider, threads, precision=precision, tuning=UNTUNED)
+
+
+def crash(bundle: Bundle, candidate: Candidate, threads: int | None) -> str:
+    """Run the self-check of a candidate in another process; return how that crashed, if it did.
+
+    A provider's library can end its process, which would end the whole comparison. Exceptions
+    are no crash: `opened` and `refusal` raise them again.
+    """
+    done = run_python("-c", _TRIAL, json.dumps([str(bundle.path), *candidate, threads]))
+    if done.returncode in (0, 1):  # 1 after an exception
+        return ""
+    return f"it ended a process, with status {done.returncode}, in which it was tried"
+
+
+def try_out(path: str, provider: str, precision: str, target: str, threads: int | None) -> None:
+    """Run the self-check of a candidate, in the process that `crash` starts."""
+    refusal(opened(read(path), Candidate(provider, precision, target), threads))
 
 
 def refusal(runner: Runner) -> str:

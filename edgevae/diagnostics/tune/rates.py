@@ -1,7 +1,8 @@
 """Measure how many rows a second a graph runs, for several divisions of the rows in turn.
 
-Candidates are measured one after the other, round after round, and compared by medians, so that a
-phase in which the machine is busy slows all of them alike.
+Candidates are measured one after the other, round after round, and compared by the upper quartile
+of their rates: other work on the machine can only slow a measurement, so that the fast ones say
+more about the candidate than the others.
 """
 
 import time
@@ -18,11 +19,15 @@ from edgevae.engine import plans, run_chunks
 _ROUNDS = 3
 # A candidate whose rate is below this share of the highest rate is not measured in later rounds.
 _TOO_SLOW = 0.85
-# The duration of one measurement in seconds, if there are enough rows for it.
-_DURATION = 0.05
+# The duration of one measurement in seconds, if there are enough rows for it. Short measurements
+# often fall between two turns of another process, long ones never do.
+_DURATION = 0.02
+# The pause before a measurement in seconds. The threads of the one before spin for up to 0.2 ms
+# (`session`), those of some providers for longer, and would slow the next one.
+_PAUSE = 0.005
 
 Key = TypeVar("Key")
-# work(threads, first, last) runs the rows first .. last - 1, `threads` threads for each operator.
+# work(first, last, threads) runs the rows first .. last - 1, `threads` threads for each operator.
 Work = Callable[[int, int, int], None]
 
 
@@ -37,11 +42,17 @@ class Division(NamedTuple):
     threads: int
 
 
+def run(work: Work, rows: int, division: Division) -> None:
+    """Run some rows, divided among workers."""
+    chunk, workers, threads = division
+    run_chunks(rows, chunk, workers, lambda first, last: work(first, last, threads))
+
+
 class Stopwatch:
     """Measure the rate of a division of at most `rows` rows, again at each call."""
 
     def __init__(self, work: Work, rows: int, division: Division) -> None:
-        self._work = partial(work, division.threads)
+        self._work = work
         self._division = division
         self._chunks = max(1, rows // (division.chunk * division.workers))  # for each worker
         self._expected = 0.0
@@ -49,13 +60,16 @@ class Stopwatch:
     def __call__(self) -> float:
         """Return the rows per second of one measurement of about `_DURATION`.
 
-        It takes one chunk for each worker, or a multiple of it by the rate of the last call.
+        It takes one chunk for each worker, or a multiple of it by the rate of the last call. A
+        chunk before it is not counted: it wakes the threads and fills the caches again.
         """
         chunk, workers, _ = self._division
         one_each = chunk * workers
+        time.sleep(_PAUSE)
+        run(self._work, one_each, self._division)
         n = one_each * min(self._chunks, max(1, int(_DURATION * self._expected) // one_each))
         start = time.perf_counter()
-        run_chunks(n, chunk, workers, self._work)
+        run(self._work, n, self._division)
         self._expected = n / (time.perf_counter() - start)
         return self._expected
 
@@ -63,7 +77,7 @@ class Stopwatch:
 def race(
     candidates: Mapping[Key, Callable[[], float]], seconds: float
 ) -> tuple[dict[Key, float], dict[Key, Exception]]:
-    """Return the median rate of each candidate, and the exceptions of those that fail.
+    """Return the rate of each candidate, and the exceptions of those that fail.
 
     Each candidate returns the rate of one measurement. All are measured in turn for about
     `seconds` seconds, and in at least `_ROUNDS` rounds. A first round is not counted, since it
@@ -86,13 +100,18 @@ def race(
     end = time.perf_counter() + seconds
     rounds = 0
     while samples and (rounds < _ROUNDS or time.perf_counter() < end):
-        limit = _TOO_SLOW * max(median(rates) for rates in samples.values()) if rounds else 0.0
+        limit = _TOO_SLOW * max(quartile(rates) for rates in samples.values()) if rounds else 0.0
         for key, rates in [*samples.items()]:
-            due = rounds < _ROUNDS or median(rates) >= limit
+            due = rounds < _ROUNDS or quartile(rates) >= limit
             if due and (rate := measure(key)) is not None:
                 rates.append(rate)
         rounds += 1
-    return {key: median(rates) for key, rates in samples.items()}, failures
+    return {key: quartile(rates) for key, rates in samples.items()}, failures
+
+
+def quartile(rates: Sequence[float]) -> float:
+    """Return the upper quartile: of up to four rates the highest one."""
+    return sorted(rates)[3 * len(rates) // 4]
 
 
 def nearly_best(rates: Mapping[Key, float]) -> Key:
@@ -160,16 +179,15 @@ def few_rows(
 
     One call has all `threads` threads for its operators.
     """
-    chunk, workers, each = division
+    chunk, workers, _ = division
     numbers = [n for n in plans.CHUNK_SIZES if n <= min(chunk * workers, rows)]
     samples: dict[int, list[FewRows]] = {n: [] for n in numbers}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or not samples[numbers[-1]]:
         for n in numbers:
-            share = partial(run_chunks, n, chunk, work=partial(work, each))
-            call = _median_seconds(partial(work, threads, 0, n))
-            one, all_workers = (
-                _median_seconds(partial(share, workers=count)) for count in (1, workers)
+            call, one, all_workers = (
+                seconds_of(partial(run, work, n, each))
+                for each in (Division(n, 1, threads), division._replace(workers=1), division)
             )
             samples[n].append(FewRows(all_workers / call, all_workers / one))
     return {n: FewRows(*map(median, zip(*got, strict=True))) for n, got in samples.items()}
@@ -200,16 +218,14 @@ def _better_up_to(speed_ups: Mapping[int, float]) -> int:
     return max([(0.0, 0), *zip(gains, sorted(speed_ups), strict=True)])[1]
 
 
-def _median_seconds(run: Callable[[], None]) -> float:
-    """Return the median duration of a few runs.
-
-    A first run is not counted, since threads of an earlier measurement may still be spinning.
-    """
-    run()
-    times: list[float] = []
-    end = time.perf_counter() + _DURATION / 5
-    while len(times) < 3 or time.perf_counter() < end:
+def seconds_of(call: Callable[[], None]) -> float:
+    """Return the duration of the fast ones among a few calls, after one that is not counted."""
+    time.sleep(_PAUSE)
+    call()
+    speeds: list[float] = []
+    end = time.perf_counter() + _DURATION / 4
+    while not speeds or time.perf_counter() < end:
         start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return median(times)
+        call()
+        speeds.append(1 / (time.perf_counter() - start))
+    return 1 / quartile(speeds)

@@ -5,42 +5,46 @@ from typing import NamedTuple
 
 from edgevae.diagnostics.tune import rates
 from edgevae.diagnostics.tune.candidates import Candidate, words
+from edgevae.diagnostics.tune.confirm import confirmed, is_faster
 from edgevae.diagnostics.tune.rates import Division, FewRows, Stopwatch, Work
 from edgevae.diagnostics.tune.workload import workload
-from edgevae.engine import Runner, TunedPlan, plans
+from edgevae.engine import Plan, Runner, TunedPlan, plans
 
 # A provider that is slower than this share of the fastest one of its precision in the short round
-# is not measured in detail.
+# is not measured in detail, unless it is the CPU, which takes over where another one refuses.
 _LEADING = 0.5
 # The factors of the planned chunk at which the short round measures a graph.
 _SHORT_FACTORS = (0.25, 1, 4)
 # The longest time in seconds in which each worker should run one chunk.
 _LONGEST_CHUNK = 0.5
+# The rows that a plan is confirmed with take this many seconds, if a plan does not need more.
+_CONFIRMED_ROWS = 0.02
 # The shares of the stages in the time for one graph: the short round, the sweep of divisions, the
-# ways to run a few rows, and the last round.
-_SHORT, _SWEEP, _FEW, _LAST = 0.2, 0.4, 0.2, 0.2
+# ways to run a few rows, each confirmation of a change, and the last round.
+_SHORT, _SWEEP, _FEW, _CONFIRM, _LAST = 0.15, 0.35, 0.2, 0.1, 0.1
 
-Setting = tuple[str, str]  # a provider and a precision
+Backend = tuple[str, str]  # a provider and a precision
 
 
 class Detail(NamedTuple):
-    """The measurements of a setting's fastest graph, and the plan that follows from them.
+    """The measurements of a backend's fastest graph, and the plan that follows from them.
 
-    `division` is the best one. `divisions` has the rows per second of all, and `few_rows` the
-    speed-ups of other ways to run a few rows; both are empty for a setting far behind the leaders.
+    `divisions` has the rows per second of the divisions of many rows, and `few_rows` the speed-ups
+    of other ways to run a few rows; both are empty for a backend far behind the leaders. `kept` is
+    True if no change of the plan that holds without a tuning was faster beyond the noise.
     """
 
-    division: Division
     divisions: Mapping[Division, float]
     few_rows: Mapping[int, FewRows]
     plan: TunedPlan
+    kept: bool
 
 
 class RoleTimes:
     """The measurements of a role on runners that passed the self-check; `stages` takes them.
 
     Afterwards `graphs` has the rate of each candidate in the short round, `refused` the reason for
-    each that failed in it, and `details` the result of each setting.
+    each that failed in it, and `details` the result of each backend.
     """
 
     def __init__(
@@ -50,27 +54,24 @@ class RoleTimes:
         self._runners = runners
         self._threads = threads
         self._seconds = seconds
-        larger = max(map(_larger, runners.values()))
-        most = larger * plans.CHUNK_SIZES[-1] * max(2, threads)
+        largest = max(_sizes(runner, role)[-1] for runner in runners.values())
         first = next(iter(runners.values()))
-        self._rows, work_of = workload(first, role, most)
+        self._rows, work_of = workload(first, role, largest * max(2, threads))
         self._works = {each: work_of(runner) for each, runner in runners.items()}
         self.graphs: dict[Candidate, float] = {}
         self.refused: dict[Candidate, str] = {}
-        self.details: dict[Setting, Detail] = {}
+        self.details: dict[Backend, Detail] = {}
 
     def stages(self) -> Iterator[None]:
-        """Measure; yield after each stage, and after each setting of the second."""
+        """Measure; yield after each stage, and after each backend of the second."""
         divisions = self._short_round()
         yield
-        best: dict[Setting, Candidate] = {}
-        for candidate in sorted(divisions, key=self.graphs.__getitem__, reverse=True):
-            best.setdefault(candidate[:2], candidate)
-        for setting in dict.fromkeys(candidate[:2] for candidate in divisions):
-            candidate = best[setting]
-            self.details[setting] = self._detail(candidate, divisions[candidate])
+        best: dict[Backend, Candidate] = {}
+        for backend in dict.fromkeys(candidate[:2] for candidate in divisions):
+            best[backend] = self._best_graph(backend, divisions)
+            self.details[backend] = self._detail(best[backend], divisions[best[backend]])
             yield
-        self._last_round({setting: self._works[best[setting]] for setting in self.details})
+        self._last_round({backend: self._works[best[backend]] for backend in self.details})
         yield
 
     def _short_round(self) -> dict[Candidate, Division]:
@@ -101,34 +102,56 @@ class RoleTimes:
         chunks = (min(most, max(1, int(factor * plan.chunk))) for factor in _SHORT_FACTORS)
         return [Division(chunk, plan.workers, plan.threads) for chunk in dict.fromkeys(chunks)]
 
+    def _best_graph(self, backend: Backend, divisions: Mapping[Candidate, Division]) -> Candidate:
+        """Return the graph that suits the backend by its target, unless another one is faster."""
+        suitable, *others = (each for each in divisions if each[:2] == backend)
+        if not others:
+            return suitable
+        fastest = max(others, key=self.graphs.__getitem__)
+        other, present = (
+            Stopwatch(self._works[each], self._rows, divisions[each])
+            for each in (fastest, suitable)
+        )
+        return fastest if is_faster(other, present, _CONFIRM * self._seconds) else suitable
+
     def _detail(self, candidate: Candidate, division: Division) -> Detail:
-        """Return the plan of a setting, by detailed measurements if it is one of the leaders."""
+        """Return the plan of a backend, by detailed measurements if it is one of the leaders."""
         rate = self.graphs[candidate]
         planned = self._runners[candidate].plan(self._role)
-        single, least = planned.single_call_rows, planned.worker_rows
-        divisions: Mapping[Division, float] = {}
-        few: Mapping[int, FewRows] = {}
         rivals = [r for each, r in self.graphs.items() if each.precision == candidate.precision]
-        if rate >= _LEADING * max(rivals):
+        if candidate.provider == "cpu" or rate >= _LEADING * max(rivals):
             try:
-                divisions = self._sweep(candidate, rate)
-                division, rate = next(iter(divisions.items()))
-                few = self._few_rows(candidate, division)
-                single, least = division.chunk, 1
-                if few:
-                    single, least = rates.single_call_rows(few), rates.worker_rows(few)
+                return self._measured(candidate, planned, rate)
             except Exception as error:  # of any kind: a provider may raise its own
                 self.refused[candidate] = words(error)
-        plan = TunedPlan(candidate.target, division.chunk, single, *division[1:], least, rate)
-        return Detail(division, divisions, few, plan)
+        # The division that ran in the short round, since the planned one may be what failed.
+        plan = planned._replace(**division._asdict())
+        return Detail({}, {}, _tuned(candidate, plan, rate), plan == planned)
 
-    def _sweep(self, candidate: Candidate, rate: float) -> dict[Division, float]:
+    def _measured(self, candidate: Candidate, planned: Plan, rate: float) -> Detail:
+        """Return the plan in which each change from the planned one was confirmed."""
+        divisions = self._sweep(candidate, planned, rate)
+        division = next(iter(divisions))
+        plan = self._confirmed(candidate, planned._replace(**division._asdict()), planned, rate)
+        division = Division(plan.chunk, plan.workers, plan.threads)
+        few = self._few_rows(candidate, division)
+        single, least = plan.chunk, 1
+        if few:
+            single, least = rates.single_call_rows(few), rates.worker_rows(few)
+        other = plan._replace(single_call_rows=single, worker_rows=least)
+        plan = self._confirmed(candidate, other, plan, rate)
+        rate = divisions.get(division, rate)
+        return Detail(divisions, few, _tuned(candidate, plan, rate), plan == planned)
+
+    def _confirmed(self, candidate: Candidate, other: Plan, present: Plan, rate: float) -> Plan:
+        most, seconds = int(rate * _CONFIRMED_ROWS), _CONFIRM * self._seconds
+        return confirmed(self._works[candidate], other, present, most, self._rows, seconds)
+
+    def _sweep(self, candidate: Candidate, planned: Plan, rate: float) -> dict[Division, float]:
         """Return the rates of divisions, the best first; chunks are bounded by their time too."""
-        larger = _larger(self._runners[candidate])
-        planned = self._runners[candidate].plan(self._role)
         ways = _ways(candidate.provider, (planned.workers, planned.threads), self._threads)
         rows = min(self._rows, max(ways[0][0], int(rate * _LONGEST_CHUNK)))
-        sizes = [larger * size for size in plans.CHUNK_SIZES]
+        sizes = _sizes(self._runners[candidate], self._role)
         seconds = _SWEEP * self._seconds
         return rates.best_division(self._works[candidate], rows, sizes, ways, seconds)
 
@@ -139,24 +162,49 @@ class RoleTimes:
         work, seconds = self._works[candidate], _FEW * self._seconds
         return rates.few_rows(work, division, self._threads, self._rows, seconds)
 
-    def _last_round(self, works: Mapping[Setting, Work]) -> None:
+    def _last_round(self, works: Mapping[Backend, Work]) -> None:
         """Measure the plans of the leaders again, side by side."""
         leaders = {
-            setting: Stopwatch(works[setting], self._rows, detail.division)
-            for setting, detail in self.details.items()
+            backend: Stopwatch(
+                works[backend],
+                self._rows,
+                Division(detail.plan.chunk, detail.plan.workers, detail.plan.threads),
+            )
+            for backend, detail in self.details.items()
             if detail.divisions
         }
         if len(leaders) < 2:
             return
         measured, _ = rates.race(leaders, _LAST * self._seconds * len(leaders))
-        for setting, rate in measured.items():
-            plan = self.details[setting].plan._replace(rows_per_second=rate)
-            self.details[setting] = self.details[setting]._replace(plan=plan)
+        for backend, rate in measured.items():
+            plan = self.details[backend].plan._replace(rows_per_second=rate)
+            self.details[backend] = self.details[backend]._replace(plan=plan)
 
 
-def _larger(runner: Runner) -> int:
-    """Return the factor by which chunks are larger than on a CPU."""
-    return 1 if runner.device_type == "CPU" else plans.ACCELERATED
+def _tuned(candidate: Candidate, plan: Plan, rate: float) -> TunedPlan:
+    return TunedPlan(
+        candidate.target,
+        plan.chunk,
+        plan.single_call_rows,
+        plan.workers,
+        plan.threads,
+        plan.worker_rows,
+        rate,
+    )
+
+
+def _sizes(runner: Runner, role: str) -> list[int]:
+    """Return the chunks to measure, in ascending order: powers of two, and the planned one.
+
+    An accelerator's are larger by the factor of its plans. The largest one is at least twice the
+    planned one.
+    """
+    planned = runner.plan(role).chunk
+    larger = 1 if runner.device_type == "CPU" else plans.ACCELERATED
+    sizes = [larger * size for size in plans.CHUNK_SIZES]
+    while sizes[-1] < 2 * planned:
+        sizes.append(2 * sizes[-1])
+    return sorted({*sizes, planned})
 
 
 def _ways(provider: str, planned: tuple[int, int], threads: int) -> list[tuple[int, int]]:

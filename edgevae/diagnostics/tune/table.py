@@ -18,6 +18,7 @@ def table(tuner: Tuner, tuning: Tuning) -> str:
     for role, times in tuner.roles.items():
         lines += [f"{role} of {tuner.bundle.name}", _HEAD, *_rows(tuner, role)]
         lines += _slower_graphs(times)
+        lines += _kept_plans(times)
     refused = {**tuner.refused}
     for times in tuner.roles.values():
         refused.update(times.refused)
@@ -50,6 +51,13 @@ def _slower_graphs(times: RoleTimes) -> Iterator[str]:
         if target != plan.target:
             best = times.graphs[candidate._replace(target=plan.target)]
             yield f"  {provider} {precision}: graph {target} has {rate / best:.2f} of the rate"
+
+
+def _kept_plans(times: RoleTimes) -> Iterator[str]:
+    """Yield a line for each plan that is the one without a tuning."""
+    for (provider, precision), detail in times.details.items():
+        if detail.kept and detail.divisions:
+            yield f"  {provider} {precision}: nothing is faster than the plan without a tuning"
 
 
 def _choice(tuning: Tuning) -> Iterator[str]:

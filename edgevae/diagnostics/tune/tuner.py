@@ -13,13 +13,14 @@ from edgevae.bundle import Bundle
 from edgevae.diagnostics.tune.candidates import (
     Candidate,
     candidates,
+    crash,
     opened,
     refusal,
     settings,
     similarity,
     words,
 )
-from edgevae.diagnostics.tune.role import RoleTimes, Setting
+from edgevae.diagnostics.tune.role import Backend, RoleTimes
 from edgevae.engine import Measured, Runner, TunedSetting, Tuning, providers, usable_threads
 
 
@@ -56,7 +57,7 @@ class Tuner:
         self._roles = [role for role in ("decoder", "encoder") if role in bundle.roles]
         self._runners: dict[Candidate, Runner] = {}
         self.refused: dict[Candidate, str] = {}
-        self.similarities: dict[Setting, float | None] = {}
+        self.similarities: dict[Backend, float | None] = {}
         self.roles: dict[str, RoleTimes] = {}
 
     @property
@@ -81,6 +82,9 @@ class Tuner:
     def _check(self, candidate: Candidate) -> None:
         """Open a candidate and run its self-check; note it as refused, or keep it open."""
         setting = candidate[:2]
+        if candidate.provider != "cpu" and (reason := crash(self.bundle, candidate, self.threads)):
+            self.refused[candidate] = reason
+            return
         try:
             runner = opened(self.bundle, candidate, self.threads)
             reason = refusal(runner)

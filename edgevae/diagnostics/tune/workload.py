@@ -37,16 +37,7 @@ def workload(runner: Runner, role: str, rows: int) -> tuple[int, Callable[[Runne
     outputs = {name: np.zeros((rows, *shape), np.float32) for name, shape in graph.outputs.items()}
 
     def work_of(other: Runner) -> Work:
-        graph = other.graph(role)
-
-        def work(threads: int, first: int, last: int) -> None:
-            part = slice(first, last)
-            graph.run(
-                {name: inputs[name][part] for name in graph.inputs},
-                {name: array[part] for name, array in outputs.items()},
-                threads=threads,
-            )
-
-        return work
+        ports = other.graph(role).inputs
+        return other.work(role, {name: inputs[name] for name in ports}, outputs)
 
     return rows, work_of

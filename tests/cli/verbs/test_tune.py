@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import edgevae
 from edgevae import cli
 from edgevae.diagnostics.tune import candidates
 from edgevae.engine import providers
@@ -38,6 +39,15 @@ def test_tune_stores_the_plans_that_info_shows(grey, caches, capsys):
     assert cli.main(["info", grey, "--threads", "2"]) == 0
     assert "of the fastest graph in the short round" in capsys.readouterr().out
     assert "tuned" not in report(capsys, "info", grey, "--threads", "1")
+
+
+def test_info_says_that_other_versions_were_tuned(grey, caches, monkeypatch, capsys):
+    report(capsys, "tune", grey, "--provider", "cpu", *QUICK)
+    monkeypatch.setattr(edgevae, "__version__", "99.0")
+    shown = report(capsys, "info", grey, "--threads", "2")
+    assert shown["plans_on_cpu"]["decoder"]["source"] != "edgevae tune"
+    assert shown["tuned"].startswith("with edgevae 0.")
+    assert shown["tuned"].endswith("run `edgevae tune` again")
 
 
 def test_all_providers_are_compared_unless_some_are_named(grey, caches, monkeypatch, capsys):

@@ -6,7 +6,15 @@ import pytest
 from tiny import int8
 
 from edgevae.bundle import GraphEntry
+from edgevae.diagnostics.tune import rates
 from edgevae.engine import targets
+
+
+@pytest.fixture
+def short_measurements(monkeypatch):
+    """Let a measurement take as few calls as it can."""
+    monkeypatch.setattr(rates, "_PAUSE", 0.0)
+    monkeypatch.setattr(rates, "_DURATION", 0.0)
 
 
 @pytest.fixture

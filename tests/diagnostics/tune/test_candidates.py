@@ -61,6 +61,13 @@ def test_a_candidate_whose_provider_is_absent_or_unsuitable_raises(several):
         candidates.opened(several, Candidate("cpu", "bf16", "any"), 2)
 
 
+def test_a_crash_is_a_reason_and_an_exception_is_none(several, monkeypatch):
+    assert candidates.crash(several, Candidate("cpu", "float32", "any"), 2) == ""
+    assert candidates.crash(several, Candidate("ghost", "float32", "any"), 2) == ""
+    monkeypatch.setattr(candidates, "_TRIAL", "import os; os.abort()")
+    assert "ended a process" in candidates.crash(several, Candidate("cpu", "float32", "any"), 2)
+
+
 def test_the_similarity_is_the_manifests_or_measured(several, tiny_paths):
     plain = candidates.opened(several, Candidate("cpu", "float32", "any"), 2)
     darker = candidates.opened(several, Candidate("cpu", "int8", "any"), 2)

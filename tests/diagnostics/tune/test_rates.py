@@ -23,9 +23,9 @@ class Clock:
         return self.now
 
     def work(self, cost):
-        """Return work(threads, first, last), which takes cost(rows, threads) seconds."""
+        """Return work(first, last, threads), which takes cost(rows, threads) seconds."""
 
-        def run(threads, first, last):
+        def run(first, last, threads):
             with self._lock:
                 self.now += cost(last - first, threads)
 
@@ -45,6 +45,7 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(rates.time, "perf_counter", clock)
+    monkeypatch.setattr(rates.time, "sleep", lambda seconds: None)
     return clock
 
 
@@ -98,9 +99,9 @@ def test_a_slow_moment_decides_nothing(clock):
 def test_every_worker_has_a_chunk(clock, rows, workers, largest):
     work, stretches = clock.work(lambda n, _: 0.001 * n), []
 
-    def recorded(threads, first, last):
+    def recorded(first, last, threads):
         stretches.append((first, last))
-        work(threads, first, last)
+        work(first, last, threads)
 
     found = rates.best_division(recorded, rows, plans.CHUNK_SIZES, [(workers, 1)], 0)
     assert max(division.chunk for division in found) == largest
@@ -159,7 +160,7 @@ def test_a_candidate_that_fails_leaves_the_others(clock):
 
 
 def test_all_divisions_that_fail_are_an_error(clock):
-    def work(threads, first, last):
+    def work(first, last, threads):
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
@@ -169,16 +170,16 @@ def test_all_divisions_that_fail_are_an_error(clock):
 def test_a_stopwatch_gives_every_worker_whole_chunks(clock):
     lengths = []
 
-    def work(threads, first, last):
+    def work(first, last, threads):
         assert threads == 2
         lengths.append(last - first)
         clock.now += 0.001
 
     stopwatch = Stopwatch(work, 1000, Division(8, 1, 2))
     assert stopwatch() == pytest.approx(8000)
-    assert lengths == [8]
+    assert lengths == [8, 8]  # the first is not counted
     assert stopwatch() == pytest.approx(8000)
-    assert lengths == [8] * 51  # 0.05 seconds at that rate
+    assert lengths == [8] * 23  # 0.02 seconds at that rate, and one that is not counted
 
 
 @pytest.mark.parametrize(

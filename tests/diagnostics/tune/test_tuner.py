@@ -6,9 +6,12 @@ import edgevae
 from edgevae import bundle
 from edgevae.diagnostics.tune import Tuner, candidates, table
 from edgevae.diagnostics.tune.candidates import Candidate
+from edgevae.diagnostics.tune.rates import Division
 from edgevae.engine import providers, targets, tuned
 
 HERE = targets("cpu")[0]
+
+pytestmark = pytest.mark.usefixtures("short_measurements")
 
 
 def tune(opened, *arguments, **options) -> Tuner:
@@ -24,15 +27,15 @@ def test_every_role_of_a_bundle_gets_a_plan(tiny_paths):
     assert [*setting.plans] == ["decoder", "encoder"]
     for role, plan in setting.plans.items():
         detail = tuner.roles[role].details["cpu", "float32"]
-        assert plan[1:] == (
-            detail.division.chunk,
-            plan.single_call_rows,
-            detail.division.workers,
-            detail.division.threads,
-            plan.worker_rows,
-            detail.divisions[detail.division],
-        )
-        assert plan.single_call_rows in {0, plan.chunk, *detail.few_rows}
+        division = Division(plan.chunk, plan.workers, plan.threads)
+        assert plan.rows_per_second == detail.divisions[division]
+        planned = edgevae.load(tiny_paths["classes"], "cpu", 2).plan(role)
+        few = {0, plan.chunk, *detail.few_rows}
+        assert plan.single_call_rows in {planned.single_call_rows, *few}
+        assert detail.kept == (plan[1:6] == (
+            planned.chunk, planned.single_call_rows, planned.workers, planned.threads,
+            planned.worker_rows,
+        ))  # fmt: skip
         assert (plan.workers, plan.threads) in {(2, 1), (1, 2)}
 
 
@@ -118,4 +121,4 @@ def test_what_is_stored_is_used(several):
     assert vae.graph("decoder").entry.target == "any"  # since the one for this machine is wrong
     plan = vae.plan("decoder")
     assert plan.source == "edgevae tune"
-    assert plan.chunk == tuner.roles["decoder"].details["cpu", "float32"].division.chunk
+    assert plan.chunk == tuner.roles["decoder"].details["cpu", "float32"].plan.chunk
