@@ -86,7 +86,7 @@ class Axis:
             self.ticks = [10.0**power for power in powers]
             self._low, self._high = float(powers[0]), float(powers[-1])
         else:
-            step = _round_step(max(values) / 4)
+            step = _round_step(max(values) / 6)
             count = ceil(max(values) / step)
             self.ticks = [step * i for i in range(count + 1)]
             self._low, self._high = self.ticks[0], self.ticks[-1]

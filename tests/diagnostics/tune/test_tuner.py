@@ -7,6 +7,7 @@ from edgevae import bundle
 from edgevae.diagnostics.tune import Tuner, candidates, table
 from edgevae.diagnostics.tune.candidates import Candidate
 from edgevae.diagnostics.tune.rates import Division
+from edgevae.diagnostics.tune.role import RoleTimes
 from edgevae.engine import providers, targets, tuned
 
 HERE = targets("cpu")[0]
@@ -112,6 +113,24 @@ def test_the_table_says_what_was_found(several, names, monkeypatch):
     assert ('provider "auto" is as before' in text) == (names is not None)
     assert "the fastest in precision float32: cpu in float32" in text
     assert 'the fastest in precision "auto" (at least 30 dB): cpu in ' in text
+
+
+def test_the_cpu_is_measured_in_detail_however_slow_it_is(several, monkeypatch):
+    """It takes over where another provider refuses."""
+    plain = candidates.opened(several, Candidate("cpu", "float32", "any"), 2)
+    runners = {Candidate(name, "float32", "any"): plain for name in ("fast", "cpu", "slow")}
+    times = RoleTimes("decoder", runners, 2, 0)
+    short_round = times._short_round
+
+    def far_apart():
+        divisions = short_round()
+        times.graphs = dict(zip(runners, (1000.0, 1.0, 1.0), strict=True))
+        return divisions
+
+    monkeypatch.setattr(times, "_short_round", far_apart)
+    assert len([*times.stages()]) == 5
+    measured = {backend[0]: bool(each.divisions) for backend, each in times.details.items()}
+    assert measured == {"fast": True, "cpu": True, "slow": False}
 
 
 def test_what_is_stored_is_used(several):
