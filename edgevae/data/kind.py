@@ -1,6 +1,5 @@
 """The interface of all kinds of data, and their common behaviour."""
 
-import functools
 import math
 from abc import ABC
 from collections.abc import Sequence
@@ -41,6 +40,11 @@ class Kind(ABC):
     x_range: Range | None = None
     features: Features | None = field(default=None, init=False)
     stride: int | None = field(default=None, init=False)
+    # Computed once, and not by `cached_property`, whose lock a fork could copy (Python 3.11).
+    _accepted: Range = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_accepted", accepted(self.x_range))
 
     def read(self, x: Any) -> Items:
         """Return a caller's items as float32 rows (N, *x_shape), checked.
@@ -62,10 +66,6 @@ class Kind(ABC):
         if type(x) is np.ndarray and are_rows(x, self.x_shape, *self._accepted):
             return x  # as most callers pass them
         return self.read(x).rows
-
-    @functools.cached_property
-    def _accepted(self) -> Range:
-        return accepted(self.x_range)
 
     def _read_list(self, items: Sequence[Any]) -> Items:
         parts = []

@@ -1,6 +1,5 @@
 """Text: strings of an alphabet, as one-hot rows."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -36,9 +35,13 @@ class Text(Kind):
     alphabet: str
     length: int
     case: str = "as given"
+    # The code points of the symbols; that of the end is 0.
+    _points: npt.NDArray[np.uint32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "x_shape", (self.length, len(self.alphabet) + 1))
+        object.__setattr__(self, "_points", np.array([*map(ord, self.alphabet), 0], "<u4"))
+        super().__post_init__()
 
     def read(self, x: Any) -> Items:
         """Return a caller's strings as one-hot rows, float32 (N, length, symbols).
@@ -109,11 +112,6 @@ class Text(Kind):
             return np.array(decoded, f"U{length}")
         out[...] = decoded
         return out
-
-    @functools.cached_property
-    def _points(self) -> npt.NDArray[np.uint32]:
-        """The code points of the symbols; that of the end is 0."""
-        return np.array([*map(ord, self.alphabet), 0], "<u4")
 
     def allocate(
         self,

@@ -1,13 +1,17 @@
 """The common behaviour of kinds: items are read, and results allocated and finished."""
 
+import os
 import re
+import signal
+import threading
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgevae.data import Signal
+from edgevae.data import Signal, Vector
+from edgevae.data.items import accepted
 from edgevae.errors import InputError
 
 
@@ -93,3 +97,30 @@ def test_the_item_of_a_list_is_named(examples):
         vector.read([np.zeros(2), np.zeros(3)])
     with pytest.raises(InputError, match="item 0 of the list: expected a single item, got a batch"):
         vector.read([np.zeros((1, 2))])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
+def test_a_fork_copies_no_lock_that_another_thread_holds(monkeypatch):
+    """On Python 3.11, `functools.cached_property` holds one for each class while it computes."""
+    entered, leave, caller = threading.Event(), threading.Event(), threading.current_thread()
+
+    def slow(x_range):
+        if threading.current_thread() is not caller:
+            entered.set()
+            leave.wait(60)
+        return accepted(x_range)
+
+    monkeypatch.setattr("edgevae.data.kind.accepted", slow)
+    x = np.zeros((1, 3), np.float32)
+    other = threading.Thread(target=lambda: Vector((3,)).rows(x))
+    other.start()
+    entered.wait(60)
+    child = os.fork()
+    if not child:
+        signal.alarm(10)  # ends a child that hangs
+        os._exit(Vector((3,)).rows(x) is not x)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    leave.set()
+    other.join()
+    assert code == 0
