@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgevae.bundle import Bundle, GraphEntry
+from edgevae.engine import gate
 from edgevae.engine.binding import (
     AnyBindings,
     Arrays,
@@ -133,6 +134,7 @@ class Graph:
         """
         opened = self._sessions.get(threads) or self._opened(threads)
         try:
+            gate.enter(None)
             bindings = opened.bindings
             if rows <= bindings.most_rows and (binding := bindings.take(rows, inputs)) is not None:
                 results = binding.call(inputs)
@@ -141,12 +143,15 @@ class Graph:
             return opened.turn(opened.direct.call, inputs, rows)
         except Exception as error:
             raise self._failure(opened, error) from error
+        finally:
+            gate.leave()
 
     def run(self, inputs: Arrays, outputs: Mapping[str, Floats], *, threads: int) -> None:
         """Fill `outputs` in place. Every array is C-contiguous and has at least one row."""
         opened = self._sessions.get(threads) or self._opened(threads)
         rows = len(next(iter(inputs.values())))
         try:
+            gate.enter(None)
             bindings = opened.bindings
             if rows <= bindings.most_rows and (binding := bindings.take(rows, inputs)) is not None:
                 binding.run(inputs)
@@ -157,6 +162,8 @@ class Graph:
             opened.turn(opened.direct.run, inputs, outputs, rows)
         except Exception as error:
             raise self._failure(opened, error) from error
+        finally:
+            gate.leave()
 
     def apply(
         self, inputs: Arrays, rows: int, use: Callable[[list[Floats]], object], *, threads: int
@@ -167,6 +174,7 @@ class Graph:
         """
         opened = self._sessions.get(threads) or self._opened(threads)
         try:
+            gate.enter(None)
             bindings = opened.bindings
             binding = bindings.take(rows, inputs) if rows <= bindings.most_rows else None
             if binding is not None:
@@ -176,6 +184,8 @@ class Graph:
                 results = opened.turn(opened.direct.call, inputs, rows)
         except Exception as error:
             raise self._failure(opened, error) from error
+        finally:
+            gate.leave()
         use(results)
         if binding is not None:
             bindings.give(rows, binding)
@@ -188,7 +198,11 @@ class Graph:
 
     def _opened(self, threads: int) -> _Opened:
         if threads not in self._sessions:
-            self._sessions.setdefault(threads, self._open_first(threads))
+            try:
+                gate.enter(None)
+                self._sessions.setdefault(threads, self._open_first(threads))
+            finally:
+                gate.leave()
         return self._sessions[threads]
 
     def _open_first(self, threads: int) -> _Opened:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from edgevae.engine import cores
+from edgevae.engine import cores, gate
 
 Work = Callable[[int, int], None]  # work(first, last) runs the rows first .. last - 1
 
@@ -33,7 +33,7 @@ def run_chunks(rows: int, chunk: int, workers: int, work: Work) -> None:
     count = min(rows, -(-count // workers) * workers)
     job = _Job(deque((rows * i // count, rows * (i + 1) // count) for i in range(count)), work)
     try:
-        if workers > 1 and count > 1:
+        if workers > 1 and count > 1 and gate.is_open():
             _pool.help(job, min(workers, count) - 1)
         job.run_chunks()
     except BaseException as failure:  # an interrupt between two chunks
