@@ -2,15 +2,19 @@
 
     python benchmarks/bench_batcher.py [BUNDLE ...] [--callers 64] [--rows 32] [--rounds 9]
 
-Bundles are names or paths; `bench_floor.py --cache FOLDER` compiles more of them. Each round
-decodes the same rows in one call, from threads and from asyncio tasks through a Batcher, and from
-threads that call the VAE itself. The last candidate, bare locks, decodes nothing: as many threads
-wait, each on a lock of its own, for one thread that releases all locks as soon as all wait. That is
-the least that Python's threads cost for each row.
+Bundles are names or paths; `bench_floor.py --cache FOLDER` compiles more of them. "One call" is a
+call of `vae.decode` with a row of each caller. The other candidates decode the same rows one by
+one: threads and asyncio tasks through a Batcher, and threads that call the VAE itself. The bare
+candidates decode nothing and show the least that Python takes for a row:
 
-The figures are medians over rounds of the time of one call over that of the candidate, so that a
-busy machine affects all candidates alike: once by wall clock, and once by processor time, which
-other processes hardly affect. `us a row` is the median time of the candidate itself.
+    bare gate     each thread waits at a gate, which the last one to come opens for all
+    bare locks    each thread waits on a lock of its own, which the last one to come releases
+    bare futures  each task awaits a future, and one callback of the loop settles all
+
+Threads are started before the time is taken. The figures are medians over rounds of the time of one
+call over that of the candidate, so that a busy machine affects all candidates alike: once by wall
+clock, and once by processor time, which other processes hardly affect. `us a row` is the median
+time of the candidate itself.
 """
 
 import argparse
@@ -18,27 +22,48 @@ import asyncio
 import json
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from statistics import median
 
 import numpy as np
 
 import edgevae
+from edgevae._core import Gate
+
+Seconds = tuple[float, float]  # by wall clock, and of processor time on all cores
 
 
-def by_threads(decode: Callable[[np.ndarray], np.ndarray], z: np.ndarray, callers: int) -> None:
-    """Decode z row by row, from `callers` threads."""
+def by_threads(call: Callable[[int], None], callers: int) -> Seconds:
+    """Return the time of call(0) to call(callers - 1), each in a thread that waits at the start."""
+    start = threading.Barrier(callers + 1)
 
-    def call(rows: np.ndarray) -> None:
-        for row in rows:
-            decode(row)
+    def wait_and_call(caller: int) -> None:
+        start.wait()
+        call(caller)
 
-    threads = [threading.Thread(target=call, args=(part,)) for part in np.array_split(z, callers)]
+    threads = [threading.Thread(target=wait_and_call, args=(i,)) for i in range(callers)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+
+    def join() -> None:
+        start.wait()
+        for thread in threads:
+            thread.join()
+
+    return seconds(join)
+
+
+def decode_by_threads(
+    decode: Callable[[np.ndarray], np.ndarray], z: np.ndarray, callers: int
+) -> Seconds:
+    """Decode z row by row, from `callers` threads."""
+    parts = np.array_split(z, callers)
+
+    def call(caller: int) -> None:
+        for row in parts[caller]:
+            decode(row)
+
+    return by_threads(call, callers)
 
 
 def by_tasks(batcher: edgevae.Batcher, z: np.ndarray, callers: int) -> None:
@@ -54,33 +79,68 @@ def by_tasks(batcher: edgevae.Batcher, z: np.ndarray, callers: int) -> None:
     asyncio.run(call_all())
 
 
-def by_bare_locks(callers: int, rows: int) -> None:
-    """Let `callers` threads wait `rows` times, each on a lock that one thread releases."""
-    waiting: deque[threading.Lock] = deque()
-    all_wait = threading.Semaphore(0)
+def by_bare_gate(callers: int, rows: int) -> Seconds:
+    """Let `callers` threads meet `rows` times at a gate that the last of them opens."""
+    waiting: list[None] = []
+    gates = [Gate() for _ in range(rows)]
 
-    def call() -> None:
+    def call(_: int) -> None:
+        for gate in gates:
+            waiting.append(None)
+            if len(waiting) == callers:
+                waiting.clear()
+                gate.open()
+            else:
+                gate.wait()
+
+    return by_threads(call, callers)
+
+
+def by_bare_locks(callers: int, rows: int) -> Seconds:
+    """Let `callers` threads meet `rows` times; the last of them releases a lock of each other."""
+    waiting: list[threading.Lock] = []
+
+    def call(_: int) -> None:
         lock = threading.Lock()
         lock.acquire()
         for _ in range(rows):
             waiting.append(lock)
             if len(waiting) == callers:
-                all_wait.release()
-            lock.acquire()
+                complete, waiting[:] = waiting[:-1], []
+                for other in complete:
+                    other.release()
+            else:
+                lock.acquire()
 
-    threads = [threading.Thread(target=call) for _ in range(callers)]
-    for thread in threads:
-        thread.start()
-    for _ in range(rows):
-        all_wait.acquire()
-        for _ in range(callers):
-            waiting.popleft().release()
-    for thread in threads:
-        thread.join()
+    return by_threads(call, callers)
 
 
-def seconds(run: Callable[[], object]) -> tuple[float, float]:
-    """Return the seconds that a call takes, by wall clock and of processor time on all cores."""
+def by_bare_futures(callers: int, rows: int) -> None:
+    """Let `callers` tasks await a future each, `rows` times, which one callback settles."""
+    waiting: list[asyncio.Future[None]] = []
+
+    def settle() -> None:
+        complete, waiting[:] = waiting[:], []
+        for future in complete:
+            future.set_result(None)
+
+    async def call() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(rows):
+            future = loop.create_future()
+            waiting.append(future)
+            if len(waiting) == callers:
+                loop.call_soon(settle)
+            await future
+
+    async def call_all() -> None:
+        await asyncio.gather(*(call() for _ in range(callers)))
+
+    asyncio.run(call_all())
+
+
+def seconds(run: Callable[[], object]) -> Seconds:
+    """Return the time that a call takes."""
     before = time.perf_counter(), time.process_time()
     run()
     return time.perf_counter() - before[0], time.process_time() - before[1]
@@ -90,17 +150,20 @@ def measure(name: str, callers: int, rows: int, rounds: int) -> dict[str, dict[s
     """Return the figures of each candidate for one bundle."""
     vae = edgevae.load(name, provider="cpu")
     z = vae.sample(callers * rows, seed=1)
+    parts = z.reshape(rows, callers, *z.shape[1:])
     with edgevae.Batcher(vae) as batcher:
-        candidates = {
-            "one call": lambda: vae.decode(z),
-            "threads, Batcher": lambda: by_threads(batcher.decode, z, callers),
-            "tasks, Batcher": lambda: by_tasks(batcher, z, callers),
-            "threads, no Batcher": lambda: by_threads(vae.decode, z, callers),
+        candidates: dict[str, Callable[[], Seconds]] = {
+            "one call": lambda: seconds(lambda: [vae.decode(part) for part in parts]),
+            "threads, Batcher": lambda: decode_by_threads(batcher.decode, z, callers),
+            "tasks, Batcher": lambda: seconds(lambda: by_tasks(batcher, z, callers)),
+            "threads, no Batcher": lambda: decode_by_threads(vae.decode, z, callers),
+            "bare gate": lambda: by_bare_gate(callers, rows),
             "bare locks": lambda: by_bare_locks(callers, rows),
+            "bare futures": lambda: seconds(lambda: by_bare_futures(callers, rows)),
         }
         for run in candidates.values():
             run()
-        samples = [{name: seconds(run) for name, run in candidates.items()} for _ in range(rounds)]
+        samples = [{name: run() for name, run in candidates.items()} for _ in range(rounds)]
     return {
         name: {
             "us a row": round(1e6 * median(s[name][0] for s in samples) / len(z), 1),

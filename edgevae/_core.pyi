@@ -16,6 +16,10 @@ class Kernels(TypedDict):
     available: list[str]
     active: str
 
+class Gate:
+    def wait(self) -> None: ...
+    def open(self) -> None: ...
+
 def normal(
     rows: SupportsIndex,
     dims: SupportsIndex,

@@ -6,6 +6,7 @@
 #
 #   _core_declarations.pxi  the C functions that are called
 #   _core_checks.pxi        the checks; every failed check is an InputError, raised before any write
+#   _core_gate.pxi          Gate, which many threads wait at
 #
 # - With the GIL the module is built under the limited API, so that one wheel serves every Python
 #   from 3.11. That API lacks NumPy's C API, and typed memoryviews cost 120 ns for each argument.
@@ -30,6 +31,7 @@ from edgevae.errors import InputError
 
 include "_core_declarations.pxi"
 include "_core_checks.pxi"
+include "_core_gate.pxi"
 
 
 # -- The GIL ---------------------------------------------------------------------------------------

@@ -1,40 +1,54 @@
 """Serve single items to many threads and tasks, in merged batches.
 
-One free worker, the leader, watches the waiting requests. When it has taken its share of them, the
-next free worker leads; while they run, the next requests queue up and become the next batch. Each
-calling thread sleeps on a lock of its own, and each task on a future of its event loop; one wake-up
-serves all futures of a loop. Nothing polls.
+The requests for an expensive graph are run by workers. One free worker, the leader, watches the
+waiting requests. When it has taken its share of them, the next free worker leads; while they run,
+the next requests queue up and become the next batch. A caller takes no lock: it appends its
+request to a deque, which is atomic, and sends the leader a signal only if that one sleeps or has as
+many requests as it expects. Nothing polls.
 
-A caller takes no lock: it appends its request to a deque, which is atomic, and sends the leader a
-signal only if that one sleeps or has as many requests as it expects.
+A cheap graph costs less than to wake another thread, which must wait for the GIL besides. So the
+thread that completes a batch runs it, and the workers run only what stays incomplete for too long.
+An event loop runs the requests of all tasks that were ready at the same time, after the last one.
+
+Threads that are likely to share a batch sleep at one gate, and one call of the system wakes all of
+them. Tasks sleep on a future each, and one wake-up serves all futures of an event loop.
 """
 
+import asyncio
 import atexit
 import copy
 import os
 import threading
 import time
+import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from edgevae import checks
+from edgevae._core import Gate
 from edgevae.data import class_numbers
 from edgevae.errors import InputError
 from edgevae.latents import Posterior, read_latents
 from edgevae.vae import VAE
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Future
-
     from edgevae.data import Labels
     from edgevae.engine import Arrays, Graph, Plan
 
 Floats = npt.NDArray[np.float32]
+_Future: TypeAlias = "asyncio.Future[None]"
+
+
+# A cheap graph is one whose plan gives a worker two rows or more. Callers run up to this many times
+# as many rows at a time, which takes about a millisecond.
+_CALLERS_SHARES = 25
+_CLOSED = "this Batcher is closed: create another, or call the VAE itself"
+_FORKED = "this Batcher belongs to the process that forked: create another here"
 
 
 class Batcher:
@@ -44,10 +58,13 @@ class Batcher:
     size may add floats in another order. An item is checked by its caller, before it joins a
     batch. If a graph fails, all callers of that batch get the error.
 
-    A batch has at most `max_batch` items, and at most a chunk of the VAE's plan. A worker with
-    fewer requests than in its last batch waits for more, until the oldest request has waited for
-    `max_delay` seconds. A lone caller, whose last batch had one item, never waits. If a task is
-    cancelled or a thread interrupted, its item is withdrawn unless a batch already has it.
+    A batch has at most `max_batch` items, and at most a chunk of the VAE's plan. Fewer requests
+    than in the last batch wait for more, until the oldest one has waited for `max_delay` seconds.
+    A lone caller, whose last batch had one item, never waits. If a task is cancelled or a thread
+    interrupted, its item is withdrawn unless a batch already has it.
+
+    An event loop runs a batch of a cheap graph itself, which blocks it for about a millisecond at
+    most. It leaves other graphs to the Batcher's threads.
 
     `close`, or the end of a `with` block, serves the waiting requests and refuses later ones. A
     Batcher holds threads, so it belongs to one process: it is neither pickled nor used after a
@@ -61,17 +78,20 @@ class Batcher:
         self._max_delay = float(max_delay)
         self._runner = runner = vae.runner
         roles = set(runner.bundle.roles) - {"activations"}  # which no verb for single items runs
-        self._queues = {role: _Queue(runner.graph(role), runner.plan(role)) for role in roles}
+        self._queues = {
+            role: _Queue(runner.graph(role), runner.plan(role), self._max_batch) for role in roles
+        }
         self._leading = threading.Lock()  # is held by the leader
         self._signals: SimpleQueue[None] = SimpleQueue()  # for the leader
         self._sleeping = False  # whether the leader sleeps until there is a request
         self._running: list[None] = []  # one for each batch that runs
         self._closed = False
-        self._process = os.getpid()
+        self._refusal = ""  # why requests are refused
         count = max(queue.plan.workers for queue in self._queues.values())
         self._workers = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
         for worker in self._workers:
             worker.start()
+        _batchers.add(self)
         # A daemon thread that runs a graph while the interpreter ends could crash it.
         atexit.register(self.close)
 
@@ -79,26 +99,29 @@ class Batcher:
         """Return `VAE.decode` of one latent, (*latent_shape) or (1, *latent_shape)."""
         inputs, single = self._latent(z, labels)
         (x_hat,) = self._run("decoder", inputs)
-        return x_hat[0] if single else x_hat
+        return x_hat if single else x_hat[None]
 
     async def adecode(self, z: npt.ArrayLike, *, labels: "Labels | None" = None) -> Floats:
-        """Return `decode` of one latent without blocking the event loop."""
+        """Return `decode` of one latent; other tasks run meanwhile."""
         inputs, single = self._latent(z, labels)
         (x_hat,) = await self._arun("decoder", inputs)
-        return x_hat[0] if single else x_hat
+        return x_hat if single else x_hat[None]
 
     def encode(self, x: Any) -> Posterior:
         """Return `VAE.encode` of one item."""
-        return Posterior(*self._run("encoder", self._item(x)))
+        mu, logvar = self._run("encoder", self._item(x))
+        return Posterior(mu[None], logvar[None])
 
     async def aencode(self, x: Any) -> Posterior:
-        """Return `encode` of one item without blocking the event loop."""
-        return Posterior(*await self._arun("encoder", self._item(x)))
+        """Return `encode` of one item; other tasks run meanwhile."""
+        mu, logvar = await self._arun("encoder", self._item(x))
+        return Posterior(mu[None], logvar[None])
 
     def close(self) -> None:
         """Serve the waiting requests, then end the workers. Later calls are refused."""
-        if os.getpid() != self._process:  # a fork copies no threads that could be waited for
+        if self._refusal == _FORKED:  # there are no threads that could be waited for
             return
+        self._refusal = _CLOSED
         self._closed = True
         self._signals.put(None)
         for worker in self._workers:
@@ -119,55 +142,85 @@ class Batcher:
     def _latent(self, z: npt.ArrayLike, labels: "Labels | None") -> "tuple[Arrays, bool]":
         bundle = self._runner.bundle
         rows, single = read_latents(z, bundle.latent_shape)
-        y = class_numbers(labels, bundle.classes, len(rows))
+        _check_single(rows)
+        y = class_numbers(labels, bundle.classes, 1)
         return {"z": rows} if y is None else {"z": rows, "y": y}, single
 
     def _item(self, x: Any) -> "Arrays":
         self._runner.graph("encoder")  # raises if there is none
-        return {"x": self._runner.bundle.data.read(x).rows}
+        rows = self._runner.bundle.data.read(x).rows
+        _check_single(rows)
+        return {"x": rows}
 
     def _run(self, role: str, inputs: "Arrays") -> list[Floats]:
         queue = self._queues[role]
-        request = _Request(inputs)
-        request.lock = threading.Lock()
-        request.lock.acquire()
+        request = _Request(inputs, gate=queue.gate)
         self._submit(queue, request)
         try:
-            request.lock.acquire()  # which a worker releases
+            request.wait()
         except BaseException:
             queue.withdraw(request)
             raise
         return request.result()
 
     async def _arun(self, role: str, inputs: "Arrays") -> list[Floats]:
-        from asyncio import CancelledError, get_running_loop
-
         queue = self._queues[role]
-        request = _Request(inputs)
-        request.loop = get_running_loop()
-        request.future = request.loop.create_future()
-        self._submit(queue, request)
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        request = _Request(inputs, future=future)
+        if queue.callers_rows:
+            self._join_round(queue, request, loop)
+        else:
+            self._submit(queue, request)
         try:
-            await request.future
-        except CancelledError:
+            await future
+        except asyncio.CancelledError:
             queue.withdraw(request)
             raise
         return request.result()
 
     def _submit(self, queue: "_Queue", request: "_Request") -> None:
-        if os.getpid() != self._process:
-            raise InputError("this Batcher belongs to the process that forked: create another here")
-        refused = self._closed
-        if not refused:
-            queue.waiting.append(request)
+        """Leave a request to the workers; for a cheap graph, run the batch that it completes."""
+        if self._refusal:
+            raise InputError(self._refusal)
+        queue.waiting.append(request)
+        waiting = len(queue.waiting)
+        if waiting == queue.expected_rows and 1 < waiting <= queue.callers_rows:
+            # Another caller may have taken the batch at the same time.
+            if batch := queue.pop():
+                queue.run(batch, queue.plan.threads)
+                _wake(batch)
+        elif self._sleeping or waiting == queue.expected_rows:
             # The first request starts a worker's delay; the last expected one ends it.
-            if self._sleeping or len(queue.waiting) == queue.expected_rows:
-                self._sleeping = False
-                self._signals.put(None)
-            # The workers may have ended before the request was appended.
-            refused = self._closed and queue.withdraw(request)
-        if refused:
-            raise InputError("this Batcher is closed: create another, or call the VAE itself")
+            self._sleeping = False
+            self._signals.put(None)
+        # The workers may have ended before the request was appended.
+        if self._refusal and queue.withdraw(request):
+            raise InputError(self._refusal)
+
+    def _join_round(
+        self, queue: "_Queue", request: "_Request", loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Add a request to those of the tasks that the loop runs in this round."""
+        if self._refusal:
+            raise InputError(self._refusal)
+        current = queue.round
+        if current is None or current.loop is not loop:
+            queue.round = current = _Round(loop)
+            loop.call_soon(self._run_round, queue, current)
+        current.requests.append(request)
+
+    def _run_round(self, queue: "_Queue", current: "_Round") -> None:
+        """Run the requests of a round in its event loop, a batch between other events."""
+        if queue.round is current:
+            queue.round = None
+        waiting = [request for request in current.requests if not request.cancelled()]
+        batch, current.requests = waiting[: queue.callers_rows], waiting[queue.callers_rows :]
+        if current.requests:
+            current.loop.call_soon(self._run_round, queue, current)
+        if batch:
+            queue.run(batch, queue.plan.threads)
+            _settle([request.future for request in batch])
 
     # --- in a worker's thread ----------------------------------------------------------------
 
@@ -178,11 +231,7 @@ class Batcher:
             if taken is None:
                 return
             queue, batch, threads = taken
-            try:
-                queue.run(batch, threads)
-            except BaseException as failure:
-                for request in batch:
-                    request.failure = failure
+            queue.run(batch, threads)
             self._running.pop()
             _wake(batch)
 
@@ -211,7 +260,8 @@ class Batcher:
                 self._sleeping = False
         alone = not self._running and not any(queue.waiting for queue in self._queues.values())
         self._running.append(None)
-        single_call = alone and len(batch) <= queue.plan.single_call_rows
+        # The threads of a session spin after a call, which slows the callers of a cheap graph.
+        single_call = alone and len(batch) <= queue.plan.single_call_rows and not queue.callers_rows
         return queue, batch, queue.plan.call_threads if single_call else queue.plan.threads
 
     def _sleep(self, seconds: float | None) -> None:
@@ -222,40 +272,85 @@ class Batcher:
             return
 
 
-class _Request:
-    """One item: its inputs, its row of a batch's outputs, and the caller that waits for them."""
+class _Answer:
+    """The outputs of a batch, or the reason why there are none."""
 
-    __slots__ = ("failure", "future", "inputs", "lock", "loop", "outputs", "row", "since")
+    __slots__ = ("failure", "outputs")
 
-    def __init__(self, inputs: "Arrays") -> None:
-        rows = len(next(iter(inputs.values())))
-        if rows != 1:
-            raise InputError(f"expected a single item, got {rows}; call the VAE itself")
-        self.inputs = inputs
+    def __init__(self) -> None:
         self.outputs: list[Floats] = []
+        self.failure: BaseException | None = None
+
+
+class _Request:
+    """One item: its inputs, the caller that waits, and the row of the answer that it waits for.
+
+    The caller is a thread, at a gate, or a task, which awaits a future.
+    """
+
+    __slots__ = ("answer", "future", "gate", "inputs", "row", "since")
+
+    def __init__(
+        self, inputs: "Arrays", *, gate: Gate | None = None, future: "_Future | None" = None
+    ) -> None:
+        self.inputs = inputs
+        self.gate = gate
+        self.future = future
+        self.answer: _Answer | None = None
         self.row = 0
         self.since = time.monotonic()
-        self.failure: BaseException | None = None
-        self.lock: threading.Lock | None = None
-        self.loop: AbstractEventLoop | None = None
-        self.future: Future[None] | None = None
+
+    def wait(self) -> None:
+        """Sleep until there is an answer."""
+        while self.answer is None:
+            gate = self.gate
+            assert gate is not None
+            gate.wait()
+            # The gate may have been opened for others that came at the same time.
+            self.gate = Gate()
+
+    def cancelled(self) -> bool:
+        """Return whether a task made the request and no longer waits for it."""
+        return self.future is not None and self.future.done()
 
     def result(self) -> list[Floats]:
-        """Return the outputs, or raise the failure of the batch."""
-        if self.failure is not None:
+        """Return the item's outputs, or raise the failure of the batch."""
+        answer = self.answer
+        assert answer is not None
+        if answer.failure is not None:
             # A copy for each caller: threads that raise one exception extend one traceback.
-            raise copy.copy(self.failure) from self.failure
+            raise copy.copy(answer.failure) from answer.failure
         # Copies, as a view would keep the whole batch.
-        return [rows[self.row : self.row + 1].copy() for rows in self.outputs]
+        return [rows[self.row].copy() for rows in answer.outputs]
+
+
+class _Round:
+    """The requests of the tasks that one event loop runs before it looks for other events."""
+
+    __slots__ = ("loop", "requests")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.requests: list[_Request] = []
+
+
+def _check_single(rows: npt.NDArray[Any]) -> None:
+    if len(rows) != 1:
+        raise InputError(f"expected a single item, got {len(rows)}; call the VAE itself")
 
 
 class _Queue:
     """The requests that wait for one graph. Only the leader takes requests."""
 
-    def __init__(self, graph: "Graph", plan: "Plan") -> None:
+    def __init__(self, graph: "Graph", plan: "Plan", max_batch: int) -> None:
         self.graph = graph
         self.plan = plan
         self.waiting: deque[_Request] = deque()
+        # The rows of a cheap graph that callers run at a time; 0 leaves all rows to the workers.
+        cheap_rows = _CALLERS_SHARES * plan.worker_rows if plan.worker_rows > 1 else 0
+        self.callers_rows = min(cheap_rows, plan.chunk, max_batch)
+        self.round: _Round | None = None  # of the last event loop that had a request
+        self.gate = Gate()  # of the threads that come until a batch is taken
         self.expected_rows = 1  # as many as in the last batch, whose callers are likely to return
 
     def due(self, delay: float) -> float:
@@ -275,11 +370,16 @@ class _Queue:
         waiting = len(self.waiting)
         share = max(-(-waiting // workers), min(self.expected_rows, waiting))
         self.expected_rows = max(1, min(share, limit, self.plan.chunk))
+        return self.pop()
+
+    def pop(self) -> list[_Request]:
+        """Remove and return as many of the waiting requests as are expected, or all."""
+        self.gate = Gate()
         batch: list[_Request] = []
         try:
             for _ in range(self.expected_rows):
                 batch.append(self.waiting.popleft())
-        except IndexError:  # callers have withdrawn requests
+        except IndexError:  # the others were withdrawn, or taken by another thread
             pass
         return batch
 
@@ -292,25 +392,32 @@ class _Queue:
         return True
 
     def run(self, batch: Sequence[_Request], threads: int) -> None:
-        """Run the graph on the merged inputs of a batch, and give its requests the outputs."""
-        inputs = {
-            name: np.concatenate([request.inputs[name] for request in batch])
-            for name in self.graph.inputs
-        }
-        outputs = self.graph.call(inputs, len(batch), threads=threads)
+        """Run the graph on the merged inputs of a batch, and answer its requests."""
+        answer = _Answer()
+        try:
+            inputs = {
+                name: np.concatenate([request.inputs[name] for request in batch])
+                for name in self.graph.inputs
+            }
+            answer.outputs = self.graph.call(inputs, len(batch), threads=threads)
+        except BaseException as failure:
+            answer.failure = failure
         for row, request in enumerate(batch):
-            request.outputs = outputs
             request.row = row
+            request.answer = answer
 
 
 def _wake(batch: Sequence[_Request]) -> None:
     """Wake the callers that wait for a batch."""
-    futures: dict[AbstractEventLoop, list[Future[None]]] = {}
+    gates: set[Gate] = set()
+    futures: dict[asyncio.AbstractEventLoop, list[_Future]] = {}
     for request in batch:
-        if request.lock is not None:
-            request.lock.release()
-        elif request.loop is not None and request.future is not None:
-            futures.setdefault(request.loop, []).append(request.future)
+        if request.gate is not None:
+            gates.add(request.gate)
+        elif request.future is not None:
+            futures.setdefault(request.future.get_loop(), []).append(request.future)
+    for gate in gates:
+        gate.open()
     for loop, waiting in futures.items():
         try:
             loop.call_soon_threadsafe(_settle, waiting)
@@ -318,7 +425,20 @@ def _wake(batch: Sequence[_Request]) -> None:
             continue
 
 
-def _settle(futures: "Sequence[Future[None]]") -> None:
+def _settle(futures: "Iterable[_Future | None]") -> None:
     for future in futures:
-        if not future.done():  # it may have been cancelled
+        if future is not None and not future.done():  # it may have been cancelled
             future.set_result(None)
+
+
+_batchers: weakref.WeakSet[Batcher] = weakref.WeakSet()
+
+
+def _disown() -> None:
+    """Mark the Batchers of a forked child, where their threads do not exist."""
+    for batcher in _batchers:
+        batcher._refusal = _FORKED
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown)

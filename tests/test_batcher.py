@@ -225,6 +225,111 @@ def test_waiting_threads_do_not_poll(batcher, grey):
     assert time.process_time() - before < 0.2
 
 
+def cheap(batcher, rows=8):
+    """Let callers run batches of at most so many rows of the decoder."""
+    queue = batcher._queues["decoder"]
+    queue.callers_rows = rows
+    return queue
+
+
+def test_an_event_loop_runs_a_cheap_batch_of_all_ready_tasks_itself(gate, monkeypatch):
+    gate, vae = gate
+    gate.open.set()
+    z = vae.sample(20, seed=1)
+    callers = set()
+    call = vae.graph("decoder").call
+
+    def noted(inputs, rows, *, threads):
+        callers.add(threading.current_thread())
+        return call(inputs, rows, threads=threads)
+
+    monkeypatch.setattr(vae.graph("decoder"), "call", noted)
+
+    async def main():
+        return await asyncio.gather(*(batcher.adecode(row) for row in z))
+
+    with edgevae.Batcher(vae) as batcher:
+        cheap(batcher)
+        x_hat = np.stack(asyncio.run(main()))
+    assert gate.sizes == [8, 8, 4]
+    assert callers == {threading.current_thread()}
+    np.testing.assert_allclose(x_hat, vae.decode(z), **CLOSE)
+
+
+def test_a_cancelled_task_is_left_out_of_the_round_of_its_loop(gate):
+    gate, vae = gate
+    gate.open.set()
+    z = vae.sample(3, seed=1)
+
+    async def main(batcher):
+        tasks = [asyncio.create_task(batcher.adecode(row)) for row in z]
+        asyncio.get_running_loop().call_soon(tasks[1].cancel)
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    with edgevae.Batcher(vae) as batcher:
+        cheap(batcher)
+        first, second, third = asyncio.run(main(batcher))
+    assert isinstance(second, asyncio.CancelledError)
+    np.testing.assert_allclose(np.stack([first, third]), vae.decode(z[::2]), **CLOSE)
+
+
+def test_rounds_of_several_event_loops_do_not_mix(vaes):
+    vae = vaes["vector"]
+    z = vae.sample(60, seed=1)
+
+    async def some(rows):
+        return [await batcher.adecode(row) for row in rows]
+
+    with edgevae.Batcher(vae) as batcher, ThreadPoolExecutor(3) as pool:
+        cheap(batcher)
+        parts = pool.map(lambda rows: asyncio.run(some(rows)), np.split(z, 3))
+        x_hat = np.concatenate([np.stack(part) for part in parts])
+    np.testing.assert_allclose(x_hat, vae.decode(z), **CLOSE)
+
+
+def test_a_failure_reaches_all_tasks_of_a_round(gate, monkeypatch):
+    _, vae = gate
+
+    def fail(inputs, rows, *, threads):
+        raise ProviderError("out of order")
+
+    monkeypatch.setattr(vae.graph("decoder"), "call", fail)
+
+    async def main():
+        calls = (batcher.adecode(row) for row in vae.sample(5, seed=1))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    with edgevae.Batcher(vae) as batcher:
+        cheap(batcher)
+        errors = asyncio.run(main())
+    assert {(type(error), str(error)) for error in errors} == {(ProviderError, "out of order")}
+    assert len({id(error) for error in errors}) == 5
+
+
+def test_the_thread_that_completes_a_cheap_batch_runs_it(gate):
+    gate, vae = gate
+    gate.open.set()
+    z = vae.sample(4, seed=1)
+    with edgevae.Batcher(vae, max_delay=60) as batcher, ThreadPoolExecutor(3) as pool:
+        queue = cheap(batcher)
+        queue.expected_rows = 4
+        futures = [pool.submit(batcher.decode, row) for row in z[:3]]
+        until(lambda: len(queue.waiting) == 3)
+        last = batcher.decode(z[3])
+        x_hat = np.stack([*(future.result() for future in futures), last])
+    assert gate.sizes == [4]
+    np.testing.assert_allclose(x_hat, vae.decode(z), **CLOSE)
+
+
+def test_threads_get_their_results_whatever_the_batches_of_a_cheap_graph(vaes):
+    vae = vaes["vector"]
+    z = vae.sample(1200, seed=1)
+    with edgevae.Batcher(vae, max_delay=0.001) as batcher, ThreadPoolExecutor(24) as pool:
+        cheap(batcher, 16)
+        x_hat = np.stack([*pool.map(batcher.decode, z)])
+    np.testing.assert_allclose(x_hat, vae.decode(z), **CLOSE)
+
+
 # --- what goes wrong -------------------------------------------------------------------------
 
 

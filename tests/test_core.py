@@ -5,6 +5,7 @@ import gc
 import inspect
 import math
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -464,3 +465,33 @@ def test_extremes_take_contiguous_float32_alone(x):
     for function in (_core.is_finite, _core.extremes):
         with pytest.raises(InputError, match="x: expected a"):
             function(x)
+
+
+# --- the gate --------------------------------------------------------------------------------
+
+
+def test_a_gate_lets_all_threads_pass_once_it_is_open():
+    gate, passed = _core.Gate(), []
+
+    def wait():
+        gate.wait()
+        passed.append(None)
+
+    threads = [threading.Thread(target=wait) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    assert not passed
+    gate.open()
+    for thread in threads:
+        thread.join(30)
+    assert len(passed) == 20
+    gate.wait()  # returns at once
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send an interrupt")
+def test_a_wait_at_a_gate_can_be_interrupted():
+    interrupt = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        _core.Gate().wait()
+    interrupt.join()
