@@ -12,6 +12,8 @@ from edgevae.engine import Plan, plans
 
 # The fewest pairs, of which the interval of the median is from the second to the second last.
 _PAIRS = 9
+# The most pairs that are added while the median is high enough and the interval is too wide.
+_MOST_PAIRS = 27
 # The probability that the median is below the interval's lower bound.
 _CHANCE = 0.025
 
@@ -26,14 +28,22 @@ def is_faster(other: Callable[[], float], present: Callable[[], float], seconds:
     other(), present()  # which are not counted
     ratios: list[float] = []
     end = time.perf_counter() + seconds
-    while len(ratios) < _PAIRS or time.perf_counter() < end:
+    while (
+        len(ratios) < _PAIRS
+        or time.perf_counter() < end
+        or (len(ratios) < _MOST_PAIRS and _is_promising(ratios) and lower_bound(ratios) <= 1)
+    ):
         if len(ratios) % 2:
             rate = other()
             ratios.append(rate / present())
         else:
             rate = present()
             ratios.append(other() / rate)
-    return lower_bound(ratios) > 1 and median(ratios) * plans.NEARLY_BEST > 1
+    return _is_promising(ratios) and lower_bound(ratios) > 1
+
+
+def _is_promising(ratios: Sequence[float]) -> bool:
+    return median(ratios) * plans.NEARLY_BEST > 1
 
 
 def lower_bound(values: Sequence[float]) -> float:
