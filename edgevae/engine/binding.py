@@ -143,7 +143,7 @@ class Direct:
             return [*outputs.values()]
         results: list[Floats] = self._run(self._names, inputs, self._options)
         for shape, result in zip(self._shapes, results, strict=True):
-            if result.shape[1:] != shape or len(result) != rows:
+            if result.shape != (rows, *shape):
                 _check_shape("of a call", (rows, *shape), result)
         return results
 
