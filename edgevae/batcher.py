@@ -73,9 +73,7 @@ class Batcher:
 
     def __init__(self, vae: VAE, max_batch: int = 64, max_delay: float = 0.002) -> None:
         self._max_batch = checks.integer(max_batch, "max_batch", least=1)
-        if not isinstance(max_delay, (int, float)) or not 0 <= max_delay < float("inf"):
-            raise InputError(f"max_delay: expected seconds, at least 0, got {max_delay!r:.60}")
-        self._max_delay = float(max_delay)
+        self._max_delay = checks.nonnegative(max_delay, "max_delay", "in seconds")
         self._runner = runner = vae.runner
         roles = set(runner.bundle.roles) - {"activations"}  # which no verb for single items runs
         self._queues = {

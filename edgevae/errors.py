@@ -28,3 +28,12 @@ class ProviderError(EdgeVAEError):
 
 class CheckError(EdgeVAEError):
     """A computation does not reproduce its recorded results."""
+
+
+def show(value: object) -> str:
+    """Return a value as errors show it, in at most 60 characters."""
+    try:
+        text = repr(value)
+    except Exception:  # of an integer of 5,000 digits, of lists in lists, of the value's own class
+        return f"a {type(value).__name__} that cannot be shown"
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeGuard
 
-from edgevae.errors import BundleError
+from edgevae.errors import BundleError, show
 
 
 class Fields:
@@ -131,12 +131,6 @@ def is_number(value: object) -> TypeGuard[float]:
     """Return True if a value is a finite number that a float can hold, and not a boolean."""
     largest = sys.float_info.max
     return (is_integer(value) or isinstance(value, float)) and -largest <= value <= largest
-
-
-def show(value: object) -> str:
-    """Return a value as errors show it, in at most 60 characters."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def parse(path: Path) -> object:

@@ -139,6 +139,8 @@ def decode(
     y = class_numbers(labels, bundle.classes, len(rows))
     shape = x_shape(bundle, rows)
     x_hat: Floats = checks.output_array(shape if single else (len(rows), *shape), "float32", out)
+    if out is not None and np.may_share_memory(out, rows):
+        raise InputError("out: expected memory of its own, got an array that overlaps z; copy z")
     batch = runner.plan("decoder").workers
     for i, picture in enumerate(x_hat[None] if single else x_hat):
 

@@ -159,6 +159,7 @@ class VAE:
         prior = self.runner.prior
         if (
             out is None
+            and type(dtype) is str
             and dtype == "float32"
             and not self._data.is_text
             and self.runner.is_one_call(n)
@@ -226,7 +227,7 @@ class VAE:
         They are the activations after each layer, which the score `nap` compares. x is as in
         `reconstruct`. Raises `InputError` if the bundle has no graph of them.
         """
-        self.runner.graph("activations")
+        self.runner.graph("activations")  # raises before x is read if there is none
         return self.runner.activations(self._data.rows(x))
 
     def decode(
@@ -249,7 +250,7 @@ class VAE:
         `bundle.tiles.overlap`. `out`, with `tile` only, is filled and returned and may be a
         numpy.memmap.
         """
-        if tile:
+        if tile is not False and checks.flag(tile, "tile"):
             return tiling.decode(self.runner, z, labels, overlap, out)
         if overlap is not None or out is not None:
             raise InputError("overlap, out: expected with tile=True alone; leave them out")
@@ -324,8 +325,11 @@ class VAE:
         Item i takes the noise of row start + i of the stream `seed`, purpose posterior. `labels`
         are as in `decode`: one, or one for each item.
         """
-        n, items = checks.integer(n, "n", least=1), self.bundle.data.read(x)
+        n = checks.integer(n, "n", least=1)
         strength = checks.nonnegative(strength, "strength", "1 is the posterior itself")
+        seed, start = checks.seed(seed), checks.start(start)
+        items = self.bundle.data.read(x)
+        checks.fitting(n * len(items.rows), "n", self.bundle.x_shape)
         y = self._class_numbers(labels, len(items.rows))
         if self.bundle.model == "autoencoder":
             raise InputError(
@@ -357,9 +361,9 @@ class VAE:
         the circle if the prior is the standard normal and latents lie on its shell, of radius
         sqrt(dims). With a mixture prior, such as that of `fashion`, the line is as good.
         """
-        steps = checks.integer(steps, "steps", least=2)
+        steps = self._check_steps(steps)
         y = self._class_numbers(labels, steps)
-        path = paths.arc if spherical else paths.line
+        path = paths.arc if checks.flag(spherical, "spherical") else paths.line
         first, last = self._read_one(a, "a"), self._read_one(b, "b")
         ends = self.runner.encode(np.concatenate([first.rows, last.rows])).mu
         return first.restore(self.runner.decode(path(ends[0], ends[1], steps), y))
@@ -385,7 +389,7 @@ class VAE:
         keeps them about as near to training images as reconstructions are.
         """
         dim = checks.integer(dim, "dim", most=self.bundle.dims - 1)
-        steps = checks.integer(steps, "steps", least=2)
+        steps = self._check_steps(steps)
         span = checks.nonnegative(span, "span", "in standard deviations of the prior")
         y = self._class_numbers(labels, steps)
         if isinstance(z, np.ndarray) and z.shape == self.bundle.latent_shape:
@@ -478,6 +482,10 @@ class VAE:
         table: T = self._tables[name]
         return table
 
+    def _check_steps(self, steps: int) -> int:
+        steps = checks.integer(steps, "steps", least=2)
+        return checks.fitting(steps, "steps", self.bundle.x_shape)
+
     def _read_one(self, x: Any, name: str) -> Items:
         items = self.bundle.data.read(x)
         if len(items.rows) != 1:
@@ -566,6 +574,7 @@ def generate(
     dtype: str = "float32",
 ) -> Any:
     """Call `VAE.generate` of a bundle, which is loaded once in a process."""
+    precision = checks.text(precision, "precision", "float32")
     vae = _loaded(bundles.find(model).absolute(), precision)
     return vae.generate(
         n, seed=seed, start=start, temperature=temperature, labels=labels, out=out, dtype=dtype

@@ -411,7 +411,7 @@ def test_a_bad_max_batch_is_refused(grey, value):
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), "soon", None])
 def test_a_bad_max_delay_is_refused(grey, value):
-    with pytest.raises(InputError, match="max_delay: expected seconds, at least 0"):
+    with pytest.raises(InputError, match="max_delay: expected a finite number of at least 0"):
         edgevae.Batcher(grey, max_delay=value)
 
 

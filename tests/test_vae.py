@@ -328,7 +328,7 @@ def test_pixels_fill_the_range(colour):
         (3.0, "got a float"),
         ([None], "item 0 of the list: x: expected"),
         ([np.zeros((2, 1, 8, 8), np.float32)], "item 0 of the list: expected a single item"),
-        ([[0.0]], "item 0 of the list: item 0 of the list: x: expected"),
+        ([[0.0]], "item 0 of the list: expected a single item, got a list"),
         ("missing.png", r"missing\.png: expected a file that can be read: No such file"),
         (__file__, r"test_vae\.py: expected an image file"),
         (Image.new("L", (28, 28)), r"8 x 8 pixels, got 28 x 28; image\.resize\(\(8, 8\)\)"),

@@ -4,6 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from edgevae import checks
 from edgevae.bundle.bundle import Bundle
 from edgevae.bundle.manifest import MANIFEST, File, Manifest, is_file_name
 from edgevae.data import likelihood
@@ -28,8 +29,8 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
         shipped = _ZOO / name_or_path
         if (shipped / MANIFEST).is_file():
             return shipped
-    path = Path(name_or_path)
-    if not path.is_dir():
+    path = checks.path(name_or_path, "model")
+    if not os.path.isdir(path):  # which is False for a name that is too long, too
         raise BundleError(
             f"expected the path of a bundle or the name of a shipped one "
             f"({', '.join(names()) or 'none is installed'}), got {os.fspath(name_or_path)!r}, "

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from edgevae import atomic, npz
+from edgevae import atomic, checks, npz
 from edgevae.bundle import schema1
 from edgevae.bundle.bundle import MIXTURE_ARRAYS, Bundle, Mixture, own_outputs, selfcheck_arrays
 from edgevae.bundle.graph_entry import ANY, FLOAT32, ROLES, GraphEntry
@@ -92,14 +92,25 @@ def _publish(
     except (TypeError, ValueError) as error:
         raise BundleError(f"the manifest takes strings and finite numbers only: {error}") from error
 
-    target = Path(path).resolve()
+    target = checks.path(path, "path").resolve()
+    try:
+        return _put(target, {**files, MANIFEST: manifest.encode()})
+    except OSError as error:
+        raise BundleError(
+            f"{target}: cannot be written: {error.strerror or error}; name a place that exists, "
+            f"has free space and may be written"
+        ) from error
+
+
+def _put(target: Path, files: Mapping[str, bytes]) -> Bundle:
+    """Write the files into a folder that appears complete, and return the bundle in it."""
     check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, since a rename is atomic within one file system only.
     draft = target.parent / f".{target.name}.{os.urandom(4).hex()}.draft"
     draft.mkdir()
     try:
-        for name, content in {**files, MANIFEST: manifest.encode()}.items():
+        for name, content in files.items():
             atomic.write(draft / name, content)
         atomic.sync(draft)
         written = read(draft)

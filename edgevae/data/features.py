@@ -5,8 +5,8 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from edgevae.errors import BundleError
-from edgevae.json_fields import Fields, show
+from edgevae.errors import BundleError, show
+from edgevae.json_fields import Fields
 
 Floats = npt.NDArray[np.float32]
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edgevae import checks
 from edgevae._core import extremes
 from edgevae.checks import LARGEST
 from edgevae.errors import InputError
@@ -52,6 +53,8 @@ def batched(x: npt.NDArray[Any], item_shape: tuple[int, ...]) -> tuple[npt.NDArr
 
     Raises `InputError` for any other shape.
     """
+    checks.refuse_masked(x, "x")
+    x = np.asarray(x)  # without the behaviour of a subclass
     shape = x.shape
     if shape[1:] == item_shape:
         return x, False

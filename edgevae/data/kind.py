@@ -13,7 +13,7 @@ from edgevae import checks
 from edgevae._core import are_rows
 from edgevae.data.features import Features, numbered
 from edgevae.data.items import Floats, Items, Range, accepted, batched, check_values
-from edgevae.errors import InputError
+from edgevae.errors import InputError, show
 from edgevae.json_fields import Fields
 
 
@@ -70,6 +70,10 @@ class Kind(ABC):
     def _read_list(self, items: Sequence[Any]) -> Items:
         parts = []
         for i, item in enumerate(items):
+            if isinstance(item, (list, tuple)):
+                raise InputError(
+                    f"item {i} of the list: expected a single item, got a {type(item).__name__}"
+                )
             try:
                 part = self.read(item)
             except InputError as error:
@@ -87,7 +91,7 @@ class Kind(ABC):
 
     def _read_floats(self, x: npt.NDArray[Any]) -> Items:
         batch, single = batched(x, self.x_shape)
-        rows = np.ascontiguousarray(batch, np.float32)
+        rows = checks.floats(batch, "x")
         if self.features is not None:
             rows = self.features.imputed(rows)
         check_values(rows, self.x_range)
@@ -109,8 +113,8 @@ class Kind(ABC):
         check_dtype(dtype)
         if dtype != "float32":
             raise InputError(
-                f"dtype: expected 'float32', since {owner} returns {self.name}s, got {dtype!r}, "
-                f"which is for images"
+                f"dtype: expected 'float32', since {owner} returns {self.name}s, got "
+                f"{show(dtype)}, which is for images"
             )
         return checks.output_array((n, *self.x_shape), dtype, out)
 
@@ -161,8 +165,8 @@ def _unchanged(x_hat: Floats) -> Floats:
 
 def check_dtype(dtype: str) -> None:
     """Raise `InputError` unless dtype is "float32" or "uint8"."""
-    if dtype not in ("float32", "uint8"):
-        raise InputError(f"dtype: expected 'float32' or 'uint8', got {dtype!r}")
+    if not isinstance(dtype, (str, np.dtype)) or dtype not in ("float32", "uint8"):
+        raise InputError(f"dtype: expected 'float32' or 'uint8', got {show(dtype)}")
 
 
 def type_name(x: object) -> str:

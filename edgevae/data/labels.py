@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import checks
-from edgevae.errors import InputError
+from edgevae.errors import InputError, show
 
 ClassNumbers = npt.NDArray[np.int64]
 Label = int | str
@@ -24,7 +24,10 @@ def classes_in_turn(classes: Sequence[str], n: int, start: int) -> ClassNumbers 
     """
     if not classes:
         return None
-    rows = np.arange(n, dtype=np.uint64) + np.uint64(start & checks.LAST)  # wraps as rows do
+    try:
+        rows = np.arange(n, dtype=np.uint64) + np.uint64(start & checks.LAST)  # wraps as rows do
+    except (MemoryError, ValueError) as error:
+        raise checks.too_many(n, "n", error) from error
     return (rows % np.uint64(len(classes))).astype(np.int64)
 
 
@@ -38,20 +41,28 @@ def class_numbers(labels: Labels | None, classes: Sequence[str], n: int) -> Clas
     if not classes:
         if labels is not None:
             raise InputError(
-                f"labels: expected none, since this bundle has no classes, got {labels!r:.60}; "
+                f"labels: expected none, since this bundle has no classes, got {show(labels)}; "
                 f"leave labels out, or load one that was trained with --conditional"
             )
         return None
     if labels is None:
         raise InputError(f"labels: expected a class for each row, got none; {_listed(classes)}")
     if isinstance(labels, np.ndarray):
+        if labels.shape not in ((), (n,)):
+            raise _miscounted(n, f"shape {labels.shape}")
         labels = labels.tolist()
-    if isinstance(labels, str) or not isinstance(labels, Sequence):
-        return np.full(n, _number(labels, classes), np.int64)
-    each = [_number(label, classes) for label in labels]
-    if len(each) != n:
-        raise InputError(f"labels: expected one label, or {n}, one for each row, got {len(each)}")
-    return np.array(each, np.int64)
+    if isinstance(labels, (str, bytes, memoryview)) or not isinstance(labels, Sequence):
+        number = _number(labels, classes)
+        y: ClassNumbers = checks.output_array((n,), "int64")
+        y.fill(number)
+        return y
+    if len(labels) != n:
+        raise _miscounted(n, str(len(labels)))
+    return np.array([_number(label, classes) for label in labels], np.int64)
+
+
+def _miscounted(n: int, got: str) -> InputError:
+    return InputError(f"labels: expected one label, or {n}, one for each row, got {got}")
 
 
 def _number(label: object, classes: Sequence[str]) -> int:
@@ -63,7 +74,7 @@ def _number(label: object, classes: Sequence[str]) -> int:
         if 0 <= number < len(classes):
             return number
     raise InputError(
-        f"labels: expected a class, by number or name, got {label!r:.60}; {_listed(classes)}"
+        f"labels: expected a class, by number or name, got {show(label)}; {_listed(classes)}"
     )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from edgevae import checks
 from edgevae.data.items import Floats, Items, Range
 from edgevae.data.kind import Kind, check_dtype, type_name
-from edgevae.errors import InputError
+from edgevae.errors import InputError, show
 from edgevae.json_fields import Fields
 
 Strings = npt.NDArray[np.str_]
@@ -76,12 +76,12 @@ class Text(Kind):
         for position, character in enumerate(folded):
             if character not in self.alphabet:
                 raise InputError(
-                    f"{where}: {item!r:.60} has {character!r} at position {position} (from 0), not "
+                    f"{where}: {show(item)} has {character!r} at position {position} (from 0), not "
                     f"one of the model's alphabet, {self.alphabet!r}; remove or replace it"
                 )
         if len(folded) > self.length:
             raise InputError(
-                f"{where}: {item!r:.60} has {len(folded)} characters, expected at most "
+                f"{where}: {show(item)} has {len(folded)} characters, expected at most "
                 f"{self.length}; shorten it"
             )
         return folded

@@ -3,14 +3,18 @@
 import numpy as np
 import numpy.typing as npt
 
+from edgevae import checks
 from edgevae.data import ClassNumbers
 from edgevae.denoising.blend import blend
 from edgevae.denoising.noise import estimate_sigma, is_clipped, restore_clipped
 from edgevae.denoising.table import Table
 from edgevae.engine import Runner
-from edgevae.errors import InputError
+from edgevae.errors import InputError, show
 
 Floats = npt.NDArray[np.float32]
+
+
+_NOTHING = np.array(np.nan, np.float32)  # what stands for a sigma that is no number
 
 
 def denoise(
@@ -52,12 +56,14 @@ def denoise(
 def _check_sigma(sigma: float | npt.ArrayLike, items: int) -> Floats:
     """Return sigma for each item (N,). Raises `InputError`."""
     try:
-        sigmas = np.broadcast_to(np.asarray(sigma, np.float32), (items,))
-    except (TypeError, ValueError):
-        sigmas = np.array([np.nan], np.float32)
+        given = np.asarray(sigma)
+        usable = given.dtype.kind in "fiu" and given.shape in ((), (1,), (items,))
+        sigmas = np.broadcast_to(checks.floats(given, "sigma") if usable else _NOTHING, (items,))
+    except Exception:  # of lists of different lengths, of `__array__`
+        sigmas = _NOTHING
     if not np.isfinite(sigmas).all() or (sigmas < 0).any():
         raise InputError(
             f"sigma: expected a finite number of at least 0, in x's units, or one for each of "
-            f"{items} items, got {sigma!r:.60}"
+            f"{items} items, got {show(sigma)}"
         )
     return sigmas

@@ -17,7 +17,7 @@ from edgevae.engine.costs import Costs, estimated, known
 from edgevae.engine.providers import default_device
 from edgevae.engine.targets import targets
 from edgevae.engine.tuned import Setting, TunedPlan
-from edgevae.errors import InputError
+from edgevae.errors import InputError, show
 
 # Without known costs, up to this many rows per thread are one call with onnxruntime's own threads.
 _SINGLE_CALL_ROWS_PER_THREAD = 4
@@ -247,7 +247,7 @@ def parse_size(value: int | str) -> int:
     if match is None or not float(match[1]):
         raise InputError(
             f"max_memory: expected a number of bytes above 0, or a size such as '64MB' or "
-            f"'1.5GiB', got {value!r:.60}"
+            f"'1.5GiB', got {show(value)}"
         )
     power = "kMGT".find(match[2].replace("K", "k")) + 1 if match[2] else 0
     return int(float(match[1]) * (1024 if match[3] else 1000) ** power)

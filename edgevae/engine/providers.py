@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from edgevae import checks
 from edgevae.engine import plugins
 from edgevae.engine.ort import clash, onnxruntime
-from edgevae.errors import InputError, ProviderError
+from edgevae.errors import InputError, ProviderError, show
 
 Options = Mapping[str, str]
 ProviderSpec = str | tuple[str, Mapping[str, object]]
@@ -124,8 +125,7 @@ def candidates(provider: str) -> tuple[str, ...]:
 
     Raises `ProviderError` if there is no provider of that name.
     """
-    if not isinstance(provider, str):
-        raise InputError(f"provider: expected a name such as 'cpu', got {provider!r}")
+    provider = checks.text(provider, "provider", "cpu")
     if provider == "auto":
         listed = available()
         return (*(name for name in _AUTO if name in listed), "cpu")
@@ -179,12 +179,12 @@ def _why(provider: str, choices: tuple[Choice, ...]) -> str:
 def _choice(provider: str, specs: Sequence[ProviderSpec]) -> Choice:
     if provider != "auto":
         raise InputError(
-            f"provider, providers: expected one of the two, got provider={provider!r} and "
-            f"providers={specs!r:.60}"
+            f"provider, providers: expected one of the two, got provider={show(provider)} and "
+            f"providers={show(specs)}"
         )
-    if isinstance(specs, str) or not specs:
+    if isinstance(specs, str) or not isinstance(specs, Sequence) or not len(specs):
         raise InputError(
-            f"providers: expected a list such as ['openvino', ('cpu', {{}})], got {specs!r:.60}"
+            f"providers: expected a list such as ['openvino', ('cpu', {{}})], got {show(specs)}"
         )
     choice = tuple(map(_request, specs))
     if len({request.name for request in choice}) < len(choice):
@@ -201,7 +201,7 @@ def _request(spec: ProviderSpec) -> Request:
         case (str(name), Mapping() as options):
             named = {str(key): str(value) for key, value in options.items()}
             return Request(candidates(name)[0], named)
-    raise InputError(f"providers: expected a name or (name, {{option: value}}), got {spec!r:.60}")
+    raise InputError(f"providers: expected a name or (name, {{option: value}}), got {show(spec)}")
 
 
 def settings(request: Request, precision: str, threads: int) -> dict[str, str]:
@@ -230,7 +230,7 @@ def _load_config(request: Request, precision: str, threads: int) -> str:
     except (ValueError, TypeError, AttributeError) as error:  # not JSON, or of another structure
         raise InputError(
             f"providers: openvino's load_config: expected JSON such as "
-            f'{{"CPU": {{"NUM_STREAMS": "1"}}}}, got {text!r:.60}: {error}'
+            f'{{"CPU": {{"NUM_STREAMS": "1"}}}}, got {show(text)}: {error}'
         ) from error
 
 

@@ -65,7 +65,7 @@ class Runner:
             }
         self.tuning = tuned.read(bundle, self.threads) if tuning is None else tuning
         self.preference, self.precision = automatic.resolve(
-            provider, providers, precision, self.tuning
+            checks.text(provider, "provider", "cpu"), providers, precision, self.tuning
         )
         self._graphs = {role: self._unopened(role) for role in bundle.roles}
         if precision == automatic.AUTO and self.precision == "bf16":
@@ -140,14 +140,14 @@ class Runner:
 
     def graph(self, role: str) -> Graph:
         """Return the graph of a role, such as "decoder". Raises `InputError` if there is none."""
-        if role not in self._graphs:
+        if checks.text(role, "role", "decoder") not in self._graphs:
             raise InputError(f"bundle {self.bundle.name!r} has no {role}: {how_to_add(role)}")
         return self._graphs[role]
 
     def plan(self, role: str) -> Plan:
         """Return how the rows of a role's graph are divided among calls and workers."""
+        self.graph(role)  # raises if there is none
         if role not in self._plans:
-            self.graph(role)  # raises if there is none
             setting = self.setting
             self._plans[role] = plans.choose(
                 self.bundle,
@@ -269,9 +269,7 @@ def _finish(data: Kind, rows: npt.NDArray[Any], outputs: list[Floats]) -> None:
 
 
 def _check_precision(bundle: Bundle, precision: str) -> None:
-    if precision not in (*PRECISIONS, automatic.AUTO):
-        known = " or ".join((*PRECISIONS, automatic.AUTO))
-        raise InputError(f"precision: expected {known}, got {precision!r:.60}")
+    checks.choice(precision, "precision", (*PRECISIONS, automatic.AUTO))
     if precision == "int8" and precision not in bundle.precisions:
         raise BundleError(
             f"{bundle.path}: precision 'int8' was asked for, and the bundle has only "

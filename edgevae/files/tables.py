@@ -17,7 +17,7 @@ import numpy.typing as npt
 from edgevae.bundle import Bundle
 from edgevae.checks import open_file
 from edgevae.data import numbered
-from edgevae.errors import InputError
+from edgevae.errors import InputError, show
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
@@ -217,7 +217,7 @@ def _number(cell: object, name: str, where: str) -> float:
     try:
         return float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{where}: expected a number in {name}, got {cell!r:.40}") from None
+        raise InputError(f"{where}: expected a number in {name}, got {show(cell)}") from None
 
 
 def _item(content: object, schema: Schema, where: str) -> Floats:

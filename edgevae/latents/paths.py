@@ -66,7 +66,7 @@ def positions(prior: MixtureTable | None, z: Floats, dim: int, steps: int, span:
 def _weights_given_others(prior: MixtureTable, z: Floats, dim: int) -> Values:
     """Return the probability of each component (K,), given all dimensions of z except `dim`."""
     logvars = prior.logvars.astype(np.float64)
-    terms = -((z - prior.means) ** 2 / np.exp(logvars) + logvars) / 2
+    terms = -((z.astype(np.float64) - prior.means) ** 2 / np.exp(logvars) + logvars) / 2
     with np.errstate(divide="ignore"):  # a component may have no weight
         logs = np.log(prior.weights.astype(np.float64)) + np.delete(terms, dim, axis=1).sum(1)
     weights = np.exp(logs - logs.max())

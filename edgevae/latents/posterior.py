@@ -36,7 +36,7 @@ class Posterior:
             np.ascontiguousarray(self.logvar.reshape(flat)),
             seed=checks.seed(seed),
             start=checks.start(start),
-            draws=checks.integer(draws, "draws", least=1),
+            draws=checks.integer(draws, "draws", least=1, most=checks.LAST_DRAW),
         )
         return z.reshape(*z.shape[:-1], *self.mu.shape[1:])
 

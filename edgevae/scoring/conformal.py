@@ -22,8 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edgevae import checks
 from edgevae.bundle import CALIBRATION_FILE, Bundle
-from edgevae.errors import BundleError, InputError
+from edgevae.errors import BundleError, InputError, show
 
 Values = npt.NDArray[np.float64]
 
@@ -84,14 +85,15 @@ def read(bundle: Bundle) -> Calibration | None:
 
 def check_alpha(alpha: float, normals: int) -> float:
     """Return alpha. Raises `InputError` unless 0 < alpha < 1 and there are enough normal items."""
-    if not isinstance(alpha, (int, float, np.number)) or not 0 < alpha < 1:
-        raise InputError(f"alpha: expected a number between 0 and 1, got {alpha!r:.60}")
-    if normals < (smallest := smallest_calibration(alpha)):
+    rate = checks.real(alpha)
+    if not 0 < rate < 1:
+        raise InputError(f"alpha: expected a number between 0 and 1, got {show(alpha)}")
+    if normals < (smallest := smallest_calibration(rate)):
         raise InputError(
-            f"alpha: {alpha:g} takes at least {smallest} held-out normal items, since no p-value "
+            f"alpha: {rate:g} takes at least {smallest} held-out normal items, since no p-value "
             f"is below 1 / (n + 1), got {normals}: pass more items, or a larger alpha"
         )
-    return float(alpha)
+    return rate
 
 
 def smallest_calibration(alpha: float) -> int:

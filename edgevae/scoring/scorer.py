@@ -12,7 +12,7 @@ from edgevae import bundle, checks
 from edgevae.bundle import CALIBRATION_FILE, Bundle
 from edgevae.data import Deviance
 from edgevae.engine import Runner
-from edgevae.errors import InputError
+from edgevae.errors import InputError, show
 from edgevae.scoring import conformal
 from edgevae.scoring.conformal import Calibration
 from edgevae.scoring.methods import (
@@ -108,8 +108,10 @@ class Scorer:
         another precision or number of draws, and if `alpha` or `fdr` asks for p-values of a
         method that was not calibrated.
         """
-        if method not in METHODS:
+        if type(method) is not str or method not in METHODS:
             _known([method])
+        if fdr is not False:
+            fdr = checks.flag(fdr, "fdr")
         calibration = self._calibration_for(method, draws, required=fdr or alpha is not None)
         if calibration is not None:
             alpha = calibration.alpha if alpha is None else alpha
@@ -294,7 +296,11 @@ def fit(runner: Runner, x_train: Floats) -> Statistics:
 
 def _noise(draws: int, seed: int, start: int) -> Noise:
     """Return the noise of `iwae` by arguments that are checked."""
-    return Noise(checks.integer(draws, "draws", least=1), checks.seed(seed), checks.start(start))
+    return Noise(
+        checks.integer(draws, "draws", least=1, most=checks.LAST_DRAW),
+        checks.seed(seed),
+        checks.start(start),
+    )
 
 
 def _decode_into(runner: Runner, z: Floats, x_hat: Floats) -> None:
@@ -303,7 +309,6 @@ def _decode_into(runner: Runner, z: Floats, x_hat: Floats) -> None:
 
 def _known(methods: Sequence[str]) -> list[str]:
     """Return the methods without repetitions. Raises `InputError` for an unknown one."""
-    for method in methods:
-        if method not in METHODS:
-            raise InputError(f"method: expected {', '.join(METHODS)}, got {method!r:.60}")
-    return list(dict.fromkeys(methods))
+    if not isinstance(methods, (list, tuple)):
+        raise InputError(f"methods: expected a list of {', '.join(METHODS)}, got {show(methods)}")
+    return list(dict.fromkeys(checks.choice(method, "method", METHODS) for method in methods))

@@ -111,7 +111,7 @@ def test_an_interrupted_replacement_leaves_the_old_bundle(tinies, tmp_path, monk
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fail_on_the_second)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(BundleError, match="cannot be written: no space"):
         tinies["vector"].write(tmp_path / "b")
     assert contents(tmp_path / "b") == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["b"]

@@ -101,7 +101,7 @@ def test_an_unknown_name_is_refused(pretend):
     pretend("CPUExecutionProvider")
     with pytest.raises(ProviderError, match=r"expected one of auto, cpu, cuda.*got 'gpu'"):
         providers.candidates("gpu")
-    with pytest.raises(InputError, match="expected a name such as 'cpu', got None"):
+    with pytest.raises(InputError, match="expected a string such as 'cpu', got None"):
         providers.candidates(None)
 
 

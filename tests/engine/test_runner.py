@@ -136,5 +136,5 @@ def test_a_stored_provider_that_refuses_is_replaced_and_named(
 
 
 def test_an_unknown_precision_is_refused_with_the_known_ones(tiny_paths):
-    with pytest.raises(InputError, match="expected float32 or int8 or bf16 or auto, got 'fp4'"):
+    with pytest.raises(InputError, match="expected float32, int8, bf16, auto, got 'fp4'"):
         Runner(bundle.read(tiny_paths["grey"]), "cpu", precision="fp4")

@@ -30,7 +30,7 @@ from edgevae.compiler.reading import (
 )
 from edgevae.compiler.reading.latent_scale import LatentScale
 from edgevae.compiler.reading.ports import Note
-from edgevae.errors import InputError
+from edgevae.errors import InputError, show
 
 _CONFIGS = ("vae_decoder", "vae_encoder", "vae", ".")
 _FIELDS = {*latent_scale.FIELDS, "_class_name", "latent_channels", "sample_size", "force_upcast"}
@@ -123,7 +123,7 @@ def _config(root: Path) -> dict[str, Any]:
             first, where = fields.setdefault(key, (value, path))
             if first != value:
                 raise InputError(
-                    f"{path}: expected {key} {first!r:.40} as in {where}, got {value!r:.40}; "
+                    f"{path}: expected {key} {show(first)} as in {where}, got {show(value)}; "
                     f"remove the config that is not of this model"
                 )
     return {key: value for key, (value, _) in fields.items()}
@@ -135,7 +135,7 @@ def _parse(path: Path) -> Mapping[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected JSON, got {error}; export the model again") from error
     if not isinstance(config, dict):
-        raise InputError(f"{path}: expected an object, got {config!r:.40}; export the model again")
+        raise InputError(f"{path}: expected an object, got {show(config)}; export the model again")
     return config
 
 

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from edgevae.compiler.graphs import CheckSession, shapes
 from edgevae.compiler.reading.ports import Note
-from edgevae.errors import InputError
+from edgevae.errors import InputError, show
 
 Shape = tuple[int, ...]
 
@@ -77,7 +77,7 @@ def height_and_width(size: object, where: str) -> tuple[int, int]:
     if len(sides) not in (1, 2) or len(sides) != len(numbers):
         raise InputError(
             f"{where}: expected a size, since the graph takes any and a bundle has one, got "
-            f"{size!r:.40}; pass --size 256, or --size 256 384 for height and width"
+            f"{show(size)}; pass --size 256, or --size 256 384 for height and width"
         )
     return sides[0], sides[-1]
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from edgevae.compiler.graphs import Affine, constants
-from edgevae.errors import InputError
+from edgevae.errors import InputError, show
 
 Doubles = npt.NDArray[np.float64]
 
@@ -140,5 +140,5 @@ def _numbers(value: object, name: str, where: str) -> Doubles:
     except (TypeError, ValueError):
         numbers = np.array([math.nan])
     if numbers.ndim != 1 or not np.isfinite(numbers).all():
-        raise InputError(f"{where}: expected {name} to be a number, or a list, got {value!r:.60}")
+        raise InputError(f"{where}: expected {name} to be a number, or a list, got {show(value)}")
     return numbers
