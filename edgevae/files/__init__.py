@@ -4,6 +4,7 @@ from edgevae.files import score_lines
 from edgevae.files.array_files import read_labels
 from edgevae.files.batches import Batch
 from edgevae.files.destination import open_output
+from edgevae.files.file_names import FileNames
 from edgevae.files.folders import write_figure, write_folder
 from edgevae.files.inputs import Inputs, read, read_latents, stream
 from edgevae.files.outputs import PICTURES, Results, form_of, save, save_posteriors
@@ -14,6 +15,7 @@ __all__ = [
     "MISSING",
     "PICTURES",
     "Batch",
+    "FileNames",
     "Inputs",
     "Results",
     "form_of",

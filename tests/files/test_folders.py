@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from sample_files import UNIT, images, in_batches
 
-from edgevae.files import folders
+from edgevae.files import FileNames, folders
 from edgevae.packing import pack
 
 
@@ -16,16 +16,17 @@ def test_a_folder_holds_one_image_a_row(tmp_path):
     assert np.array_equal([np.asarray(Image.open(file)) for file in files], pack(x))
 
 
-def test_index_names_have_one_width():
-    assert list(folders.file_names(range(9, 11))) == ["000009", "000010"]
-    assert {len(name) for name in folders.file_names(range(10**9 - 1, 10**9 + 1))} == {10}
+def test_the_numbers_of_a_range_have_one_width(tmp_path):
+    folders.write_folder(str(tmp_path), [images(2)], range(10**9 - 1, 10**9 + 1), UNIT)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["0999999999.png", "1000000000.png"]
 
 
-def test_names_of_files_stay_in_their_folder():
-    ids = ["../../x", "/etc/passwd", "a/b", "a_b", ".hidden", "C:\\x", "Ärger 7-b", "", 12]
-    names = list(folders.file_names(ids))
-    assert names == [
-        "_._.._x", "_etc_passwd", "a_b", "a_b-2", "_hidden", "C__x", "Ärger 7-b", "_", "000012"
+def test_batches_that_share_their_names_overwrite_no_file(tmp_path):
+    names = FileNames()
+    for _ in range(2):
+        folders.write_folder(str(tmp_path), [images(2)], ["a", "A"], UNIT, names=names)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "A-2.png", "A-4.png", "a-3.png", "a.png"
     ]  # fmt: skip
 
 

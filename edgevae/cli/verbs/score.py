@@ -1,7 +1,7 @@
 """`edgevae score`: compute how unusual each item is."""
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from edgevae.cli import options
@@ -54,7 +54,7 @@ def add_options(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> Result:
     from dataclasses import replace
 
-    from edgevae.files import score_lines
+    from edgevae.files import FileNames, score_lines, write_folder
 
     out = args.out or "-"
     try:
@@ -66,6 +66,7 @@ def run(args: Namespace) -> Result:
     vae = options.load(args)
     if args.heatmaps and not vae.bundle.data.drawable:
         raise UsageError(f"--heatmaps are of images; {vae.bundle.name!r} takes {vae.bundle.kind}s")
+    names = FileNames()
     done = flagged = 0
     with score_lines.open_writer(out, form) as write:
         for ids, x in options.stream_inputs(args.inputs, args, vae.bundle):
@@ -73,7 +74,8 @@ def run(args: Namespace) -> Result:
             if args.threshold is not None:
                 scores = replace(scores, is_anomaly=scores.values >= args.threshold)
             if args.heatmaps:
-                _draw_heatmaps(args.heatmaps, ids, x, scores.parts, vae.bundle)
+                maps = _heatmaps(x, scores.parts, vae.bundle)
+                write_folder(args.heatmaps, maps, ids, (0.0, 1.0), names=names)
             write(score_lines.records(ids, scores, vae.bundle))
             done += len(ids)
             flagged += 0 if scores.is_anomaly is None else int(scores.is_anomaly.sum())
@@ -81,16 +83,12 @@ def run(args: Namespace) -> Result:
     return written(out, facts, FLAGGED if flagged else OK)
 
 
-def _draw_heatmaps(
-    folder: str, ids: "Sequence[str | int]", x: "Floats", parts: "Floats", bundle: "Bundle"
-) -> None:
-    """Write a heat map of each image of x, float32 (n, C, H, W), named by its id."""
-    from edgevae.files import write_folder
+def _heatmaps(x: "Floats", parts: "Floats", bundle: "Bundle") -> "Iterator[Floats]":
+    """Yield a heat map of each image of x, float32 (n, C, H, W), as a batch of one."""
     from edgevae.plots import draw_heatmaps
 
-    x_range = bundle.x_range or (0.0, 1.0)
-    maps = (draw_heatmaps(x[i : i + 1], parts[i : i + 1], x_range) for i in range(len(x)))
-    write_folder(folder, maps, ids, (0.0, 1.0))
+    for i in range(len(x)):
+        yield draw_heatmaps(x[i : i + 1], parts[i : i + 1], bundle.x_range or (0.0, 1.0))
 
 
 SCORE = Verb(
