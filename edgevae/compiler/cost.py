@@ -4,9 +4,10 @@ The model counts, for each operator, what takes the time of decoders and encoder
 
 - multiply-adds of products of matrices and of convolutions. A blocked convolution computes
   `Costs.lanes` output channels at once, however few there are;
-- bytes that are copied: the output of each operator that computes nothing else; the weights of a
-  product, once for each call; and without the blocked layout the pixels that each output of a
-  convolution reads (im2col);
+- bytes that are copied: the output of each operator that computes nothing else, and the weights of
+  a product, once for each call;
+- the pixels that each output of a convolution reads, which are copied to a matrix where there is
+  no blocked layout (im2col), unless the kernel has one pixel;
 - the products that a transposed convolution adds to its output, one number at a time (col2im);
 - a constant for each operator.
 """
@@ -43,21 +44,20 @@ def _node(node: ir.Node, sizes: Sizes, costs: Costs) -> tuple[float, float]:
     if node.op_type in ("Gemm", "MatMul") and weights:
         return costs.copy * _BYTES * math.prod(weights), costs.gemm * out * _inputs(node, weights)
     if node.op_type in ("Conv", "ConvTranspose") and weights:
-        taps = math.prod(weights[1:])
         if node.op_type == "Conv":
-            return 0.0, _convolution(node, out, weights[0], taps, costs)
-        products = _numbers(node.inputs[0], sizes) * taps
+            return 0.0, _convolution(node, out, weights, costs)
+        products = _numbers(node.inputs[0], sizes) * math.prod(weights[1:])
         return 0.0, costs.gemm * products + _scattered(node, products, weights, costs)
     return 0.0, costs.copy * _BYTES * out
 
 
-def _convolution(node: ir.Node, out: int, channels: int, taps: int, costs: Costs) -> float:
-    """Return the nanoseconds of a convolution, whose outputs each sum `taps` products."""
-    if costs.lanes > 1:
-        return costs.conv * out * taps * (-(-channels // costs.lanes) * costs.lanes) / channels
+def _convolution(node: ir.Node, out: int, weights: list[int], costs: Costs) -> float:
+    """Return the nanoseconds of a convolution, each of whose outputs is a sum of products."""
+    channels, taps = weights[0], math.prod(weights[1:])
+    computed = out // channels * (-(-channels // costs.lanes) * costs.lanes)
     group = node.attributes.get_int("group", 1) or 1
-    copied = out // channels * taps * group
-    return costs.conv * out * taps + costs.copy * _BYTES * copied
+    copied = out // channels * taps * group if math.prod(weights[2:]) > 1 else 0
+    return costs.conv * computed * taps + costs.im2col * copied
 
 
 def _scattered(node: ir.Node, products: int, weights: list[int], costs: Costs) -> float:

@@ -61,10 +61,10 @@ class Int8(NamedTuple):
 class Options(NamedTuple):
     """The graphs that are written, and how their rewrites are chosen.
 
-    targets: the processors that graphs are rewritten for. The graph of "any", in normal form, is
-        always written, and a further graph only if it is at least 5 % faster.
-    measure: keep a rewrite only where it is faster on this machine, which runs it as the target
-        does; otherwise, and for a target that this machine cannot imitate, a cost model decides.
+    targets: the processors and providers that graphs are rewritten for. The graph of "any", in
+        normal form, is always written, and a further graph only if it is at least 5 % faster.
+    measure: keep a rewrite for this machine's own target only where it is faster here; for other
+        targets, and if False, a cost model decides.
     int8: write int8 graphs too, with these options; None writes none.
     """
 

@@ -3,13 +3,16 @@ import sys
 
 import numpy as np
 import onnx
+import onnx_ir
+import onnxruntime
 import pytest
 import torch
+from chains import chain, weights
 from exporters import export
 from torch import nn
 
 import edgevae
-from edgevae import cli, compiler
+from edgevae import cli, compiler, engine
 from edgevae.compiler import entries
 from edgevae.compiler.rewrites import Row
 from edgevae.errors import BundleError, CheckError, InputError
@@ -185,7 +188,7 @@ def test_answers_that_the_graph_does_not_give_are_refused(graphs, tmp_path):
 def test_a_graph_that_came_out_wrong_is_not_written(graphs, tmp_path, monkeypatch):
     def broken(model, answers, target, **_):
         model.graph.outputs[0].producer().op_type = "Tanh"
-        return model, [Row(target.name, "linear", 1, None, None, "kept")]
+        return model, [Row(target.name, "linear", 1, None, None, "kept", gain=2.0)]
 
     monkeypatch.setattr(entries, "optimise", broken)
     with pytest.raises(CheckError, match="no bundle was written"):
@@ -249,9 +252,33 @@ def test_the_verb_prints_what_it_inferred_and_the_passes(graphs, tmp_path, capsy
     assert cli.main([*line, "--json", "--sigma", "0.1", "--name", "mine", "--replace"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert set(report["passes"]) == set(report["gains"]) == {"decoder", "encoder"}
-    assert {row["target"] for row in report["passes"]["decoder"]} == {"x86_64", "aarch64"}
+    assert {row["target"] for row in report["passes"]["decoder"]} == set(compiler.TARGETS) - {"any"}
     bundle = edgevae.load(tmp_path / "b").bundle
     assert (bundle.name, bundle.likelihood) == ("mine", {"name": "gaussian", "sigma": 0.1})
+
+
+def test_a_linear_layer_is_merged_for_other_providers(tmp_path):
+    shape = np.array([0, 16, 7, 7], np.int64)
+    layers = (
+        ("Gemm", [weights(8, 16 * 49), weights(16 * 49, 1)[:, 0]], {}),
+        ("Reshape", [shape], {}),
+        (
+            "ConvTranspose",
+            [weights(16, 4, 4, 4)],
+            {"kernel_shape": [4, 4], "strides": [2, 2], "pads": [1] * 4},
+        ),
+        ("Sigmoid", [], {}),
+    )
+    graph = onnx_ir.to_proto(chain((8,), *layers)).SerializeToString()
+    options = compiler.Options(targets=["generic"], measure=False)
+    bundle = compiler.compile(graph, out=tmp_path / "b", options=options).bundle
+    entry = bundle.graph("decoder", targets=engine.targets("openvino"))
+    assert (entry.target, entry.file) == ("generic", "decoder.generic.onnx")
+    assert bundle.graph("decoder", targets=engine.targets("cpu")).target == "any"
+    check = bundle.selfcheck()
+    session = onnxruntime.InferenceSession(bundle.path / entry.file)
+    (x_hat,) = session.run(None, {"z": check["z"]})
+    np.testing.assert_allclose(x_hat, check["x_hat"], atol=bundle.tolerance)
 
 
 def test_the_verb_takes_targets(graphs, tmp_path, capsys):

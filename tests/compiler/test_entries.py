@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnx_ir
 import pytest
 from chains import chain, weights
 
@@ -17,13 +18,11 @@ NARROW = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
 @pytest.fixture
 def make():
     """Return the graphs of a decoder with a transposed convolution and one to few channels."""
-    import onnx_ir as ir
-
     up = ("ConvTranspose", [weights(8, 16, 4, 4)], UP)
     narrow = ("Conv", [weights(1, 16, 3, 3)], NARROW)
     model = chain((8, 5, 5), up, ("Relu", [], {}), narrow)
     model.graph.inputs[0].name, model.graph.outputs[0].name = "z", "x_hat"
-    source = read_source(ir.to_proto(model).SerializeToString(), "decoder")
+    source = read_source(onnx_ir.to_proto(model).SerializeToString(), "decoder")
     z = np.random.default_rng(2).standard_normal((7, 8, 5, 5), np.float32)
     check = {"z": z, "x_hat": source.reference.run(z)[0]}
 
@@ -62,16 +61,33 @@ def test_a_graph_is_kept_from_5_percent_on(make, monkeypatch, gain, kept):
     assert graphs.gains[0].times == pytest.approx(gain)
 
 
-def test_a_target_goes_without_passes_and_races_as_it_runs(make, monkeypatch):
+def test_a_machine_races_for_its_own_target_and_models_others(make, monkeypatch):
     monkeypatch.setattr(targets, "architecture", lambda: "x86_64")
     raced = []
 
-    def run(before, after, items, disabled=()):
-        raced.append(tuple(disabled))
+    def run(before, after, items):
+        raced.append(len(items))
         return Race(2e-3, 1e-3, 2.0, noise=0.1)
 
     monkeypatch.setattr(race, "run", run)
     graphs = make(targets.AARCH64, measure=True)
-    assert {row.name for row in graphs.passes} == {"linear", "upsample", "narrow"}
-    assert set(raced) == {("NchwcTransformer",)}
+    assert {row.name for row in graphs.passes} == targets.AARCH64.passes
+    assert not raced
     assert named(graphs) == ["any", "aarch64"]
+    graphs = make(targets.X86_64, measure=True)
+    assert raced == [32, 1] * 2
+    assert named(graphs) == ["any", "x86_64"]
+    assert graphs.gains[0].times == 4.0
+
+
+def test_times_for_another_target_are_modelled(make):
+    (_, (entry, graph)) = make(targets.AARCH64, measure=True).files
+    costs = targets.AARCH64.costs
+    modelled = cost.microseconds(onnx_ir.from_proto(onnx.load_from_string(graph)), 16, costs)
+    assert entry.call_us[16] == pytest.approx(modelled, abs=0.1)
+
+
+def test_linear_alone_is_tried_for_other_providers(make):
+    graphs = make(targets.GENERIC_TARGET)
+    assert [row.name for row in graphs.passes] == ["linear"]
+    assert named(graphs) == ["any"]

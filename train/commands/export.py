@@ -33,7 +33,7 @@ def add_arguments(command: argparse.ArgumentParser, name: str) -> None:
         default=compiler.TARGETS,
         metavar="TARGET,...",
         help="targets that the graphs are rewritten for: any, x86_64, aarch64, generic; that for "
-        f"any is always written (default: {','.join(compiler.TARGETS)})",
+        "any is always written (default: all)",
     )
     add(
         "--data",

@@ -35,7 +35,7 @@ def add_options(parser: ArgumentParser) -> None:
         type=lambda text: text.split(","),
         metavar="TARGET,...",
         help="targets that the graphs are rewritten for: any, x86_64, aarch64, generic; that for "
-        "any is always written (default: any,x86_64,aarch64)",
+        "any is always written (default: all)",
     )
     parser.add_argument(
         "--no-measure",

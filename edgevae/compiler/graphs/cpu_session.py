@@ -1,17 +1,14 @@
 """Open graphs on onnxruntime's CPU provider, where the compiler checks and measures them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from edgevae.engine import onnxruntime
 
 
-def session(
-    graph: bytes, *, threads: int = 0, exactly: bool = False, disabled: Sequence[str] = ()
-) -> Any:
+def session(graph: bytes, *, threads: int = 0, exactly: bool = False) -> Any:
     """Return a session whose operators use `threads` threads, 0 for onnxruntime's own choice.
 
-    With `exactly`, onnxruntime optimises nothing; `disabled` names optimizers that it leaves out.
+    With `exactly`, onnxruntime optimises nothing.
     """
     runtime = onnxruntime()
     options = runtime.SessionOptions()
@@ -19,6 +16,4 @@ def session(
     options.log_severity_level = 4  # callers report errors
     if exactly:
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return runtime.InferenceSession(
-        graph, options, ["CPUExecutionProvider"], disabled_optimizers=[*disabled]
-    )
+    return runtime.InferenceSession(graph, options, ["CPUExecutionProvider"])

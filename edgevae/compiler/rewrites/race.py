@@ -42,9 +42,9 @@ class Race(NamedTuple):
         return self.gain < 1 - max(self.noise, _MIN_GAIN)
 
 
-def run(before: bytes, after: bytes, items: Floats, disabled: Sequence[str] = ()) -> Race:
-    """Race two graphs on the same items, without the `disabled` optimizers of onnxruntime."""
-    runs = [_runner(graph, items, disabled) for graph in (before, after)]
+def run(before: bytes, after: bytes, items: Floats) -> Race:
+    """Race two graphs on the same items."""
+    runs = [_runner(graph, items) for graph in (before, after)]
     times: list[list[float]] = []
     end = time.perf_counter() + _SECONDS
     while len(times) < _ROUNDS or time.perf_counter() < end:
@@ -59,17 +59,10 @@ def run(before: bytes, after: bytes, items: Floats, disabled: Sequence[str] = ()
 
 
 def by_rows(
-    graph: bytes,
-    items: Floats,
-    sizes: Sequence[int],
-    *,
-    seconds: float,
-    disabled: Sequence[str] = (),
+    graph: bytes, items: Floats, sizes: Sequence[int], *, seconds: float
 ) -> dict[int, float]:
     """Return the median seconds per row on one thread, by batch size, measured in turns."""
-    runs = {
-        size: _runner(graph, np.resize(items, (size, *items.shape[1:])), disabled) for size in sizes
-    }
+    runs = {size: _runner(graph, np.resize(items, (size, *items.shape[1:]))) for size in sizes}
     times: dict[int, list[float]] = {size: [] for size in sizes}
     end = time.perf_counter() + seconds
     while len(times[sizes[-1]]) < _ROUNDS_BY_ROWS or time.perf_counter() < end:
@@ -79,9 +72,9 @@ def by_rows(
     return {size: float(np.median(measured)) for size, measured in times.items()}
 
 
-def _runner(graph: bytes, items: Floats, disabled: Sequence[str]) -> Callable[[], object]:
+def _runner(graph: bytes, items: Floats) -> Callable[[], object]:
     """Return a function that runs a graph on the items, after a first call, which allocates."""
-    session = cpu_session.session(graph, threads=1, disabled=disabled)
+    session = cpu_session.session(graph, threads=1)
     run = partial(session.run, None, class_input.feeds(session, items))
     run()
     return run

@@ -58,3 +58,17 @@ def test_a_crop_is_kept_between():
 )
 def test_a_layer_that_would_not_gain_is_unchanged(layer):
     assert rewritten(chain((16, 6, 6), layer), scatter_narrow.rewrite) == (0, ["Conv"])
+
+
+def test_half_the_channels_are_scattered():
+    layers = conv(16, 8, [3, 3], [1] * 4), ("Relu", [], {}), conv(8, 6, [3, 3], [1] * 4)
+    kinds = ["ConvTranspose", "Relu", "Conv"]
+    assert rewritten(chain((16, 6, 7), *layers), scatter_narrow.rewrite_half) == (1, kinds)
+
+
+def test_products_that_leave_the_cache_are_not_scattered():
+    """They take 4 * 3 * 3 * 8 * 910 bytes, a little less than 256 KiB, or 4 * 3 * 3 * 8 * 936."""
+    for width, places in ((35, 1), (36, 0)):
+        layer = conv(16, 8, [3, 3], [1] * 4)
+        model = chain((16, 26, width), layer)
+        assert scatter_narrow.rewrite_half(model) == places
