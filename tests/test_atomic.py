@@ -2,10 +2,15 @@
 
 import io
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
+from command_line import environment
 
 from edgevae import atomic
 
@@ -79,14 +84,68 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
     assert path.read_bytes() == b"1"
 
 
+@pytest.mark.parametrize("swaps", [False, True])
 @pytest.mark.parametrize("existing", [False, True])
-def test_a_folder_is_replaced(tmp_path, existing):
-    target, draft = tmp_path / "bundle", tmp_path / "draft"
-    draft.mkdir()
-    atomic.write(draft / "new", b"2")
+def test_a_folder_is_replaced(tmp_path, existing, swaps, monkeypatch):
+    if not swaps:
+        monkeypatch.setattr(atomic, "_swap", lambda one, other: False)
+    target = tmp_path / "bundle"
     if existing:
-        target.mkdir()
+        target.mkdir(mode=0o700)
         (target / "old").write_bytes(b"1")
-    atomic.replace(target, draft)
+    with atomic.create_folder(target) as draft:
+        atomic.write(draft / "new", b"2")
+        assert not (target / "new").exists()
     assert os.listdir(tmp_path) == ["bundle"]
     assert os.listdir(target) == ["new"]
+    if existing and os.name != "nt":
+        assert stat.S_IMODE(target.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system cannot swap folders")
+def test_a_folder_is_replaced_in_one_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "rename", lambda *_: pytest.fail("two steps"))
+    target = tmp_path / "bundle"
+    target.mkdir()
+    with atomic.create_folder(target) as draft:
+        atomic.write(draft / "new", b"2")
+    assert os.listdir(target) == ["new"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from edgevae import atomic
+with atomic.create(sys.argv[1]) as file, atomic.create_folder(Path(sys.argv[2])) as folder:
+    file.write(b"half")
+    file.flush()
+    atomic.write(folder / "half", b"1")
+    signal.raise_signal(signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_drafts_of_killed_processes_are_removed_and_those_of_others_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "_searched", set())
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "a"), str(tmp_path / "b")]
+    assert subprocess.run(command, env=environment()).returncode == -signal.SIGKILL
+    (tmp_path / ".mine.part").write_bytes(b"")
+    assert len(os.listdir(tmp_path)) == 3
+    with atomic.create(tmp_path / "c"), atomic.create_folder(tmp_path / "d"):
+        for entry in tmp_path.iterdir():
+            os.utime(entry, (0, 0))
+        atomic._searched.clear()
+        with atomic.create(tmp_path / "e"):
+            assert len(os.listdir(tmp_path)) == 4  # the drafts of c, d and e, and .mine.part
+    assert sorted(os.listdir(tmp_path)) == [".mine.part", "c", "d", "e"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
+def test_a_young_draft_is_left_to_its_writer_which_may_not_have_locked_it_yet(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(atomic, "_searched", set())
+    (tmp_path / ".a.01234567.edgevae.part").write_bytes(b"")
+    with atomic.create(tmp_path / "b"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == [".a.01234567.edgevae.part", "b"]

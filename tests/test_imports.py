@@ -18,7 +18,7 @@ ROOT = PACKAGE.parent
 
 # A room (a package, or a module that stands alone) may import those of the lines above its own.
 ROOMS = """
-    zoo errors
+    zoo errors interrupts
     atomic json_fields npz
     _core
     sampling packing

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -106,19 +105,12 @@ def _put(target: Path, files: Mapping[str, bytes]) -> Bundle:
     """Write the files into a folder that appears complete, and return the bundle in it."""
     check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, since a rename is atomic within one file system only.
-    draft = target.parent / f".{target.name}.{os.urandom(4).hex()}.draft"
-    draft.mkdir()
-    try:
+    with atomic.create_folder(target) as draft:
         for name, content in files.items():
             atomic.write(draft / name, content)
-        atomic.sync(draft)
         written = read(draft)
         written.mixture()
         written.selfcheck()
-        atomic.replace(target, draft)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return read(target)
 
 

@@ -13,9 +13,10 @@ from edgevae.cli.reporting import deliver, note
 from edgevae.cli.verb import EXIT_CODES
 from edgevae.cli.verbs import VERBS
 from edgevae.errors import BundleError, CheckError, EdgeVAEError, InputError, ProviderError
+from edgevae.interrupts import INTERRUPTED
 
 UNEXPECTED = 1  # argparse itself exits with 2 for wrong usage
-INTERRUPTED, BROKEN_PIPE = 130, 141  # as a shell reports SIGINT and SIGPIPE
+BROKEN_PIPE = 141  # as a shell reports SIGPIPE
 CODES = {BundleError: 3, InputError: 4, ProviderError: 5, CheckError: 6}
 
 
