@@ -6,9 +6,9 @@ the next requests queue up and become the next batch. A caller takes no lock: it
 request to a deque, which is atomic, and sends the leader a signal only if that one sleeps or has as
 many requests as it expects. Nothing polls.
 
-A cheap graph costs less than to wake another thread, which must wait for the GIL besides. So the
-thread that completes a batch runs it, and the workers run only what stays incomplete for too long.
-An event loop runs the requests of all tasks that were ready at the same time, after the last one.
+A row of a cheap graph costs less than to wake another thread, which must wait for the GIL besides.
+So a thread runs its own request at once, and an event loop runs the requests of all tasks that were
+ready at the same time, after the last one.
 
 Threads that are likely to share a batch sleep at one gate, and one call of the system wakes all of
 them. Tasks sleep on a future each, and one wake-up serves all futures of an event loop.
@@ -44,9 +44,9 @@ Floats = npt.NDArray[np.float32]
 _Future: TypeAlias = "asyncio.Future[None]"
 
 
-# A cheap graph is one whose plan gives a worker two rows or more. Callers run up to this many times
-# as many rows at a time, which takes about a millisecond.
-_CALLERS_SHARES = 25
+# A cheap graph is one whose plan gives a worker two rows or more. An event loop runs up to this
+# many times as many rows at a time, which takes about a millisecond.
+_LOOP_SHARES = 25
 _CLOSED = "this Batcher is closed: create another, or call the VAE itself"
 _FORKED = "this Batcher belongs to the process that forked: create another here"
 
@@ -63,8 +63,9 @@ class Batcher:
     A lone caller, whose last batch had one item, never waits. If a task is cancelled or a thread
     interrupted, its item is withdrawn unless a batch already has it.
 
-    An event loop runs a batch of a cheap graph itself, which blocks it for about a millisecond at
-    most. It leaves other graphs to the Batcher's threads.
+    Where a row of the graph costs less than to wake a thread, about 60 microseconds, a thread runs
+    its item itself and an event loop a batch of its tasks, which blocks it for about a millisecond
+    at most. Other graphs are left to the Batcher's threads.
 
     `close`, or the end of a `with` block, serves the waiting requests and refuses later ones. A
     Batcher holds threads, so it belongs to one process: it is neither pickled nor used after a
@@ -152,6 +153,11 @@ class Batcher:
 
     def _run(self, role: str, inputs: "Arrays") -> list[Floats]:
         queue = self._queues[role]
+        if queue.loop_rows:
+            if self._refusal:
+                raise InputError(self._refusal)
+            outputs = queue.graph.call(inputs, 1, threads=queue.plan.threads)
+            return [output[0] for output in outputs]
         request = _Request(inputs, gate=queue.gate)
         self._submit(queue, request)
         try:
@@ -166,7 +172,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         request = _Request(inputs, future=future)
-        if queue.callers_rows:
+        if queue.loop_rows:
             self._join_round(queue, request, loop)
         else:
             self._submit(queue, request)
@@ -178,17 +184,11 @@ class Batcher:
         return request.result()
 
     def _submit(self, queue: "_Queue", request: "_Request") -> None:
-        """Leave a request to the workers; for a cheap graph, run the batch that it completes."""
+        """Leave a request to the workers."""
         if self._refusal:
             raise InputError(self._refusal)
         queue.waiting.append(request)
-        waiting = len(queue.waiting)
-        if waiting == queue.expected_rows and 1 < waiting <= queue.callers_rows:
-            # Another caller may have taken the batch at the same time.
-            if batch := queue.pop():
-                queue.run(batch, queue.plan.threads)
-                _wake(batch)
-        elif self._sleeping or waiting == queue.expected_rows:
+        if self._sleeping or len(queue.waiting) == queue.expected_rows:
             # The first request starts a worker's delay; the last expected one ends it.
             self._sleeping = False
             self._signals.put(None)
@@ -213,7 +213,7 @@ class Batcher:
         if queue.round is current:
             queue.round = None
         waiting = [request for request in current.requests if not request.cancelled()]
-        batch, current.requests = waiting[: queue.callers_rows], waiting[queue.callers_rows :]
+        batch, current.requests = waiting[: queue.loop_rows], waiting[queue.loop_rows :]
         if current.requests:
             current.loop.call_soon(self._run_round, queue, current)
         if batch:
@@ -258,8 +258,7 @@ class Batcher:
                 self._sleeping = False
         alone = not self._running and not any(queue.waiting for queue in self._queues.values())
         self._running.append(None)
-        # The threads of a session spin after a call, which slows the callers of a cheap graph.
-        single_call = alone and len(batch) <= queue.plan.single_call_rows and not queue.callers_rows
+        single_call = alone and len(batch) <= queue.plan.single_call_rows
         return queue, batch, queue.plan.call_threads if single_call else queue.plan.threads
 
     def _sleep(self, seconds: float | None) -> None:
@@ -344,9 +343,9 @@ class _Queue:
         self.graph = graph
         self.plan = plan
         self.waiting: deque[_Request] = deque()
-        # The rows of a cheap graph that callers run at a time; 0 leaves all rows to the workers.
-        cheap_rows = _CALLERS_SHARES * plan.worker_rows if plan.worker_rows > 1 else 0
-        self.callers_rows = min(cheap_rows, plan.chunk, max_batch)
+        # The rows of a cheap graph that an event loop runs at a time; 0 for other graphs.
+        cheap_rows = _LOOP_SHARES * plan.worker_rows if plan.worker_rows > 1 else 0
+        self.loop_rows = min(cheap_rows, plan.chunk, max_batch)
         self.round: _Round | None = None  # of the last event loop that had a request
         self.gate = Gate()  # of the threads that come until a batch is taken
         self.expected_rows = 1  # as many as in the last batch, whose callers are likely to return

@@ -228,7 +228,7 @@ def test_waiting_threads_do_not_poll(batcher, grey):
 def cheap(batcher, rows=8):
     """Let callers run batches of at most so many rows of the decoder."""
     queue = batcher._queues["decoder"]
-    queue.callers_rows = rows
+    queue.loop_rows = rows
     return queue
 
 
@@ -306,28 +306,27 @@ def test_a_failure_reaches_all_tasks_of_a_round(gate, monkeypatch):
     assert len({id(error) for error in errors}) == 5
 
 
-def test_the_thread_that_completes_a_cheap_batch_runs_it(gate):
+def test_a_thread_runs_its_own_item_of_a_cheap_graph(gate, monkeypatch):
     gate, vae = gate
     gate.open.set()
-    z = vae.sample(4, seed=1)
-    with edgevae.Batcher(vae, max_delay=60) as batcher, ThreadPoolExecutor(3) as pool:
-        queue = cheap(batcher)
-        queue.expected_rows = 4
-        futures = [pool.submit(batcher.decode, row) for row in z[:3]]
-        until(lambda: len(queue.waiting) == 3)
-        last = batcher.decode(z[3])
-        x_hat = np.stack([*(future.result() for future in futures), last])
-    assert gate.sizes == [4]
-    np.testing.assert_allclose(x_hat, vae.decode(z), **CLOSE)
+    z = vae.sample(40, seed=1)
+    callers = []
+    call = vae.graph("decoder").call
 
+    def noted(inputs, rows, *, threads):
+        callers.append(threading.current_thread().name)
+        return call(inputs, rows, threads=threads)
 
-def test_threads_get_their_results_whatever_the_batches_of_a_cheap_graph(vaes):
-    vae = vaes["vector"]
-    z = vae.sample(1200, seed=1)
-    with edgevae.Batcher(vae, max_delay=0.001) as batcher, ThreadPoolExecutor(24) as pool:
-        cheap(batcher, 16)
+    monkeypatch.setattr(vae.graph("decoder"), "call", noted)
+    batcher = edgevae.Batcher(vae, max_delay=60)
+    with batcher, ThreadPoolExecutor(3, "caller") as pool:
+        cheap(batcher)
         x_hat = np.stack([*pool.map(batcher.decode, z)])
+    assert gate.sizes == [1] * 40
+    assert all(name.startswith("caller") for name in callers)
     np.testing.assert_allclose(x_hat, vae.decode(z), **CLOSE)
+    with pytest.raises(InputError, match="this Batcher is closed"):
+        batcher.decode(z[0])
 
 
 # --- what goes wrong -------------------------------------------------------------------------
