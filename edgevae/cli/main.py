@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     args = _parse(argv)
     try:
-        return deliver(args.run(args), as_json=args.json)
+        return deliver(args.run(args), args.notes, as_json=args.json)
     except UsageError as error:
         parser: ArgumentParser = args.parser
         parser.error(str(error))
@@ -74,7 +74,7 @@ def _parse(argv: Sequence[str] | None) -> Namespace:
     printed = io.StringIO()  # because argparse ignores errors of standard output
     try:
         with redirect_stdout(printed):
-            return parser().parse_args(argv)
+            return parser().parse_args(argv, Namespace(notes=[]))
     finally:
         streams.write(printed.getvalue())
 

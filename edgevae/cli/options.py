@@ -165,7 +165,7 @@ def read_inputs(paths: Sequence[str], args: argparse.Namespace, bundle: "Bundle"
     """Return the items that `paths` name, as the bundle takes them. Raises InputError."""
     from edgevae import files
 
-    return files.read(paths, bundle, resize=args.resize, notify=note)
+    return files.read(paths, bundle, resize=args.resize, notify=_notify(args))
 
 
 def read_one(path: str, args: argparse.Namespace, bundle: "Bundle") -> "Floats":
@@ -185,7 +185,17 @@ def stream_inputs(
     """
     from edgevae import files
 
-    return files.stream(paths, bundle, note, disjoint=disjoint, resize=args.resize)
+    return files.stream(paths, bundle, _notify(args), disjoint=disjoint, resize=args.resize)
+
+
+def _notify(args: argparse.Namespace) -> Callable[[str], None]:
+    """Return a function that writes a note about the inputs, and keeps it for the report."""
+
+    def notify(text: str) -> None:
+        args.notes.append(text)
+        note(text)
+
+    return notify
 
 
 def add_out(parser: argparse.ArgumentParser, text: str) -> None:

@@ -5,7 +5,7 @@ standard output. Messages and the progress bar go to standard error, the bar onl
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from edgevae.cli import streams
@@ -48,16 +48,20 @@ def written(out: str, facts: Facts, code: int = OK) -> Result:
     )
 
 
-def deliver(result: Result, *, as_json: bool) -> int:
+def deliver(result: Result, notes: Sequence[str] = (), *, as_json: bool) -> int:
     """Write the report of a verb and return its exit code.
 
-    Raises CheckError if a check failed, and InputError if standard output cannot be written.
+    JSON also has the `notes` about the inputs, if there are any. Raises CheckError if a check
+    failed, and InputError if standard output cannot be written.
     """
     report = result.text and f"{result.text}\n"
     if as_json:
         import json
 
-        report = json.dumps(result.facts, indent=result.indent) + "\n"
+        facts = result.facts
+        if notes and isinstance(facts, dict):
+            facts = {**facts, "notes": list(notes)}
+        report = json.dumps(facts, indent=result.indent) + "\n"
         if result.data_on_stdout:
             sys.stderr.write(report)
             report = ""

@@ -1,9 +1,12 @@
 """Arrays in .npy and .npz files: items, their labels, and latents."""
 
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -17,6 +20,21 @@ from edgevae.files.destination import check_space, open_output
 
 SUFFIXES = (".npy", ".npz")
 MAGIC = b"\x93NUMPY", b"PK"  # of a .npy, and of an .npz, which is a zip archive
+# The errors of numpy, zipfile and the decompressors for files that are damaged or too large.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    SyntaxError,  # which a header of a .npy may cause, and the next one
+    TokenError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,  # an encrypted member; NotImplementedError is a compression that is unknown
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 def is_array(path: str) -> bool:
@@ -48,10 +66,14 @@ def load(source: str | bytes, where: str, names: Sequence[str] = ("x", "x_hat"))
                 array: NDArray[Any] = loaded[keys[0]]
                 return array
             held = ", ".join(loaded.files) or "nothing"
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{where}: expected a .npy or .npz of numbers: {error}") from error
+    except _UNREADABLE as error:
+        raise _unreadable(where, error) from error
     wanted = " or ".join(names)
     raise InputError(f"{where}: expected an array named {wanted}, or one alone, got {held}")
+
+
+def _unreadable(where: str, error: BaseException) -> InputError:
+    return InputError(f"{where}: expected a .npy or .npz of numbers: {error}")
 
 
 def read(x: NDArray[Any], bundle: Bundle, size: int, where: str) -> tuple[int, Iterator[Floats]]:
@@ -79,10 +101,13 @@ def read_labels(paths: Sequence[str], rows: int) -> NDArray[Any] | None:
     """
     if len(paths) != 1 or Path(paths[0]).suffix.lower() != ".npz":
         return None
-    with np.load(paths[0], allow_pickle=False) as file:
-        if "y" not in file.files:
-            return None
-        y: NDArray[Any] = file["y"]
+    try:
+        with np.load(paths[0], allow_pickle=False) as file:
+            if "y" not in file.files:
+                return None
+            y: NDArray[Any] = file["y"]
+    except _UNREADABLE as error:
+        raise _unreadable(paths[0], error) from error
     if y.shape != (rows,):
         raise InputError(f"{paths[0]}: expected y of {rows} labels as of x, got shape {y.shape}")
     return y

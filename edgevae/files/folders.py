@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from edgevae import checks
 from edgevae.data import Range, to_pil, to_uint8
 from edgevae.files.batches import Id
 from edgevae.files.destination import open_output, unwritable
@@ -59,8 +60,9 @@ def _names(ids: Iterable[Id]) -> FileNames:
 
 
 def _create(out: str) -> Path:
+    folder = checks.path(out, "folder")
     try:
-        Path(out).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(out, error) from error
-    return Path(out)
+    return folder

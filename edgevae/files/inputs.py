@@ -18,6 +18,7 @@ from edgevae.errors import InputError
 from edgevae.files import array_files, picture_files, tables, text_lines, windows
 from edgevae.files.batches import Batch, Floats, Id, batch_rows, read_ahead, spool
 from edgevae.files.tables import Notify, Row, Schema
+from edgevae.files.windows import Tally
 
 STDIN = "standard input"
 
@@ -71,7 +72,7 @@ def read(
         return _from_text(*text_lines.strings(paths), bundle.data, batch_rows(bundle))
     if any(map(is_table, paths)):
         return _from_table(_table_batches(paths, bundle, notify), bundle)
-    return _from_pictures(paths, bundle, resize)
+    return _from_pictures(paths, bundle, resize, notify)
 
 
 def stream(
@@ -118,7 +119,11 @@ def read_latents(path: str, bundle: Bundle) -> Floats:
     data = sys.stdin.buffer.read() if path == "-" else b""
     if is_table(path) or (data and not data.startswith(array_files.MAGIC)):
         return _latents_of_table(path, data, bundle)
-    rows = checks.latents(array_files.load(data if path == "-" else path, where, ("z", "mu")))
+    array = array_files.load(data if path == "-" else path, where, ("z", "mu"))
+    try:
+        rows = checks.latents(array)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     return rows[None] if rows.ndim == len(bundle.latent_shape) else rows
 
 
@@ -147,9 +152,9 @@ def _from_table(batches: Iterable[Batch], bundle: Bundle) -> Inputs:
     return Inputs("table", len(ids), ids, "float32", items)
 
 
-def _from_pictures(paths: Sequence[str], bundle: Bundle, resize: bool) -> Inputs:
+def _from_pictures(paths: Sequence[str], bundle: Bundle, resize: bool, notify: Notify) -> Inputs:
     folder = len(paths) == 1 and Path(paths[0]).is_dir()
-    files = picture_files.in_folder(paths[0]) if folder else [Path(path) for path in paths]
+    files = picture_files.in_folder(paths[0], notify) if folder else [Path(path) for path in paths]
     for path in () if folder else paths:
         if Path(path).is_dir() or array_files.is_array(path):
             raise InputError(
@@ -171,12 +176,13 @@ def _table_batches(
     paths: Sequence[str], bundle: Bundle, notify: Notify, *, disjoint: bool = False
 ) -> Iterator[Batch]:
     """Yield the items of tables, one table after the other."""
-    schema = tables.schema(bundle)
+    schema, tally = tables.schema(bundle), Tally()
     for path in paths:
         if not is_table(path):
             raise InputError(f"{path}: expected a table beside others; give one kind of input")
         rows = tables.read(Path(path), schema, notify)
-        yield from windows.items(rows, bundle, batch_rows(bundle), notify, disjoint=disjoint)
+        yield from windows.items(rows, bundle, batch_rows(bundle), notify, tally, disjoint=disjoint)
+    _require_windows(tally, bundle, paths[-1])
 
 
 def _latents_of_table(path: str, data: bytes, bundle: Bundle) -> Floats:
@@ -233,8 +239,19 @@ def _stdin_batches(
     disjoint: bool = False,
 ) -> Iterator[Batch]:
     """Yield the items of a table on standard input, `size` at a time, CSV or JSON lines."""
-    rows = _parser(first)(_lines(first, more), tables.schema(bundle), STDIN, notify)
-    return windows.items(rows, bundle, size or batch_rows(bundle), notify, disjoint=disjoint)
+    rows, tally = _parser(first)(_lines(first, more), tables.schema(bundle), STDIN, notify), Tally()
+    size = size or batch_rows(bundle)
+    yield from windows.items(rows, bundle, size, notify, tally, disjoint=disjoint)
+    _require_windows(tally, bundle, STDIN)
+
+
+def _require_windows(tally: Tally, bundle: Bundle, where: str) -> None:
+    """Raise `InputError` if there were steps, but too few for a window."""
+    if tally.steps and not tally.windows:
+        raise InputError(
+            f"{where}: expected at least {bundle.data.window} steps, as many as a window has, got "
+            f"{tally.steps}; add steps"
+        )
 
 
 def _is_json(data: bytes) -> bool:

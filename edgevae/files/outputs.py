@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevae import checks
 from edgevae.bundle import Bundle
 from edgevae.data import Kind, Text, numbered, to_uint8
 from edgevae.files.animations import write_gif
@@ -73,6 +74,7 @@ def form_of(out: str, stream: str = "npy") -> str:
     """
     if out == "-":
         return stream
+    checks.path(out, "output")
     if out.endswith(("/", os.sep)) or os.path.isdir(out):
         return "folder"
     try:

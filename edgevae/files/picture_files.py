@@ -11,14 +11,28 @@ from edgevae.checks import open_file
 from edgevae.data import IMAGE_SUFFIXES, from_pil, read_image, read_image_size, to_pil
 from edgevae.errors import InputError
 from edgevae.files.batches import Floats, checked_rows
+from edgevae.files.tables import Notify
 
 
-def in_folder(folder: str) -> list[Path]:
-    """Return the picture files in a folder, by name. Raises `InputError` if there is none."""
-    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+def in_folder(folder: str, notify: Notify) -> list[Path]:
+    """Return the picture files in a folder, by name.
+
+    `notify` is called with the number of other entries, which are left out unless they are hidden.
+    Raises `InputError` if there is no picture.
+    """
+    try:
+        entries = sorted(path for path in Path(folder).iterdir() if path.name[0] != ".")
+    except OSError as error:
+        raise InputError(f"{folder}: expected a folder to read: {error.strerror}") from error
+    files = [path for path in entries if path.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
         raise InputError(
             f"{folder}: expected a folder of images, found no {', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    if others := [path.name for path in entries if path.suffix.lower() not in IMAGE_SUFFIXES]:
+        notify(
+            f"{folder}: left out {len(others)} of {len(entries)} entries, such as {others[0]!r}: "
+            f"no images by their names"
         )
     return files
 

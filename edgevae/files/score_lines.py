@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from edgevae import checks
 from edgevae.bundle import Bundle
 from edgevae.files.batches import Id
 from edgevae.files.destination import open_output, writing_to
@@ -40,7 +41,7 @@ def records(ids: list[Id], scores: Scores, bundle: Bundle) -> list[Record]:
     ]
     if bundle.data.tabular:
         names = bundle.data.feature_names
-        nats = scores.parts.reshape(n, len(names), -1).sum(2, dtype=np.float64)
+        nats = scores.parts.reshape(n, len(names), bundle.data.window or 1).sum(2, dtype=np.float64)
         for line, each in zip(lines, nats, strict=True):
             largest = np.argsort(-each, kind="stable")[:TOP]
             line["top"] = [{"feature": names[i], "nats": float(each[i])} for i in largest]
@@ -54,6 +55,7 @@ def form_of(out: str, as_json: bool) -> str:
     """
     if out == "-":
         return "json" if as_json else "csv"
+    checks.path(out, "output")
     try:
         return FORMS[Path(out).suffix.lower()]
     except KeyError:

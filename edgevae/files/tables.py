@@ -95,7 +95,7 @@ def from_csv(lines: Iterable[bytes], schema: Schema, where: str, notify: Notify)
     line, first = next(rows, (0, []))
     if not line:
         return
-    if all(map(is_number, first)):
+    if not is_header(first, schema.names, f"{where}, line {line}"):
         columns = _Columns(None, schema, where, notify)
         yield columns.row(first, f"{where}, line {line}", 0)
         start = 1
@@ -128,7 +128,8 @@ def from_json(lines: Iterable[bytes], schema: Schema, where: str, notify: Notify
                 )
             yield columns.row(list(content.values()), place, number)
         elif isinstance(content, dict):
-            yield Row(place, content.get("id", number), _item(content["x"], schema, place))
+            own_id = _own_id(content.get("id"), number, place)
+            yield Row(place, own_id, _item(content["x"], schema, place))
         else:
             yield Row(place, number, _item(content, schema, place))
         number += 1
@@ -164,6 +165,9 @@ class _Columns:
                 f"{where}: expected {count} columns, as many as {schema.description}, got "
                 f"{len(self._names)}: {', '.join(self._names)}"
             )
+        for name in {*self._names, "id", "step"}:
+            if header.count(name) > 1:
+                raise InputError(f"{where}: expected each column once, got {show(name)} twice")
         self._places, self._width = [header.index(name) for name in self._names], len(header)
         self._id = header.index("id") if "id" in header and "id" not in self._names else None
         if "step" in header and "step" not in self._names:
@@ -179,7 +183,7 @@ class _Columns:
         places = zip(self._places, self._names, strict=True)
         values = np.array([_number(cells[i], name, where) for i, name in places], np.float32)
         _check_values(values, self._names, self._schema, where)
-        own_id = number if self._id is None else cells[self._id]
+        own_id = number if self._id is None else _own_id(cells[self._id], number, where)
         step = None if self._step is None else _number(cells[self._step], "step", where)
         return Row(where, own_id, values, step)
 
@@ -201,6 +205,26 @@ def _names_in(header: list[str], schema: Schema, where: str) -> list[str]:
 # --- cells -----------------------------------------------------------------------------------
 
 
+def is_header(cells: Sequence[str], names: Sequence[str], where: str) -> bool:
+    """Return True if the first row of a table names its columns, False if it holds numbers.
+
+    Raises `InputError` for a row of numbers and other cells, which may be data with a broken cell,
+    unless it has all of `names`, or the others are `id` and `step`.
+    """
+    named = {cell.strip() for cell in cells}
+    if all(map(is_number, cells)):
+        return False
+    values = [cell for cell in cells if cell.strip() not in ("id", "step")]
+    numbers = sum(map(is_number, values))
+    if (set(names) <= named and names) or not 0 < numbers < len(values):
+        return True
+    broken = next(cell for cell in values if not is_number(cell))
+    raise InputError(
+        f"{where}: expected numbers, or a header of names, got {show(broken)} among {numbers} "
+        f"numbers; correct the row, or add a header"
+    )
+
+
 def is_number(cell: str) -> bool:
     """Return True if a cell of a table holds a number, or stands for a missing one."""
     try:
@@ -218,6 +242,16 @@ def _number(cell: object, name: str, where: str) -> float:
         return float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{where}: expected a number in {name}, got {show(cell)}") from None
+
+
+def _own_id(content: object, number: int, where: str) -> str | int:
+    """Return the id in a row as a number or a string, or `number` if the row has none."""
+    if content is None or type(content) is int:
+        return number if content is None else content
+    text = str(content)
+    if isinstance(content, (list, dict)) or any("\ud800" <= c <= "\udfff" for c in text):
+        raise InputError(f"{where}: expected a string or a number as id, got {show(content)}")
+    return text
 
 
 def _item(content: object, schema: Schema, where: str) -> Floats:
@@ -263,7 +297,7 @@ def read_columns(path: Path) -> dict[str, npt.NDArray[np.generic]]:
         rows = [row for _, row in _csv_rows(lines, str(path))]
     if not rows:
         raise InputError(f"{path}: expected rows, got an empty file; add rows to it")
-    header = not all(map(is_number, rows[0]))
+    header = is_header(rows[0], (), f"{path}, row 1")
     names = [name.strip() for name in rows[0]] if header else numbered("x", len(rows[0]))
     for number, row in enumerate(rows, 1):
         if len(row) != len(names):
@@ -279,7 +313,7 @@ def _csv_rows(lines: Iterable[bytes], where: str) -> Iterator[tuple[int, list[st
         for row in reader:
             if row:
                 yield reader.line_num, row
-    except csv.Error as error:
+    except (csv.Error, MemoryError) as error:
         raise InputError(f"{where}, line {reader.line_num}: expected CSV, got {error}") from error
 
 

@@ -22,9 +22,10 @@ def strings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def lines(data: bytes, where: str) -> tuple[list[str], list[str]]:
     """Return the lines of a text in UTF-8, and the name of each in errors."""
     try:
-        items = data.decode("utf-8-sig").splitlines()
+        items = [line.rstrip("\r") for line in data.decode("utf-8-sig").split("\n")]
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: expected lines of text in UTF-8, got {error}") from error
+    items = items if items[-1] else items[:-1]  # what follows the last line's end is no line
     return items, [f"{where}, line {i + 1}" for i in range(len(items))]
 
 
@@ -42,7 +43,7 @@ def stream(stream: Iterable[bytes], text: Text, where: str) -> Iterator[Batch]:
     for number, line in enumerate(stream, 1):
         place = f"{where}, line {number}"
         try:
-            item = line.decode("utf-8").rstrip("\r\n")
+            item = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise InputError(f"{place}: expected UTF-8, got {error}") from error
         yield Batch([item], text.one_hot([text.fitting(item, place)]))

@@ -125,6 +125,7 @@ class Scorer:
             parts = np.empty(x.shape, np.float32)
             each = [score(batch) for batch in self._batches(x, parts, keep, noise)]
             values = np.concatenate([np.empty(0), *each])
+        _require_finite(values)
         if calibration is None or alpha is None:
             return Scores(values, None, None, parts)
         p = calibration.p_values(method, values)
@@ -301,6 +302,18 @@ def _noise(draws: int, seed: int, start: int) -> Noise:
         checks.seed(seed),
         checks.start(start),
     )
+
+
+def _require_finite(values: Values) -> None:
+    """Raise `InputError` for a score that is NaN or infinite, which would be taken for normal."""
+    # One value, as most callers have it, costs a tenth of what numpy takes for it.
+    finite = math.isfinite(values.item()) if len(values) == 1 else np.isfinite(values).all()
+    if not finite:
+        row = int(np.isfinite(values).argmin())
+        raise InputError(
+            f"x: expected items with finite scores, got {values[row]:g} for row {row}: its values "
+            f"are too large for float32; leave it out, or scale the data"
+        )
 
 
 def _decode_into(runner: Runner, z: Floats, x_hat: Floats) -> None:

@@ -67,10 +67,15 @@ def test_a_picture_on_its_side_is_turned_before_its_size_is_compared(tiny_paths,
 def test_a_folder_lists_its_pictures_and_no_other_files(here):
     pictures(2)
     Path("images/notes.txt").touch()
-    assert [file.name for file in picture_files.in_folder("images")] == ["000.png", "001.png"]
+    Path("images/.hidden").touch()
+    notes = []
+    found = picture_files.in_folder("images", notes.append)
+    assert [file.name for file in found] == ["000.png", "001.png"]
+    (note,) = notes
+    assert note.startswith("images: left out 1 of 3 entries, such as 'notes.txt'")
     Path("empty").mkdir()
     with pytest.raises(InputError, match=r"empty: expected a folder of images, found no \.bmp"):
-        picture_files.in_folder("empty")
+        picture_files.in_folder("empty", notes.append)
 
 
 def test_names_keep_their_suffixes_if_stems_repeat():

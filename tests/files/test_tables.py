@@ -65,6 +65,21 @@ def test_a_bad_line_of_csv_is_named(vector, text, message):
         list(tables.from_csv(csv_lines, tables.schema(vector), "t.csv", print))
 
 
+@pytest.mark.parametrize("first", ["1,x2,3", "1,2,3 V", "1;0,2,3"])
+def test_a_broken_first_row_is_no_header(nameless, first):
+    with pytest.raises(InputError, match=r"t\.csv, line 1: expected numbers, or a header"):
+        csv_rows(f"{first}\n1,2,3\n", nameless)
+
+
+def test_a_header_may_have_numbers_as_names(nameless):
+    assert [row.id for row in csv_rows("id,0,1,2\na,1,2,3\n", nameless)] == ["a"]
+
+
+def test_a_column_that_is_there_twice_is_refused(vector):
+    with pytest.raises(InputError, match=r"t\.csv: expected each column once, got 'heat' twice"):
+        csv_rows("heat,load,speed,heat\n1,2,3,4\n", vector)
+
+
 def test_unknown_column_names_must_be_as_many_as_the_features(nameless):
     with pytest.raises(InputError, match=r"expected 3 columns, as many as .* got 2: a, b"):
         csv_rows("a,b\n1,2\n", nameless)
@@ -106,6 +121,12 @@ def test_json_has_rows_of_every_form(vector):
 def test_a_bad_line_of_json_is_named(vector, text, message):
     with pytest.raises(InputError, match=message):
         json_rows(text, vector)
+
+
+@pytest.mark.parametrize("own_id", ['"\\ud800"', "[1]", "{}"])
+def test_an_id_that_no_file_can_hold_is_refused(vector, own_id):
+    with pytest.raises(InputError, match=r"t\.jsonl, line 1: expected a string or a number as id"):
+        json_rows(f'{{"x": [1, 2, 3], "id": {own_id}}}', vector)
 
 
 def test_parquet_is_read_by_name(vector, tmp_path):

@@ -7,9 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from sample_files import SIGNAL, items
 
 from edgevae import files
+from edgevae.errors import InputError
 
 
 def test_steps_become_windows_with_the_stride_of_the_bundle(signal, tmp_path):
@@ -62,11 +64,36 @@ def test_a_stride_that_leaves_steps_out_is_noted(tmp_path, here):
     np.savetxt("x.csv", np.arange(40.0).reshape(20, 2), delimiter=",")
     notes = []
     assert len(items(files.read(["x.csv"], sparse, notify=notes.append))) == 3
-    (note,) = notes
+    note, count = notes
     assert "windows of 4 steps begin 6 steps apart: the 2 steps between them are left out" in note
+    assert "x.csv, line 20: 8 of 20 steps are in no window" in count
     (batch,) = files.stream(["x.csv"], sparse, notes.append, disjoint=True)
     assert len(batch.x) == 5
-    assert len(notes) == 1
+    assert len(notes) == 2
+
+
+def test_steps_after_the_last_window_are_counted(signal, here):
+    np.savetxt("x.csv", np.arange(24.0).reshape(12, 2), delimiter=",")
+    notes = []
+    assert len(items(files.read(["x.csv"], signal, notify=notes.append))) == 3
+    assert notes == [
+        "x.csv, line 12: 2 of 12 steps are in no window and are left out, as windows have 4 steps "
+        "and begin 3 apart"
+    ]
+    rows = [f"{step},{step},0" for step in (0, 1, 2, 0, 1, 2, 3)]  # the first run is too short
+    Path("runs.csv").write_text("\n".join(["step,c,d", *rows]))
+    assert len(items(files.read(["runs.csv"], signal, notify=notes.append))) == 1
+    assert "3 of 7 steps are in no window" in notes[-1]
+
+
+def test_a_recording_shorter_than_a_window_is_refused_unless_others_are_longer(signal, here):
+    np.savetxt("short.csv", np.zeros((3, 2)), delimiter=",")
+    np.savetxt("long.csv", np.zeros((4, 2)), delimiter=",")
+    notes = []
+    with pytest.raises(InputError, match=r"short\.csv: expected at least 4 steps, .* got 3"):
+        files.read(["short.csv"], signal, notify=notes.append)
+    assert len(items(files.read(["short.csv", "long.csv"], signal, notify=notes.append))) == 1
+    assert all("short.csv, line 3: 3 of 3 steps are in no window" in note for note in notes)
 
 
 def test_a_step_of_number_0_begins_a_window(signal, here):

@@ -91,7 +91,7 @@ def _add_description(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--range",
         nargs=2,
-        type=float,
+        type=number(),
         metavar=("LOW", "HIGH"),
         help="range of pixels (default: inferred from the decoder's last operators)",
     )

@@ -8,6 +8,7 @@ from edgevae.cli import options
 from edgevae.cli.options import UsageError, number
 from edgevae.cli.reporting import FLAGGED, OK, Result, written
 from edgevae.cli.verb import Verb
+from edgevae.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +71,13 @@ def run(args: Namespace) -> Result:
     done = flagged = 0
     with score_lines.open_writer(out, form) as write:
         for ids, x in options.stream_inputs(args.inputs, args, vae.bundle):
-            scores = vae.score(x, args.method, alpha=args.alpha, draws=args.draws, start=done)
+            try:
+                scores = vae.score(x, args.method, alpha=args.alpha, draws=args.draws, start=done)
+            except InputError as error:
+                if not str(error).startswith("x: "):  # about an option
+                    raise
+                source = "standard input" if args.inputs == ["-"] else ", ".join(args.inputs)
+                raise InputError(f"{source}, from row {done} on: {error}") from error
             if args.threshold is not None:
                 scores = replace(scores, is_anomaly=scores.values >= args.threshold)
             if args.heatmaps:

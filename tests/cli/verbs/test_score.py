@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 from command_line import environment, pixels
+from tiny import Tiny
 
 from edgevae import cli
+
+
+@pytest.fixture
+def grey_items(tinies, tmp_path, monkeypatch) -> list:
+    """One image of the bundle grey, which is written to the empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    tinies["grey"].write(Path("grey"))
+    return [[[0.5] * 8] * 8]
 
 
 def feed_stdin(monkeypatch, text: str) -> None:
@@ -96,3 +105,50 @@ def test_images_get_heat_maps(grey, files):
     assert sorted(os.listdir("maps")) == sorted(os.listdir("images"))
     assert pixels(f"maps/{Path(files[0]).name}").shape == (224, 448, 3)
     assert cli.main(["score", "images", "--model", grey]) == 4  # no statistics
+
+
+def test_what_is_left_out_is_said_and_stands_in_the_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Tiny("signal", (2, 4), None, (3,)).write(Path("signal"))
+    Path("x.csv").write_text("1,2\n" * 6)
+    command = ["score", "x.csv", "--model", "signal", "--method", "recon", "--out", "s.csv"]
+    assert cli.main([*command, "--json"]) == 0
+    out, err = capsys.readouterr()
+    (note,) = json.loads(out)["notes"]
+    assert "2 of 6 steps are in no window" in note
+    assert note in err
+    Path("x.csv").write_text("1,2\n" * 3)
+    assert cli.main(command) == 4
+
+
+def test_heat_maps_stay_in_their_folder_and_none_replaces_another(grey_items, capsys):
+    lines = [
+        json.dumps({"x": grey_items, "id": id}) for id in ("../../x", "/tmp/x", "same", "same")
+    ]
+    Path("x.jsonl").write_text("\n".join(lines))
+    before = set(Path(os.pardir).resolve().rglob("*"))
+    command = ["score", "x.jsonl", "--model", "grey", "--method", "recon", "--heatmaps", "maps"]
+    assert cli.main(command) == 0
+    assert sorted(path.name for path in Path("maps").iterdir()) == [
+        "_._.._x.png", "_tmp_x.png", "same-2.png", "same.png"
+    ]  # fmt: skip
+    new = set(Path(os.pardir).resolve().rglob("*")) - before
+    assert {path.parent for path in new} == {Path("maps").resolve(), Path.cwd()}
+
+
+def test_a_score_that_is_not_finite_is_refused(judge, capsys):
+    Path("x.csv").write_text("a,b,c,d,e\n0,0,0,0,0\n3e38,3e38,3e38,3e38,3e38\n")
+    for method in ("recon", "default", "mahalanobis", "elbo"):
+        assert cli.main(["score", "x.csv", "--model", judge, "--method", method]) != 0
+        out, err = capsys.readouterr()
+        assert "nan" not in out
+        assert "inf" not in out
+        assert err
+
+
+@pytest.mark.parametrize("option", ["--alpha", "--threshold"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999", "NaN"])
+def test_no_number_is_wrong_usage(judge, option, value):
+    Path("x.csv").write_text("0,0,0,0,0\n")
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["score", "x.csv", "--model", judge, f"{option}={value}"])
