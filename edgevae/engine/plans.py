@@ -31,7 +31,7 @@ _SERIAL = 0.15
 # A chunk that is known to take less than `_SHORT_CHUNK_US` microseconds gets as many rows as take
 # `_CHUNK_US`, so that the cost of a call beside its rows does not matter, unless these rows take
 # more memory than `_CHUNK_BYTES`.
-_SHORT_CHUNK_US = 300.0
+_SHORT_CHUNK_US = 600.0
 _CHUNK_US = 1000.0
 _CHUNK_BYTES = 8 << 20
 # The factor by which an accelerator's chunk is larger than the CPU's.
@@ -193,7 +193,7 @@ def _single_call_rows(costs: Costs | None, threads: int, chunk: int, most: int) 
         return costs.call(-(-rows // threads)) + _WAKE_US < costs.call(rows) * share
 
     if threads == 1:
-        return chunk
+        return min(chunk + chunk // 4, most)  # a few rows more cost less than a second call
     if not workers_win(most):
         return most
     # Bisection: the workers lose at `low` and win at `high`.

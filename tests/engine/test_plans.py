@@ -79,6 +79,15 @@ def test_few_cheap_rows_are_one_call(grey):
     assert alone.division(100_000) == (alone.chunk, 1, 1)
 
 
+def test_a_few_rows_more_than_a_chunk_are_no_second_call(grey):
+    plan = _plan(grey, {1: 900.0, 16: 14400.0}, threads=1, row_bytes=1000)
+    chunk = plan.chunk
+    assert plan.division(chunk + chunk // 4) == (chunk + chunk // 4, 1, 1)
+    assert plan.division(chunk + chunk // 4 + 1) == (chunk, 1, 1)
+    callers = plans.choose(grey, "decoder", CPU._replace(threads=1), chunk=8)
+    assert callers.division(9) == (8, 1, 1)
+
+
 def test_a_worker_has_rows_that_are_worth_a_thread(grey):
     plan = _plan(grey, {1: 10.0, 16: 160.0}, threads=16)._replace(single_call_rows=0)
     assert plan.worker_rows == 6  # of 10 us each, for 60 us
