@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 LAST_UINT64 = 2**64 - 1  # `checks.LAST`, without the import of numpy
+MOST_THREADS = 512  # that of `engine`, without its imports
 PRECISIONS = ("float32", "int8", "bf16")  # those of `engine`, without its imports
 # The names of outputs, for help texts.
 SHEETS, ROWS = ".png, .jpg or .webp", ".npy, .npz, .csv, .parquet"
@@ -96,7 +97,7 @@ def add_provider(parser: argparse.ArgumentParser) -> None:
 def add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
-        type=integer(1),
+        type=integer(1, MOST_THREADS),
         metavar="N",
         help="CPU threads to use (default: as many as the affinity and the quota allow)",
     )

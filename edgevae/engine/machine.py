@@ -9,6 +9,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# The most threads that a caller may ask for. onnxruntime takes many seconds to start more.
+MOST_THREADS = 512
+
 # Arm's names of processors by (implementer, part) of /proc/cpuinfo, of those that are common on
 # boards and in data centres.
 _ARM_CORES = {

@@ -13,7 +13,7 @@ from edgevae.data import ClassNumbers, Kind
 from edgevae.engine import automatic, plans, tuned, workers
 from edgevae.engine.binding import Arrays, Shapes, new_arrays
 from edgevae.engine.graph import Graph, Placement
-from edgevae.engine.machine import usable_threads
+from edgevae.engine.machine import MOST_THREADS, usable_threads
 from edgevae.engine.plans import Plan
 from edgevae.engine.providers import ProviderSpec, names
 from edgevae.engine.tuned import Setting, Tuning
@@ -54,7 +54,9 @@ class Runner:
         self.bundle = bundle
         _check_precision(bundle, precision)
         self.threads = (
-            usable_threads() if threads is None else checks.integer(threads, "threads", least=1)
+            usable_threads()
+            if threads is None
+            else checks.integer(threads, "threads", least=1, most=MOST_THREADS)
         )
         self._chunk = None if chunk is None else checks.integer(chunk, "chunk", least=1)
         self._max_memory = None if max_memory is None else plans.parse_size(max_memory)

@@ -43,6 +43,7 @@ def test_help_imports_nothing_heavy():
     [
         ([], "COMMAND"),
         (["generate", "-1"], "at least 0, got '-1'"),
+        (["generate", "--threads", "100000"], "from 1 to 512, got '100000'"),
         (["generate", "many"], "at least 0, got 'many'"),
         (["generate", "--seed", str(2**64)], "from 0 to 18446744073709551615"),
         (["generate", "--temperature", "nan"], "number from 0, got 'nan'"),

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from edgevae import vae
+from edgevae.cli import options
 from edgevae.engine import machine
+from edgevae.errors import InputError
 
 
 def arm_cores(*parts: str, implementer: str = "0x41", more: str = "") -> str:
@@ -202,3 +205,9 @@ def limited() -> Iterator[Path]:
 def test_threads_follow_a_quota_of_this_machine(limited):
     join = f'echo $$ > {limited}/cgroup.procs && exec "$@"'
     assert said_by("sh", "-c", join, "sh").startswith("1 the cgroup's CPU quota of 1.2 cores")
+
+
+def test_threads_are_bounded_and_the_command_line_has_the_same_bound(tiny_paths):
+    assert options.MOST_THREADS == machine.MOST_THREADS
+    with pytest.raises(InputError, match="threads: expected a whole number from 1 to 512"):
+        vae.load(tiny_paths["grey"], threads=machine.MOST_THREADS + 1)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from edgevae.cli import options
-from edgevae.cli.options import UsageError, integer, number
+from edgevae.cli.options import MOST_THREADS, UsageError, integer, number
 from edgevae.cli.reporting import Facts, Result, note, progress
 from edgevae.cli.verb import Verb
 
@@ -72,7 +72,7 @@ def _add_cases(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
         action="append",
-        type=integer(1),
+        type=integer(1, MOST_THREADS),
         metavar="N",
         help="CPU threads of each runner; repeatable (default: each runner's own default)",
     )
