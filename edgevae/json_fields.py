@@ -1,12 +1,14 @@
 """Read JSON that a person may have edited, each field with its type, or raise `BundleError`."""
 
 import json
+import math
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TypeGuard
 
 from edgevae.errors import BundleError, show
+
+MOST_NUMBERS = 1 << 28  # of one item: a GiB of float32
 
 
 class Fields:
@@ -48,10 +50,12 @@ class Fields:
         return value
 
     def integer(self, key: str) -> int:
-        """Return an integer of at least 0."""
+        """Return an integer of at least 0 that has 63 bits at most."""
         value = self.take(key)
         if not is_integer(value) or value < 0:
             raise self.bad(key, "a whole number of at least 0")
+        if value >= 1 << 63:
+            raise self.bad(key, "below 2^63")
         return value
 
     def count(self, key: str) -> int:
@@ -68,12 +72,14 @@ class Fields:
         return value
 
     def shape(self, key: str) -> tuple[int, ...]:
-        """Return a shape: one or more integers of at least 1."""
+        """Return a shape: one or more integers of at least 1, whose product is bounded."""
         value = self.take(key)
         if not isinstance(value, list) or not value or not all(map(is_integer, value)):
             raise self.bad(key, "a list of whole numbers")
         if min(value) < 1:
             raise self.bad(key, "a list of whole numbers of at least 1")
+        if math.prod(value) > MOST_NUMBERS:
+            raise self.bad(key, f"the shape of at most {MOST_NUMBERS} numbers")
         return tuple(value)
 
     def span(self, key: str) -> tuple[float, float] | None:
@@ -133,17 +139,9 @@ def is_number(value: object) -> TypeGuard[float]:
     return (is_integer(value) or isinstance(value, float)) and -largest <= value <= largest
 
 
-def parse(path: Path) -> object:
-    """Return the content of a bundle's JSON file.
-
-    Raises `BundleError` if the file is missing or is not JSON.
-    """
+def parse(content: bytes, where: str) -> object:
+    """Return the content of a bundle's JSON file. Raises `BundleError` if it is not JSON."""
     try:
-        return json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise BundleError(
-            f"{path.parent}: not a bundle, as it has no {path.name}; "
-            f"make one with `python -m train export`"
-        ) from None
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{path}: expected JSON, got {error}; copy the bundle again") from error
+        raise BundleError(f"{where}: expected JSON, got {error}; copy the bundle again") from error

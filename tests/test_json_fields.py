@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgevae.errors import BundleError
+from edgevae.errors import BundleError, show
 from edgevae.json_fields import Fields, is_number, parse
 
 
@@ -52,7 +52,26 @@ def test_a_number_is_one_that_a_float_holds(value, number):
     assert is_number(value) is number
 
 
-def test_a_file_that_is_no_json_is_named(tmp_path):
-    (tmp_path / "manifest.json").write_text("{")
+@pytest.mark.parametrize(
+    "content", [b"{", b"\xff", b"[" * 1_000_000, b'{"a": 1' + b"0" * 5000 + b"}"]
+)
+def test_content_that_is_no_json_is_named(content):
     with pytest.raises(BundleError, match=r"manifest\.json: expected JSON"):
-        parse(tmp_path / "manifest.json")
+        parse(content, "manifest.json")
+
+
+def test_numbers_and_shapes_are_bounded():
+    fields = Fields({"count": 10**400, "shape": [1 << 20, 1 << 20]}, "m")
+    with pytest.raises(BundleError, match=r"count must be below 2\^63"):
+        fields.count("count")
+    with pytest.raises(BundleError, match="shape must be the shape of at most"):
+        fields.shape("shape")
+
+
+def test_a_value_that_is_nested_deeply_is_shown():
+    value: list = []
+    for _ in range(100_000):
+        value = [value]
+    assert len(show(value)) <= 60
+    while value:  # its own destructor would recurse
+        value = value[0]

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tiny import int8
+from tiny import int8, no_graph
 
 import edgevae
 from edgevae import packing, sampling
@@ -541,7 +541,7 @@ def test_load_refuses_a_folder_without_a_bundle(tmp_path):
 
 
 def test_generating_needs_no_encoder_opened(tinies, tmp_path):
-    broken = tinies["grey"].write(tmp_path / "b", encoder=b"no graph").path
+    broken = tinies["grey"].write(tmp_path / "b", encoder=no_graph()).path
     model = edgevae.load(broken)
     assert model.generate(2, seed=1).shape == (2, 1, 8, 8)
     with pytest.raises(BundleError, match=r"encoder\.onnx: onnxruntime .* cannot open"):

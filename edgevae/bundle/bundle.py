@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgevae import npz
+from edgevae.bundle.content import read_file
 from edgevae.bundle.graph_entry import FLOAT32, GraphEntry
 from edgevae.bundle.manifest import PRIOR_FILE, SELFCHECK_FILE, Manifest
 from edgevae.errors import BundleError
@@ -70,7 +71,7 @@ class Bundle(Manifest):
         if not self.components:
             return None
         path = self.path / PRIOR_FILE
-        arrays = npz.load_typed(path, MIXTURE_ARRAYS)
+        arrays = npz.load_typed(self._content(PRIOR_FILE), path, MIXTURE_ARRAYS)
         shape = (self.components, self.dims)
         for key, expected in (("weights", shape[:1]), ("means", shape), ("logvars", shape)):
             npz.check_shape(path, key, arrays[key], expected)
@@ -92,7 +93,11 @@ class Bundle(Manifest):
         """
         path = self.path / SELFCHECK_FILE
         keys = selfcheck_arrays(self.roles, self.classes)
-        arrays = npz.load_typed(path, keys, own_outputs(self.graphs))
+        content = self._content(SELFCHECK_FILE)
+        arrays = npz.load_typed(content, path, keys, own_outputs(self.graphs))
+        for key, array in arrays.items():
+            if not array.ndim:
+                raise BundleError(f"{path}: {key} must have rows; export the bundle again")
         shapes = {"x": self.x_shape, "x_hat": self.x_shape, "y": ()}
         if "h" in arrays:
             shapes["h"] = arrays["h"].shape[-1:]
@@ -107,13 +112,17 @@ class Bundle(Manifest):
 
         Raises `BundleError` for arrays that do not hold finite numbers.
         """
-        return npz.load(self.path / name) if name in self.files else None
+        return npz.load(self._content(name), self.path / name) if name in self.files else None
 
     def further_arrays(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
         """Return the arrays of all .npz files but the prior's and the self-check's, by file."""
         known = (PRIOR_FILE, SELFCHECK_FILE)
         names = [name for name in self.files if name.endswith(".npz") and name not in known]
-        return {name: npz.load(self.path / name) for name in names}
+        return {name: npz.load(self._content(name), self.path / name) for name in names}
+
+    def _content(self, name: str) -> bytes:
+        """Return the content of a file, checked anew. Raises `BundleError`."""
+        return read_file(self.path / name, self.files[name])
 
 
 def selfcheck_arrays(roles: Iterable[str], classes: Sequence[str]) -> list[str]:

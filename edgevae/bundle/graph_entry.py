@@ -13,7 +13,7 @@ ANY: Final = "any"  # the target of graphs that suit every provider and machine
 FLOAT32: Final = "float32"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
-_ROWS = re.compile(r"[1-9][0-9]*")
+_ROWS = re.compile(r"[1-9][0-9]{0,8}")
 _HOW_TO_ADD = {
     "encoder": "it only decodes; make one with an encoder, by `edgevae compile --encoder`",
     "activations": "the score `nap` needs them; `python -m train export` writes them",
@@ -92,6 +92,8 @@ def entries_from_json(fields: Fields, files: Collection[str]) -> tuple[GraphEntr
         entry = GraphEntry.from_json(each)
         if entry.file not in files:
             raise each.bad("file", "one of the listed files")
+        if not entry.file.endswith(".onnx"):  # onnxruntime tells formats by the name
+            raise each.bad("file", "named *.onnx")
         entries.append(entry)
     keys = [entry.key for entry in entries]
     if double := next((key for key in keys if keys.count(key) > 1), None):

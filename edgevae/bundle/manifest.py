@@ -26,6 +26,9 @@ PRIOR_FILE = "prior.npz"
 SELFCHECK_FILE = "selfcheck.npz"
 CALIBRATION_FILE = "calibration.npz"
 
+# Of one file: protobuf, and so onnxruntime, parses no more.
+MOST_BYTES = (1 << 31) - 1
+
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # The factor of a precision's measured difference from PyTorch that is allowed on another machine,
@@ -72,7 +75,10 @@ class File(NamedTuple):
         sha256 = fields.text("sha256")
         if not _SHA256.fullmatch(sha256):
             raise fields.bad("sha256", "64 hexadecimal digits")
-        return cls(sha256, fields.integer("bytes"))
+        size = fields.integer("bytes")
+        if size > MOST_BYTES:
+            raise fields.bad("bytes", f"at most {MOST_BYTES}")
+        return cls(sha256, size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,15 @@
 """The reader of bundles. Reading writes nothing and fetches nothing."""
 
-import hashlib
 import os
 from pathlib import Path
 
 from edgevae import checks
+from edgevae.bundle import onnx_file
 from edgevae.bundle.bundle import Bundle
-from edgevae.bundle.manifest import MANIFEST, File, Manifest, is_file_name
+from edgevae.bundle.content import read_file, read_manifest
+from edgevae.bundle.manifest import MANIFEST, Manifest, is_file_name
 from edgevae.data import likelihood
 from edgevae.errors import BundleError
-from edgevae.json_fields import Fields, parse
 
 _ZOO = Path(__file__).parents[1] / "zoo"
 
@@ -40,37 +40,18 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def read(path: str | os.PathLike[str]) -> Bundle:
-    """Return the bundle in a folder, after checking the size and SHA-256 of every file.
+    """Return the bundle in a folder, after checking every file.
 
-    Raises `BundleError` for a file that is missing, truncated or altered, and for a manifest that
-    is not understood.
+    Raises `BundleError` for a file that is missing, truncated or altered or no regular file, for a
+    graph that onnxruntime should not see (`onnx_file.check`), and for a manifest that is not
+    understood.
     """
     folder = Path(path).absolute()
     manifest = Manifest.from_json(read_manifest(folder))
+    graphs = {entry.file for entry in manifest.graphs}
     for name, file in manifest.files.items():
-        _check_file(folder / name, file)
+        content = read_file(folder / name, file)
+        if name in graphs:
+            onnx_file.check(folder / name, content)
     expanded = likelihood.per_value(manifest.likelihood, manifest.x_shape)
     return Bundle(**{**vars(manifest), "likelihood": expanded}, path=folder)
-
-
-def read_manifest(folder: Path) -> Fields:
-    """Return the fields of a folder's manifest.json. Raises `BundleError`."""
-    return Fields(parse(folder / MANIFEST), str(folder / MANIFEST))
-
-
-def _check_file(path: Path, expected: File) -> None:
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size != expected.bytes:
-                raise BundleError(
-                    f"{path}: expected {expected.bytes} bytes, got {size}; copy the bundle again"
-                )
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}; copy the bundle again") from error
-    if sha256 != expected.sha256:
-        raise BundleError(
-            f"{path}: expected sha256 {expected.sha256[:12]}..., got {sha256[:12]}...: the file "
-            f"was altered after it was written; copy the bundle again"
-        )

@@ -14,9 +14,10 @@ import numpy.typing as npt
 from edgevae import atomic, checks, npz
 from edgevae.bundle import schema1
 from edgevae.bundle.bundle import MIXTURE_ARRAYS, Bundle, Mixture, own_outputs, selfcheck_arrays
+from edgevae.bundle.content import read_file, read_manifest
 from edgevae.bundle.graph_entry import ANY, FLOAT32, ROLES, GraphEntry
 from edgevae.bundle.manifest import MANIFEST, PRIOR_FILE, SELFCHECK_FILE, File, Manifest
-from edgevae.bundle.reader import read, read_manifest
+from edgevae.bundle.reader import read
 from edgevae.errors import BundleError
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -72,7 +73,7 @@ def extend(
     """
     known = schema1.upgrade(read_manifest(bundle.path))
     manifest = {key: known.take(key) for key in known}
-    files = {name: (bundle.path / name).read_bytes() for name in bundle.files}
+    files = {name: read_file(bundle.path / name, file) for name, file in bundle.files.items()}
     files |= {name: npz.dump(each) for name, each in arrays.items()}
     return _publish(path, {**manifest, **fields}, files)
 
@@ -88,7 +89,7 @@ def _publish(
     fields = {**{key: value for key, value in fields.items() if key != "files"}, "files": listed}
     try:
         manifest = json.dumps(fields, indent=2, allow_nan=False) + "\n"
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise BundleError(f"the manifest takes strings and finite numbers only: {error}") from error
 
     target = checks.path(path, "path").resolve()

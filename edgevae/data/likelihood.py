@@ -23,6 +23,8 @@ _SMALLEST_PROBABILITY = 1e-7
 # The numbers in a block of `Deviance`: 128 KB of float32.
 _BLOCK = 1 << 15
 _MANY_ROWS = 32
+# Of one item with a sigma for each feature or value.
+_MOST_SIGMAS = 1 << 22
 
 
 def nats(x: Floats, x_hat: Floats, likelihood: Likelihood) -> Nats:
@@ -131,6 +133,8 @@ def likelihood_from_json(fields: Fields, x_shape: tuple[int, ...]) -> Likelihood
     size = math.prod(x_shape)
     if len(values) not in (size, x_shape[0]):
         raise fields.bad("sigma", f"one number, or {size}, one for each value of x")
+    if size > _MOST_SIGMAS:  # `per_value` makes a list of them
+        raise fields.bad("sigma", f"one number, as x has more than {_MOST_SIGMAS} values")
     return {"name": name, "sigma": values}
 
 

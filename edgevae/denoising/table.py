@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edgevae import npz
 from edgevae.bundle import Bundle
 from edgevae.denoising.transform import bands
 from edgevae.errors import BundleError
@@ -37,7 +38,8 @@ class Table(NamedTuple):
 def read(bundle: Bundle) -> Table | None:
     """Return the table of a bundle, or None if it has none.
 
-    Raises `BundleError` for arrays that are missing or of another shape.
+    Raises `BundleError` for arrays that are missing or of another shape, and for sigmas and
+    contrasts that do not ascend.
     """
     arrays: Mapping[str, npt.NDArray[Any]] | None = bundle.arrays(FILE)
     if arrays is None:
@@ -45,7 +47,7 @@ def read(bundle: Bundle) -> Table | None:
     sides = bundle.data.x_shape[1:] if bundle.data.drawable else (1, 1)
     band_counts = tuple(int(bands(side)[-1]) + 1 for side in sides)
     sigmas, boundaries = (
-        len(arrays[key]) if key in arrays else 0 for key in ("sigmas", "contrasts")
+        arrays[key].size if key in arrays else 0 for key in ("sigmas", "contrasts")
     )
     shapes = {
         "sigmas": (sigmas,),
@@ -62,4 +64,11 @@ def read(bundle: Bundle) -> Table | None:
                 f"{bundle.path / FILE}: expected {key} of shape {shape}, got {got}; create it "
                 f"again with `python -m train denoise`"
             )
-    return Table(**{key: np.asarray(arrays[key], np.float32) for key in shapes})
+    table = Table(**npz.as_float32({key: arrays[key] for key in shapes}, bundle.path / FILE))
+    ascend = (np.diff(table.sigmas) > 0).all() and (np.diff(table.contrasts) >= 0).all()
+    if table.sigmas[0] != 0 or not ascend:
+        raise BundleError(
+            f"{bundle.path / FILE}: expected sigmas that ascend from 0, and contrasts that ascend, "
+            f"got others; create it again with `python -m train denoise`"
+        )
+    return table

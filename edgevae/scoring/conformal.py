@@ -71,13 +71,16 @@ def read(bundle: Bundle) -> Calibration | None:
     sorted_ = all(a.ndim == 1 and len(a) and (np.diff(a) >= 0).all() for a in arrays.values())
     if not (
         isinstance(alpha, float)
+        and 0 < alpha < 1
         and isinstance(precision, str)
         and isinstance(draws, int)
+        and draws > 0
         and sorted_
     ):
         raise BundleError(
-            f"{bundle.path / CALIBRATION_FILE}: expected sorted scores, and alpha, precision and "
-            f"draws in the manifest's calibration, got {dict(fields)}; calibrate again"
+            f"{bundle.path / CALIBRATION_FILE}: expected sorted scores, and in the manifest's "
+            f"calibration alpha between 0 and 1, precision, and draws of at least 1, got "
+            f"{dict(fields)}; calibrate again"
         )
     scores = {method: array.astype(np.float64) for method, array in arrays.items()}
     return Calibration(alpha, precision, draws, scores)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import _core
+from edgevae import _core, npz
 from edgevae.bundle import Bundle
 from edgevae.data import likelihood
 from edgevae.errors import BundleError
@@ -68,16 +68,18 @@ class Statistics(NamedTuple):
 def read(bundle: Bundle) -> Statistics | None:
     """Return a bundle's statistics, or None if it has none.
 
-    Raises `BundleError` for arrays that are missing or of another shape.
+    Raises `BundleError` for arrays that are missing or of another shape, and for a scale of 0 or
+    less.
     """
     arrays = bundle.arrays(STATISTICS_FILE)
     if arrays is None:
         return None
+    path = bundle.path / STATISTICS_FILE
     try:
-        return _from_arrays({k: a.astype(np.float32) for k, a in arrays.items()}, bundle.dims)
+        return _from_arrays(npz.as_float32(arrays, path), bundle.dims)
     except (KeyError, ValueError) as error:
         raise BundleError(
-            f"{bundle.path / STATISTICS_FILE}: expected the statistics of {bundle.dims} latent "
+            f"{path}: expected the statistics of {bundle.dims} latent "
             f"dimensions, got {error}; fit them again"
         ) from error
 
@@ -93,6 +95,8 @@ def _from_arrays(arrays: dict[str, Floats], dims: int) -> Statistics:
         raise ValueError(f"mu_mean of {len(statistics.mu.mean)}")
     if statistics.location.shape != (2,) or statistics.scale.shape != (2,):
         raise ValueError("location and scale of other shapes")
+    if not (statistics.scale > 0).all():
+        raise ValueError(f"a scale of {statistics.scale.min():g}, which must be above 0")
     return statistics
 
 
@@ -100,7 +104,7 @@ def _whitening(arrays: dict[str, Floats], name: str) -> Whitening:
     mean, matrix = arrays[f"{name}_mean"], arrays[f"{name}_matrix"]
     if mean.ndim != 1 or matrix.ndim != 2 or len(matrix) != len(mean):
         raise ValueError(f"{name}_mean {mean.shape}, {name}_matrix {matrix.shape}")
-    return Whitening(np.ascontiguousarray(mean), np.ascontiguousarray(matrix))
+    return Whitening(mean, matrix)
 
 
 class Moments:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tiny import int8
+from tiny import int8, no_graph
 
 import edgevae
 from edgevae.bundle import GraphEntry
@@ -67,7 +67,7 @@ def test_graphs_that_are_not_in_use_are_checked_on_the_cpu(tinies, tmp_path):
     verification = verify.verify(edgevae.load(path, "cpu"))
     assert verification.failed == ["decoder.pdp11.onnx (x_hat)"]
     assert [each.in_use for each in verification.graphs] == [True, True, False]
-    path = tiny.write(tmp_path / "c", further=[(entry, b"no graph")]).path
+    path = tiny.write(tmp_path / "c", further=[(entry, no_graph())]).path
     with pytest.raises(BundleError, match=r"decoder\.pdp11\.onnx: onnxruntime .* cannot open"):
         verify.verify(edgevae.load(path, "cpu"))
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tiny import no_graph
 
 from edgevae import bundle
 from edgevae.engine import Runner, Setting, TunedPlan, TunedSetting, Tuning, providers, tuned
@@ -74,7 +75,7 @@ def test_a_runner_describes_itself(runner):
 
 
 def test_nothing_is_opened_before_it_is_used(tinies, tmp_path):
-    path = tinies["grey"].write(tmp_path / "b", encoder=b"no graph").path
+    path = tinies["grey"].write(tmp_path / "b", encoder=no_graph()).path
     runner = Runner(bundle.read(path), "cpu")
     assert runner.decode(runner.prior.draw(2, seed=1)).shape == (2, 1, 8, 8)
 
@@ -96,7 +97,7 @@ PLAN = TunedPlan("any", 16, 3, 1, 2, 4, 1000.0)
 
 def test_a_stored_plan_and_graph_are_used(tinies, tmp_path, caches):
     entry = bundle.GraphEntry("decoder", "generic", "float32")
-    opened = tinies["grey"].write(tmp_path / "b", further=[(entry, b"another graph")])
+    opened = tinies["grey"].write(tmp_path / "b", further=[(entry, no_graph("another graph"))])
     tuned.write(opened, 2, tuning_of(("cpu", "float32", PLAN._replace(target="generic"))))
     runner = Runner(opened, "cpu", 2)
     assert runner.graph("decoder").entry.target == "generic"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from tiny import int8
+from tiny import int8, no_graph
 
 from edgevae.bundle import GraphEntry
 from edgevae.diagnostics.tune import rates
@@ -27,8 +27,8 @@ def several(tinies, tmp_path, caches):
     darker = replace(tinies["grey"], x_range=(0.0, 0.95)).decoder()
     further = [
         (GraphEntry("decoder", targets("cpu")[0], "float32"), darker),
-        (GraphEntry("decoder", "generic", "float32"), b"no graph"),
-        (GraphEntry("decoder", "another", "float32"), b"a graph of another machine"),
+        (GraphEntry("decoder", "generic", "float32"), no_graph()),
+        (GraphEntry("decoder", "another", "float32"), no_graph("a graph of another machine")),
         int8("decoder", darker),
     ]
     quality = {"int8": {"decoder_psnr": 36.0, "decoder_check_difference": 0.05}}
