@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import bundle, checks
+from edgevae import _core, bundle, checks
 from edgevae.bundle import CALIBRATION_FILE, Bundle
 from edgevae.data import Deviance
 from edgevae.engine import Runner
-from edgevae.errors import InputError, show
+from edgevae.errors import CheckError, InputError, show
 from edgevae.scoring import conformal
 from edgevae.scoring.conformal import Calibration
 from edgevae.scoring.methods import (
@@ -106,7 +106,7 @@ class Scorer:
 
         Raises `InputError` if the bundle lacks what the method needs, if the calibration is of
         another precision or number of draws, and if `alpha` or `fdr` asks for p-values of a
-        method that was not calibrated.
+        method that was not calibrated. Raises `CheckError` if a score is NaN.
         """
         if type(method) is not str or method not in METHODS:
             _known([method])
@@ -125,7 +125,7 @@ class Scorer:
             parts = np.empty(x.shape, np.float32)
             each = [score(batch) for batch in self._batches(x, parts, keep, noise)]
             values = np.concatenate([np.empty(0), *each])
-        _require_finite(values)
+        _require_finite(values, self.runner)
         if calibration is None or alpha is None:
             return Scores(values, None, None, parts)
         p = calibration.p_values(method, values)
@@ -164,6 +164,8 @@ class Scorer:
             for method in methods:
                 values[method].append(METHODS[method](batch))
         scores = {method: np.sort(np.concatenate(parts)) for method, parts in values.items()}
+        for each in scores.values():
+            _require_finite(each, self.runner)
         calibration = Calibration(alpha, self.runner.precision, draws, scores)
         return Scorer(self.runner, fitted, calibration)
 
@@ -279,6 +281,9 @@ def fit(runner: Runner, x_train: Floats) -> Statistics:
     h_moments = Moments() if "activations" in runner.bundle.roles else None
     mu_moments, mus, deviances = Moments(), [], []
     for batch in Scorer(runner)._batches(x_train):
+        if not _core.is_finite(np.ascontiguousarray(batch.mu)):
+            raise _no_numbers(runner)
+        _require_finite(batch.deviance, runner)
         mu_moments.add(batch.mu)
         mus.append(batch.mu)
         deviances.append(batch.deviance)
@@ -295,6 +300,13 @@ def fit(runner: Runner, x_train: Floats) -> Statistics:
     )
 
 
+def _no_numbers(runner: Runner) -> CheckError:
+    return CheckError(
+        f"bundle {runner.bundle.name!r}: expected scores that are numbers, got NaN, which its "
+        f"graphs computed on {runner.provider}: `edgevae verify` shows which graph is wrong"
+    )
+
+
 def _noise(draws: int, seed: int, start: int) -> Noise:
     """Return the noise of `iwae` by arguments that are checked."""
     return Noise(
@@ -304,11 +316,13 @@ def _noise(draws: int, seed: int, start: int) -> Noise:
     )
 
 
-def _require_finite(values: Values) -> None:
-    """Raise `InputError` for a score that is NaN or infinite, which would be taken for normal."""
+def _require_finite(values: Values, runner: Runner) -> None:
+    """Raise `CheckError` for a score that is NaN, `InputError` for an infinite one."""
     # One value, as most callers have it, costs a tenth of what numpy takes for it.
     finite = math.isfinite(values.item()) if len(values) == 1 else np.isfinite(values).all()
     if not finite:
+        if np.isnan(values).any():
+            raise _no_numbers(runner)
         row = int(np.isfinite(values).argmin())
         raise InputError(
             f"x: expected items with finite scores, got {values[row]:g} for row {row}: its values "

@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from onnx_bytes import graph, model, node, port, tensor
 from tiny import int8, no_graph
 
 import edgevae
 from edgevae.bundle import GraphEntry
 from edgevae.diagnostics import verify
-from edgevae.errors import BundleError
+from edgevae.errors import BundleError, CheckError
 
 
 @pytest.fixture
@@ -70,6 +71,36 @@ def test_graphs_that_are_not_in_use_are_checked_on_the_cpu(tinies, tmp_path):
     path = tiny.write(tmp_path / "c", further=[(entry, no_graph())]).path
     with pytest.raises(BundleError, match=r"decoder\.pdp11\.onnx: onnxruntime .* cannot open"):
         verify.verify(edgevae.load(path, "cpu"))
+
+
+def test_a_graph_that_gives_nan_fails_and_gives_no_scores(tinies, tmp_path):
+    """The weights are finite; log(-1 - z^2) is not a number."""
+    ones = tensor("ones", np.ones(4, "<f4").tobytes())
+    wide = tensor("flat", np.ones(256, "<f4").tobytes())
+    sizes = tensor("sizes", np.array([4, 64, -1, 1, 8, 8], "<i8").tobytes(), dtype=7)
+    nodes = [
+        node("Mul", "z z", "a"),
+        node("Add", "a ones", "b"),
+        node("Neg", "b", "c"),
+        node("Log", "c", "d"),
+        node("Split", "sizes parts", "two four"),
+        node("Reshape", "flat two", "w"),
+        node("MatMul", "d w", "e"),
+        node("Reshape", "e four", "x_hat"),
+    ]
+    parts = tensor("parts", np.array([2, 4], "<i8").tobytes(), dtype=7)
+    main = graph(
+        nodes, [port("z", "n", 4)], [port("x_hat", "n", 1, 8, 8)], [ones, wide, sizes, parts]
+    )
+    tiny = tinies["grey"]
+    vae = edgevae.load(tiny.write(tmp_path / "b", decoder=model(main)).path, "cpu")
+    assert verify.verify(vae).failed == ["decoder.onnx (x_hat)"]
+    x = tiny.arguments()["selfcheck"]["x"]
+    for method in ("recon", "elbo"):
+        with pytest.raises(CheckError, match="expected scores that are numbers, got NaN"):
+            vae.score(x, method)
+    with pytest.raises(CheckError, match="got NaN"):
+        vae.calibrate(np.tile(x, (10, 1, 1, 1)), 0.5)
 
 
 @pytest.mark.parametrize(("decibels", "passes"), [(51, True), (49, False)])

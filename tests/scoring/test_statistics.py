@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgevae import bundle, scoring
-from edgevae.errors import InputError
+from edgevae.errors import BundleError, InputError
 from edgevae.scoring import statistics
 from edgevae.scoring.statistics import Moments
 
@@ -47,3 +47,20 @@ def test_statistics_are_read_back(vae, normals, tmp_path):
 def test_statistics_take_at_least_two_items(vae, normals):
     with pytest.raises(InputError, match="x_train: expected at least 2 items, got 1"):
         scoring.fit(vae.runner, normals(1))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"scale": np.zeros(2)}, "got a scale of 0, which must be above 0"),
+        ({"scale": np.array([1.0, -1])}, "got a scale of -1"),
+        ({"mu_mean": np.array([1e300, 0])}, "mu_mean must be numbers that float32 holds"),
+        ({"mu_mean": np.zeros(3)}, "mu_mean"),
+        ({"location": np.float32(1)}, "location and scale of other shapes"),
+    ],
+)
+def test_statistics_that_no_fit_gives_are_refused(vae, normals, tmp_path, change, says):
+    arrays = {**scoring.fit(vae.runner, normals(100)).arrays(), **change}
+    written = bundle.extend(vae.bundle, tmp_path / "b", arrays={"statistics.npz": arrays})
+    with pytest.raises(BundleError, match=says):
+        statistics.read(written)

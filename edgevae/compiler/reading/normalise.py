@@ -22,7 +22,7 @@ from edgevae.compiler.graphs import (
     rename,
     shapes,
 )
-from edgevae.compiler.reading import explicit_padding, free_batch, group_norm
+from edgevae.compiler.reading import explicit_padding, finite, free_batch, group_norm
 from edgevae.compiler.reading.ports import Note
 from edgevae.compiler.reading.source_graph import SourceGraph
 from edgevae.errors import CheckError, InputError
@@ -49,6 +49,7 @@ def simplify(source: SourceGraph, note: Note) -> ir.Model:
     fold.fold(model)
     while fold_affine.rewrite(model):
         pass
+    finite.make_finite(model, source.where)
     rename.tidy(model)
     _set_output_shapes(model, source.reference)
     return model

@@ -17,6 +17,7 @@ from onnx import inliner
 from edgevae.compiler.graphs import CheckSession, class_input, fold, rename, shapes
 from edgevae.compiler.reading import (
     channels_last,
+    expansion,
     fix_size,
     free_batch,
     old_opset,
@@ -101,11 +102,15 @@ def read(
 def open_graph(source: bytes | Path, where: str, note: Note = ignore) -> ir.Model:
     """Open an ONNX graph; inline its functions and turn its Constant nodes into initializers.
 
-    Raises `InputError` if it is not ONNX, or of an opset before 11 that cannot be converted.
+    Raises `InputError` if it is not ONNX, or of an opset before 11 that cannot be converted, or if
+    inlining or running it might not end.
     """
     try:
         proto = onnx.load_from_string(source) if isinstance(source, bytes) else onnx.load(source)
+        expansion.check(proto, where)
         onnx.checker.check_model(proto)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(
             f"{where}: expected a file that can be read: {error.strerror or error}"

@@ -53,3 +53,42 @@ def test_a_point_posterior_has_the_least_variance():
     mu, logvar = source.reference.run(np.ones((2, 2), np.float32))
     np.testing.assert_array_equal(mu, -np.ones((2, 2)))
     np.testing.assert_array_equal(logvar, np.full((2, 2), -30))
+
+
+def functions(count: int, body: str) -> bytes:
+    """Return x -> f<count - 1>(x), where each function's body is `body` by the one before it."""
+    header = '<ir_version: 8, opset_import: ["" : 18, "f" : 1]>'
+    main = f"{header} g (float[n,2] a) => (float[n,2] b) {{ b = f.f{count - 1}(a) }}"
+    each = '<domain: "f", opset_import: ["" : 18, "f" : 1]> f0 (x) => (y) { y = Neg(x) }'
+    texts = [each]
+    for i in range(1, count):
+        called = each.replace("f0 ", f"f{i} ").replace("y = Neg(x)", body.format(i - 1, i))
+        texts.append(called)
+    return onnx.parser.parse_model("\n".join([main, *texts])).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("count", "body", "says"),
+    [
+        (40, "m = f.f{0}(x) y = f.f{0}(m)", "stand for more than 262144 nodes"),
+        (2, "y = f.f{1}(x)", "the function f1, which calls itself"),
+        (400, "y = f.f{0}(x)", "nested more than 200 deep"),
+    ],
+)
+def test_functions_without_end_are_refused(count, body, says):
+    with pytest.raises(InputError, match=f"expected a graph that ends, got .*{says}"):
+        source_graph.open_graph(functions(count, body), "decoder")
+
+
+def test_few_functions_are_inlined():
+    model = source_graph.open_graph(functions(5, "m = f.f{0}(x) y = f.f{0}(m)"), "decoder")
+    assert len(model.graph) == 16
+
+
+def test_loops_are_refused():
+    text = """(float[n,2] a) => (float[n,2] b) <int64 m = {9223372036854775807}, bool c = {1}> {
+        b = Loop (m, c, a) <body = inner (int64 i, bool k, float[n,2] v)
+            => (bool l, float[n,2] w) { l = Identity(k) w = Neg(v) }>
+    }"""
+    with pytest.raises(InputError, match="got a Loop, which may run for ever; unroll it"):
+        source_graph.open_graph(graph(text), "decoder")
