@@ -58,7 +58,7 @@ class Target(NamedTuple):
 # from them by 4 % in the median and by 14 % at most. On M4, of 128 x 128 pixels, it is 20 % high.
 _X86_64 = Costs(conv=0.0213, gemm=0.019, copy=0.013, im2col=0, scatter=0.84, node=1.3, lanes=16)
 # Fitted to the instructions that an emulated Cortex-A72 executes for those decoders with every set
-# of passes and for 100 single operators (benchmarks/bench_arm.py), at 0.5 ns an instruction: the
+# of passes and for 132 single operators (benchmarks/bench_arm.py), at 0.5 ns an instruction: the
 # model differs from them by 9 % in the median. The ratios between graphs decide; the times are a
 # rough guess, and `copy` is that of memory, as a copy executes few instructions.
 _AARCH64 = Costs(conv=0.18, gemm=0.17, copy=0.065, im2col=2.3, scatter=2.8, node=21, lanes=1)
