@@ -62,7 +62,7 @@ ROWS = (1, 2, 9, 64, 512, 4096)
 MOST = 1.05  # the largest ratio
 SAMPLE = 0.005  # seconds that a sample takes at least
 # Seconds before a sample on several threads: onnxruntime's threads spin for 35 ms by default.
-PAUSE = 0.05
+PAUSE = 0.04
 
 Call = Callable[[], Any]
 

@@ -71,14 +71,19 @@ def instructions_on_arm() -> Table:
 
 
 def floor() -> Table:
-    """The time of edgevae over that of the best plain loop, by model and verb, at each batch."""
-    ratios: dict[tuple[str, str], dict[int, str]] = {}
+    """The time of edgevae over that of the best plain loop, by model and verb.
+
+    There is a column for each number of rows, first on one thread and then on all.
+    """
+    ratios: dict[tuple[str, str], dict[tuple[int, int], str]] = {}
     for entry in load("floor-amd-epyc.json")["entries"]:
-        shown = f"{entry['ratio']:.2f}" + ("" if entry["passed"] else " !")
-        ratios.setdefault((entry["model"], entry["verb"]), {})[entry["rows"]] = shown
+        if entry["verb"] in ("decode", "encode", "generate", "score default"):
+            shown = f"{entry['ratio']:.2f}" + ("" if entry["passed"] else " !")
+            case = entry["threads"], entry["rows"]
+            ratios.setdefault((entry["model"], entry["verb"].split()[0]), {})[case] = shown
+    columns = [(threads, rows) for threads in (1, 0) for rows in (1, 9, 64, 512)]
     return [
-        [*key, *(by_rows.get(rows, "") for rows in (1, 9, 64, 512, 4096))]
-        for key, by_rows in ratios.items()
+        [*key, *(by_case.get(case, "") for case in columns)] for key, by_case in ratios.items()
     ]
 
 
