@@ -82,9 +82,7 @@ def floor() -> Table:
             case = entry["threads"], entry["rows"]
             ratios.setdefault((entry["model"], entry["verb"].split()[0]), {})[case] = shown
     columns = [(threads, rows) for threads in (1, 0) for rows in (1, 9, 64, 512)]
-    return [
-        [*key, *(by_case.get(case, "") for case in columns)] for key, by_case in ratios.items()
-    ]
+    return [[*key, *(by_case.get(case, "") for case in columns)] for key, by_case in ratios.items()]
 
 
 def kernels_by_case() -> dict[str, dict[str, Any]]:
