@@ -72,7 +72,8 @@ class Deviance:
         Returns the deviance and `recon` of each item, both float64 (N,).
         """
         if self._name == "gaussian":
-            deviance = squares(x, x_hat, self._scale, out)
+            contiguous = np.ascontiguousarray(x), np.ascontiguousarray(x_hat)
+            deviance = squares(*contiguous, self._scale, out)
             return deviance, deviance + self._least
         n = len(x)
         if n <= self._rows:

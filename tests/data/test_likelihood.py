@@ -15,7 +15,7 @@ NAMES = [GAUSSIAN, SIGMAS, BERNOULLI, {"name": "categorical"}]
 
 
 def deviance(x, x_hat, name):
-    values = np.empty_like(x)
+    values = np.empty(x.shape, np.float32)
     likelihood.Deviance(name, x.shape[1:]).fill(x, x_hat, values)
     return values
 
@@ -92,3 +92,9 @@ def test_deviance_and_recon_are_sums_over_each_item(name, rows, certain):
     each, recon = likelihood.Deviance(name, x.shape[1:]).fill(x, x_hat, values)
     np.testing.assert_allclose(each, values.sum((1, 2), dtype=float), rtol=1e-5)
     np.testing.assert_allclose(recon, likelihood.recon(x, x_hat, name), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda each: each["name"])
+def test_the_order_of_x_in_memory_does_not_matter(name, x, x_hat):
+    turned = np.asfortranarray(x)
+    np.testing.assert_array_equal(deviance(turned, x_hat, name), deviance(x, x_hat, name))
