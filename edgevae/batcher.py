@@ -147,15 +147,13 @@ class Batcher:
 
     def _item(self, x: Any) -> "Arrays":
         self._runner.graph("encoder")  # raises if there is none
-        rows = self._runner.bundle.data.read(x).rows
+        rows = self._runner.bundle.data.rows(x)
         _check_single(rows)
         return {"x": rows}
 
     def _run(self, role: str, inputs: "Arrays") -> list[Floats]:
-        queue = self._queues[role]
+        queue = self._queue(role)
         if queue.loop_rows:
-            if self._refusal:
-                raise InputError(self._refusal)
             outputs = queue.graph.call(inputs, 1, threads=queue.plan.threads)
             return [output[0] for output in outputs]
         request = _Request(inputs, gate=queue.gate)
@@ -168,7 +166,7 @@ class Batcher:
         return request.result()
 
     async def _arun(self, role: str, inputs: "Arrays") -> list[Floats]:
-        queue = self._queues[role]
+        queue = self._queue(role)
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         request = _Request(inputs, future=future)
@@ -183,10 +181,14 @@ class Batcher:
             raise
         return request.result()
 
-    def _submit(self, queue: "_Queue", request: "_Request") -> None:
-        """Leave a request to the workers."""
+    def _queue(self, role: str) -> "_Queue":
+        """Return the queue of a role's graph. Raises `InputError` if requests are refused."""
         if self._refusal:
             raise InputError(self._refusal)
+        return self._queues[role]
+
+    def _submit(self, queue: "_Queue", request: "_Request") -> None:
+        """Leave a request to the workers."""
         queue.waiting.append(request)
         if self._sleeping or len(queue.waiting) == queue.expected_rows:
             # The first request starts a worker's delay; the last expected one ends it.
@@ -200,8 +202,6 @@ class Batcher:
         self, queue: "_Queue", request: "_Request", loop: asyncio.AbstractEventLoop
     ) -> None:
         """Add a request to those of the tasks that the loop runs in this round."""
-        if self._refusal:
-            raise InputError(self._refusal)
         current = queue.round
         if current is None or current.loop is not loop:
             queue.round = current = _Round(loop)
@@ -367,16 +367,12 @@ class _Queue:
         waiting = len(self.waiting)
         share = max(-(-waiting // workers), min(self.expected_rows, waiting))
         self.expected_rows = max(1, min(share, limit, self.plan.chunk))
-        return self.pop()
-
-    def pop(self) -> list[_Request]:
-        """Remove and return as many of the waiting requests as are expected, or all."""
         self.gate = Gate()
         batch: list[_Request] = []
         try:
             for _ in range(self.expected_rows):
                 batch.append(self.waiting.popleft())
-        except IndexError:  # the others were withdrawn, or taken by another thread
+        except IndexError:  # the others were withdrawn
             pass
         return batch
 
