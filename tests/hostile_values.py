@@ -1,4 +1,4 @@
-"""What all attacks share: their number of cases, a limit of time for each, and hostile values."""
+"""What the attacks by values share: a limit of time for each case, and hostile values."""
 
 import os
 import signal
@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-# EDGEVAE_ATTACK=N multiplies the number of cases.
-EFFORT = int(os.environ.get("EDGEVAE_ATTACK", "1"))
 LIMIT_S = 60
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hostile_values import EFFORT, SINGLE, shaped, time_limit
+from attacks import CASES
+from hostile_values import SINGLE, shaped, time_limit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import TINIES, Tiny
@@ -186,7 +187,7 @@ def test_each_argument_alone(models, attacked, model):
 
 
 @given(data=st.data())
-@settings(max_examples=1500 * EFFORT, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1500 * CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_several_arguments_at_once(models, attacked, data):
     model = data.draw(st.sampled_from(sorted(MODELS)))

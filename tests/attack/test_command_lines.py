@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile_values import EFFORT, time_limit
+from attacks import CASES
+from hostile_values import time_limit
 from PIL import Image
 from tiny import TINIES, Tiny
 
@@ -105,7 +106,7 @@ def arrays() -> dict[str, bytes]:
     zipped = io.BytesIO()
     np.savez_compressed(zipped, x=np.zeros((2, 3), np.float32))
     archive = zipped.getvalue()
-    steps = range(0, len(archive), max(1, 8 // EFFORT))
+    steps = range(0, len(archive), max(1, 8 // CASES))
     return {
         "pickled.npy": npy(np.array([None, {}], object)),
         "scalar.npy": npy(np.array(1.0, np.float32)),
@@ -138,7 +139,7 @@ def pictures() -> dict[str, bytes]:
         Image.fromarray(pixels).save(file, {"jpg": "jpeg"}.get(suffix, suffix))
         good = file.getvalue()
         contents |= {f"cut{i}.{suffix}": good[: len(good) * i // 6] for i in range(6)}
-        for place in range(0, len(good), max(1, len(good) // (12 * EFFORT))):
+        for place in range(0, len(good), max(1, len(good) // (12 * CASES))):
             contents[f"changed{place}.{suffix}"] = changed(good, place)
     return contents
 
@@ -223,7 +224,7 @@ def test_bad_files(folder, model):
         attack([verb, f"bad/{name}", *further, *options], f"bad/{name}")
         for i, name in enumerate(names)
         for j, (verb, further) in enumerate(verbs.items())
-        if EFFORT > 1 or (i + j) % 3 == 0
+        if CASES > 1 or (i + j) % 3 == 0
     )
 
 
