@@ -114,6 +114,14 @@ class Bundle(Manifest):
         """
         return npz.load(self._content(name), self.path / name) if name in self.files else None
 
+    def float32_arrays(self, name: str) -> dict[str, npt.NDArray[np.float32]] | None:
+        """Return `arrays` as C-contiguous float32.
+
+        Raises `BundleError` also for a number that float32 does not hold.
+        """
+        arrays = self.arrays(name)
+        return None if arrays is None else npz.as_float32(arrays, self.path / name)
+
     def further_arrays(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
         """Return the arrays of all .npz files but the prior's and the self-check's, by file."""
         known = (PRIOR_FILE, SELFCHECK_FILE)

@@ -1,12 +1,10 @@
 """The table of a bundle that denoises images, and how it is read."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import npz
 from edgevae.bundle import Bundle
 from edgevae.denoising.transform import bands
 from edgevae.errors import BundleError
@@ -41,7 +39,7 @@ def read(bundle: Bundle) -> Table | None:
     Raises `BundleError` for arrays that are missing or of another shape, and for sigmas and
     contrasts that do not ascend.
     """
-    arrays: Mapping[str, npt.NDArray[Any]] | None = bundle.arrays(FILE)
+    arrays = bundle.float32_arrays(FILE)
     if arrays is None:
         return None
     sides = bundle.data.x_shape[1:] if bundle.data.drawable else (1, 1)
@@ -64,7 +62,7 @@ def read(bundle: Bundle) -> Table | None:
                 f"{bundle.path / FILE}: expected {key} of shape {shape}, got {got}; create it "
                 f"again with `python -m train denoise`"
             )
-    table = Table(**npz.as_float32({key: arrays[key] for key in shapes}, bundle.path / FILE))
+    table = Table(**{key: arrays[key] for key in shapes})
     ascend = (np.diff(table.sigmas) > 0).all() and (np.diff(table.contrasts) >= 0).all()
     if table.sigmas[0] != 0 or not ascend:
         raise BundleError(

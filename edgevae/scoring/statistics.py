@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgevae import _core, npz
+from edgevae import _core
 from edgevae.bundle import Bundle
 from edgevae.data import likelihood
 from edgevae.errors import BundleError
@@ -71,15 +71,14 @@ def read(bundle: Bundle) -> Statistics | None:
     Raises `BundleError` for arrays that are missing or of another shape, and for a scale of 0 or
     less.
     """
-    arrays = bundle.arrays(STATISTICS_FILE)
+    arrays = bundle.float32_arrays(STATISTICS_FILE)
     if arrays is None:
         return None
-    path = bundle.path / STATISTICS_FILE
     try:
-        return _from_arrays(npz.as_float32(arrays, path), bundle.dims)
+        return _from_arrays(arrays, bundle.dims)
     except (KeyError, ValueError) as error:
         raise BundleError(
-            f"{path}: expected the statistics of {bundle.dims} latent "
+            f"{bundle.path / STATISTICS_FILE}: expected the statistics of {bundle.dims} latent "
             f"dimensions, got {error}; fit them again"
         ) from error
 
